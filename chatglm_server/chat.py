@@ -1,0 +1,191 @@
+"""The nouns that every layer shares: a conversation, a request for an answer, and the events an answer is made of."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+_ID_ALPHABET = string.ascii_letters + string.digits
+
+
+def new_call_id() -> str:
+    """A fresh tool call id: ``call_`` and 24 random letters or digits."""
+    return "call_" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(24))
+
+
+# ---- a conversation -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call in the history. `arguments` is the parsed object, or the client's own text where that was no JSON object."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; `content` is flattened to text, `tool_call_id` names the call that a tool message answers."""
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call: the client's bare function object, keys in the client's order."""
+
+    function: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.function["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """What the answer has to be: any, no call, some call, or a call of the tool `name` (mode "named")."""
+
+    mode: Literal["auto", "none", "required", "named"] = "auto"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How tokens are drawn. A temperature of 0 is greedy; `max_tokens` counts new tokens, None means up to the context."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A conversation to be answered. `tools` is empty where the model must not call any."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool = True
+    sampling: SamplingParams = SamplingParams()
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """A bare prompt to be continued: text, or token ids as they are."""
+
+    prompt: str | tuple[int, ...]
+    sampling: SamplingParams = SamplingParams()
+
+
+# ---- an answer ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of the answer's content."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of the model's thinking."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStart:
+    """A call begins: its place among the answer's calls (from 0), its id and its whole name."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of a call's arguments; joined, the fragments of one index are a JSON object."""
+
+    index: int
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts. `cached_tokens` of the prompt were already in the KV cache."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The answer's end: always the last event, exactly once."""
+
+    reason: FinishReason
+    usage: Usage
+
+
+ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta
+Event = ParserEvent | Finish
+
+
+@dataclass(slots=True)
+class AnsweredCall:
+    """One call of a whole answer; `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class Answer:
+    """Events folded into one message: what a client that does not stream gets."""
+
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: list[AnsweredCall] = field(default_factory=list)
+    finish: Finish | None = None
+
+    def add(self, event: Event) -> None:
+        """Append one event. Mutates this answer."""
+        if isinstance(event, TextDelta):
+            self.content += event.text
+        elif isinstance(event, ReasoningDelta):
+            self.reasoning += event.text
+        elif isinstance(event, ToolCallStart):
+            self.tool_calls.append(AnsweredCall(event.id, event.name))
+        elif isinstance(event, ToolCallDelta):
+            self.tool_calls[event.index].arguments += event.arguments
+        else:
+            self.finish = event
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Answer:
+        """The answer that `events` make."""
+        answer = cls()
+        for event in events:
+            answer.add(event)
+        return answer
+
+
+def tool_names(tools: Sequence[Tool]) -> list[str]:
+    """The declared names, in order."""
+    return [tool.name for tool in tools]

@@ -1,0 +1,128 @@
+"""Everything that can go wrong in a way a user should hear of. Each class knows its HTTP status and OpenAI error code."""
+
+from __future__ import annotations
+
+
+class ChatGLMServerError(Exception):
+    """Root of the project's errors; `message` says what is wrong and what to do about it."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+    retry_after: int | None = None
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    def body(self) -> dict[str, object]:
+        """OpenAI's error object: ``{"error": {"message", "type", "param", "code"}}``."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+class InvalidRequest(ChatGLMServerError):
+    """The request asks for something that makes no sense or is out of bounds."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+class UnsupportedParameter(InvalidRequest):
+    """A known parameter whose value this model or engine cannot honour."""
+
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The prompt does not fit the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class AuthenticationError(ChatGLMServerError):
+    """No API key, or a wrong one."""
+
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class PermissionDenied(ChatGLMServerError):
+    """The request came under a name this server does not answer to."""
+
+    status = 403
+    type = "permission_error"
+    code = "host_not_allowed"
+
+
+class NotFound(ChatGLMServerError):
+    """No such path."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No such model."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowed(ChatGLMServerError):
+    """The path exists, under another method."""
+
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class RequestTooLarge(ChatGLMServerError):
+    """The body is larger than the server reads."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+
+class UnsupportedMediaType(ChatGLMServerError):
+    """The body is not declared as JSON."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class QueueFull(ChatGLMServerError):
+    """As many requests wait as the queue holds."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "queue_full"
+    retry_after = 5
+
+
+class NotReady(ChatGLMServerError):
+    """The model is still being loaded."""
+
+    status = 503
+    type = "server_error"
+    code = "model_loading"
+    retry_after = 2
+
+
+class ShuttingDown(ChatGLMServerError):
+    """The server stops; the answer was not finished."""
+
+    status = 503
+    type = "server_error"
+    code = "server_shutting_down"
+    retry_after = 5
+
+
+class ModelFileError(ChatGLMServerError):
+    """The model file is missing, broken, or of a kind that cannot be served."""
+
+    code = "model_file_error"

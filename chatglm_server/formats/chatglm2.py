@@ -1,0 +1,38 @@
+"""ChatGLM2: numbered rounds of question and answer, no roles, no tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ..chat import Message, Tool
+from .base import OutputParser, Prompt, Special
+from .inline_calls import CallLayout, InlineCallParser
+from .python_calls import read_json_call
+from .rounds import rounds
+
+
+class ChatGLM2Format:
+    """ChatGLM2-6B; the layout is that of its tokenizer's ``build_prompt``."""
+
+    name: ClassVar[str] = "chatglm2"
+    supports_tools: ClassVar[bool] = False
+    special_tokens: ClassVar[tuple[str, ...]] = ("[MASK]", "[gMASK]", "[sMASK]", "sop", "eop")
+    stop_tokens: ClassVar[tuple[str, ...]] = ()
+
+    def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
+        text = ""
+        for number, (question, answer) in enumerate(rounds(messages), start=1):
+            text += f"[Round {number}]\n\n问：{question}\n\n答："
+            if answer is not None:
+                text += f"{answer}\n\n"
+        return Prompt((Special("[gMASK]", spelled=False), Special("sop", spelled=False), text))
+
+    def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+        return InlineCallParser(TEXT_ONLY, ())
+
+    def call_opening(self, name: str) -> str:
+        raise NotImplementedError("ChatGLM2 cannot call tools")
+
+
+TEXT_ONLY = CallLayout(body=r"\{", read=read_json_call, placeholders=(("[[训练时间]]", "2023年"),))

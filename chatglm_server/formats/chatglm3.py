@@ -1,0 +1,95 @@
+"""ChatGLM3: role tokens, a metadata line, and tool calls written as a fenced Python expression.
+
+Layout (THUDM/ChatGLM3, PROMPT.md): ``[gMASK]sop``, then for each message a role token, the metadata and a newline, and
+the content. The metadata of an assistant message is empty for text, a tool's name for a call, ``interpreter`` for code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from ..chat import Message, Tool, ToolCall
+from .base import OutputParser, Piece, Prompt, Special
+from .inline_calls import CallLayout, InlineCallParser
+from .python_calls import read_python_call
+
+TOOLS_HEADER = "Answer the following questions as best as you can. You have access to the following tools:\n"
+INTERPRETER = "interpreter"
+INTERPRETER_TOOLS = ("interpreter", "code_interpreter")
+"""Tool names that stand for the code interpreter the model was trained with."""
+
+_ASSISTANT = Special("<|assistant|>")
+_ROLE = {
+    "system": Special("<|system|>"),
+    "user": Special("<|user|>"),
+    "assistant": _ASSISTANT,
+    "tool": Special("<|observation|>"),
+}
+
+
+class ChatGLM3Format:
+    """ChatGLM3-6B and its long-context variants."""
+
+    name: ClassVar[str] = "chatglm3"
+    supports_tools: ClassVar[bool] = True
+    special_tokens: ClassVar[tuple[str, ...]] = (
+        *("[MASK]", "[gMASK]", "[sMASK]", "sop", "eop"),
+        *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
+    )
+    stop_tokens: ClassVar[tuple[str, ...]] = ("<|user|>", "<|observation|>")
+
+    def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
+        """Tools are a system message of their own, worded as in training; the client's system message follows it."""
+        pieces: list[Piece] = [Special("[gMASK]"), Special("sop")]
+        if tools:
+            functions = json.dumps([tool.function for tool in tools], indent=4, ensure_ascii=False)
+            pieces += [_ROLE["system"], "\n", TOOLS_HEADER + functions]
+        interpreter_calls: set[str] = set()
+        for message in messages:
+            if message.role == "assistant":
+                pieces += _assistant(message)
+                interpreter_calls.update(call.id for call in message.tool_calls if call.name in INTERPRETER_TOOLS)
+            elif message.role == "tool" and message.tool_call_id in interpreter_calls:
+                pieces += [_ROLE["tool"], "\n", f"```result\n{message.content}\n```"]
+            else:
+                pieces += [_ROLE[message.role], "\n", message.content]
+        return Prompt((*pieces, _ASSISTANT))
+
+    def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+        """ChatGLM3 does not think aloud: `prompt_ends_in_think` changes nothing."""
+        return InlineCallParser(LAYOUT, tools)
+
+    def call_opening(self, name: str) -> str:
+        if name in INTERPRETER_TOOLS:
+            return f"{INTERPRETER}\n```python\n"
+        return f"{name}\n```python\ntool_call("
+
+
+def _assistant(message: Message) -> Iterator[Piece]:
+    if message.content or not message.tool_calls:
+        yield from (_ASSISTANT, "\n", message.content)
+    for call in message.tool_calls:
+        name = INTERPRETER if call.name in INTERPRETER_TOOLS else call.name
+        yield from (_ASSISTANT, f"{name}\n", f"```python\n{_python_call(call)}\n```")
+
+
+def _python_call(call: ToolCall) -> str:
+    arguments = call.arguments
+    if isinstance(arguments, str):  # what the client sent was no object: the model reads it as it came
+        return f"tool_call({arguments})"
+    if call.name in INTERPRETER_TOOLS and len(arguments) == 1:
+        (code,) = arguments.values()
+        return str(code)
+    return "tool_call(" + ", ".join(f"{key}={value!r}" for key, value in arguments.items()) + ")"
+
+
+LAYOUT = CallLayout(
+    body=r"(?:```\w*\s*)?(?:(?:tool_call|(?P=name))\s*\(|\{)",
+    undeclared_body=r"(?:```\w*\s*)?tool_call\s*\(",
+    read=read_python_call,
+    interpreter=INTERPRETER,
+    interpreter_tools=INTERPRETER_TOOLS,
+    placeholders=(("[[训练时间]]", "2023年"),),
+)

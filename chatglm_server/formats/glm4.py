@@ -1,0 +1,76 @@
+"""GLM-4-9B: role tokens, tools listed under a Chinese heading, and calls written as ``NAME\\n{json}``.
+
+Layout: the chat template of THUDM/glm-4-9b-chat, in its documented spelling (two line breaks before each ``## NAME``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from ..chat import Message, Tool
+from .base import OutputParser, Piece, Prompt, Special
+from .inline_calls import CallLayout, InlineCallParser
+from .python_calls import read_json_call
+from .thinking import ThinkingParser
+
+TOOLS_HEADER = (
+    "你是一个名为 ChatGLM 的人工智能助手。你是基于智谱AI训练的语言模型 GLM-4 模型开发的，"
+    "你的任务是针对用户的问题和要求提供适当的答复和支持。\n\n# 可用工具"
+)
+TOOL_FOOTER = "在调用上述函数时，请使用 Json 格式表示调用的参数。"
+
+_ASSISTANT = Special("<|assistant|>")
+_ROLE = {
+    "system": Special("<|system|>"),
+    "user": Special("<|user|>"),
+    "assistant": _ASSISTANT,
+    "tool": Special("<|observation|>"),
+}
+
+
+class GLM4Format:
+    """GLM-4-9B-chat and files of its type."""
+
+    name: ClassVar[str] = "glm4"
+    supports_tools: ClassVar[bool] = True
+    special_tokens: ClassVar[tuple[str, ...]] = (
+        *("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>"),
+        *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
+        *("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>"),
+    )
+    stop_tokens: ClassVar[tuple[str, ...]] = ("<|endoftext|>", "<|user|>", "<|observation|>")
+
+    def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
+        """Messages without content are left out, as the template does; not so results: the model has to see each."""
+        pieces: list[Piece] = [Special("[gMASK]"), Special("<sop>")]
+        if tools:
+            pieces += [_ROLE["system"], "\n", TOOLS_HEADER + "".join(map(_tool_section, tools))]
+        for message in messages:
+            if message.content or message.role == "tool":
+                pieces += [_ROLE[message.role], "\n", message.content]
+            pieces += _calls(message)
+        return Prompt((*pieces, _ASSISTANT))
+
+    def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+        answer = InlineCallParser(LAYOUT, tools)
+        return ThinkingParser(answer) if prompt_ends_in_think else answer
+
+    def call_opening(self, name: str) -> str:
+        return f"{name}\n{{"
+
+
+def _tool_section(tool: Tool) -> str:
+    schema = json.dumps(tool.function, indent=4, ensure_ascii=False)
+    return f"\n\n## {tool.name}\n\n{schema}\n{TOOL_FOOTER}"
+
+
+def _calls(message: Message) -> Iterator[Piece]:
+    for call in message.tool_calls:
+        arguments = call.arguments
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+        yield from (_ASSISTANT, f"{call.name}\n", text)
+
+
+LAYOUT = CallLayout(body=r"(?:```(?:json)?\s*)?\{", read=read_json_call)

@@ -24,7 +24,7 @@ def new_call_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call in the history. `arguments` is the parsed object, or the client's own text where that was no JSON object."""
+    """A call in the history. `arguments` is the parsed object, or the client's own text where it was none."""
 
     id: str
     name: str
@@ -62,7 +62,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How tokens are drawn. A temperature of 0 is greedy; `max_tokens` counts new tokens, None means up to the context."""
+    """How tokens are drawn. A temperature of 0 is greedy; `max_tokens` counts new tokens, None: up to the context."""
 
     temperature: float = 1.0
     top_p: float = 1.0

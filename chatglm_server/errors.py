@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a way a user should hear of. Each class knows its HTTP status and OpenAI error code."""
+"""What can go wrong in a way a user should hear of. Each class knows its HTTP status and OpenAI error code."""
 
 from __future__ import annotations
 

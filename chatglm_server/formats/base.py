@@ -87,8 +87,8 @@ class ChatFormat(Protocol):
         """A fresh parser of one answer. Without `tools` nothing is ever read as a call."""
         ...
 
-    def call_opening(self, name: str) -> str:
-        """The text that begins a call of the tool `name`; put after the prompt, it forces the answer to be that call.
+    def call_opening(self, name: str) -> tuple[str, ...]:
+        """The text parts that begin a call of the tool `name`; put after the prompt, it forces the answer to be that call.
 
         For formats that support tools.
         """

@@ -37,7 +37,7 @@ class ChatGLMFormat:
     def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
         return _FullWidthPunctuation(InlineCallParser(TEXT_ONLY, ()))
 
-    def call_opening(self, name: str) -> str:
+    def call_opening(self, name: str) -> tuple[str, ...]:
         raise NotImplementedError("ChatGLM-6B cannot call tools")
 
 
@@ -54,7 +54,7 @@ class _FullWidthPunctuation:
 
     def flush(self, reason: FinishReason) -> list[ParserEvent]:
         events = self._widened(self._answer.flush(reason))
-        return events + [TextDelta(self._held)] if self._held else events
+        return [*events, TextDelta(self._held)] if self._held else events
 
     def _widened(self, events: list[ParserEvent]) -> list[ParserEvent]:
         texts = [event.text for event in events if isinstance(event, TextDelta)]

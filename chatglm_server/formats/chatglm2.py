@@ -31,7 +31,7 @@ class ChatGLM2Format:
     def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
         return InlineCallParser(TEXT_ONLY, ())
 
-    def call_opening(self, name: str) -> str:
+    def call_opening(self, name: str) -> tuple[str, ...]:
         raise NotImplementedError("ChatGLM2 cannot call tools")
 
 

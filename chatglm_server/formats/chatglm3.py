@@ -61,10 +61,10 @@ class ChatGLM3Format:
         """ChatGLM3 does not think aloud: `prompt_ends_in_think` changes nothing."""
         return InlineCallParser(LAYOUT, tools)
 
-    def call_opening(self, name: str) -> str:
+    def call_opening(self, name: str) -> tuple[str, ...]:
         if name in INTERPRETER_TOOLS:
-            return f"{INTERPRETER}\n```python\n"
-        return f"{name}\n```python\ntool_call("
+            return (f"{INTERPRETER}\n", "```python\n")
+        return (f"{name}\n", "```python\ntool_call(")
 
 
 def _assistant(message: Message) -> Iterator[Piece]:

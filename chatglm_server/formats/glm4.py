@@ -57,8 +57,8 @@ class GLM4Format:
         answer = InlineCallParser(LAYOUT, tools)
         return ThinkingParser(answer) if prompt_ends_in_think else answer
 
-    def call_opening(self, name: str) -> str:
-        return f"{name}\n{{"
+    def call_opening(self, name: str) -> tuple[str, ...]:
+        return (f"{name}\n", "{")
 
 
 def _tool_section(tool: Tool) -> str:

@@ -20,7 +20,7 @@ from .content import Content
 from .python_calls import read_interpreter_call
 
 MAX_REJECTED = 32
-"""An answer with more lines that look like calls and are none is prose: the rest is not searched (each costs a rescan)."""
+"""An answer with more lines that look like calls and are none is prose: its rest is not searched."""
 
 _AFTER_CALL = regex.compile(r"\s{0,64}```(?!\w)")
 
@@ -34,7 +34,7 @@ class CallLayout:
     read: Callable[[str], dict[str, Any]]
     """The arguments in a body; raises NotAnObject."""
     undeclared_body: str | None = None
-    """The same for names nobody declared, which only the first line of a segment can hold; None: such text is no call."""
+    """The same for names nobody declared, which only the first line of a segment can hold; None: no call."""
     interpreter: str | None = None
     """The name before a block of code."""
     interpreter_tools: tuple[str, ...] = ()

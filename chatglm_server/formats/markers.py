@@ -1,4 +1,4 @@
-"""Finding fixed strings in a stream of text: what is certain goes on at once, only a possible beginning is held back."""
+"""Finding fixed strings in a stream of text: what is certain goes on at once, a possible beginning is held back."""
 
 from __future__ import annotations
 

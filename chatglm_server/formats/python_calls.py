@@ -1,4 +1,4 @@
-"""Arguments out of what a model wrote: a Python call, a JSON object, or code. Literals are read with `ast`, never run."""
+"""Arguments out of what a model wrote: a Python call, a JSON object, or code. Read with `ast`, never run."""
 
 from __future__ import annotations
 

@@ -95,6 +95,11 @@ class CompletionRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """The request was checked and has its place in the queue: always the first event, and nothing to send."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
     """More of the answer's content."""
 
@@ -133,6 +138,13 @@ class Usage:
     completion_tokens: int = 0
     cached_tokens: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Finish:
@@ -143,7 +155,7 @@ class Finish:
 
 
 ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta
-Event = ParserEvent | Finish
+Event = Accepted | ParserEvent | Finish
 
 
 @dataclass(slots=True)
@@ -174,8 +186,14 @@ class Answer:
             self.tool_calls.append(AnsweredCall(event.id, event.name))
         elif isinstance(event, ToolCallDelta):
             self.tool_calls[event.index].arguments += event.arguments
-        else:
+        elif isinstance(event, Finish):
             self.finish = event
+
+    def finished(self) -> Finish:
+        """The end of the answer. Raises: ValueError if it has not ended."""
+        if self.finish is None:
+            raise ValueError("the answer has not ended")
+        return self.finish
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Answer:

@@ -83,12 +83,16 @@ class ChatFormat(Protocol):
         """
         ...
 
+    def bare_prompt(self, text: str) -> Prompt:
+        """A prompt that is just `text`, for completions without a conversation."""
+        ...
+
     def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
         """A fresh parser of one answer. Without `tools` nothing is ever read as a call."""
         ...
 
     def call_opening(self, name: str) -> tuple[str, ...]:
-        """The text parts that begin a call of the tool `name`; put after the prompt, it forces the answer to be that call.
+        """The text parts that begin a call of the tool `name`; after the prompt, it forces the answer to be that call.
 
         For formats that support tools.
         """

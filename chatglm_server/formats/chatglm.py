@@ -32,6 +32,9 @@ class ChatGLMFormat:
                 text += f"[Round {number}]\n问：{question}\n答："
                 if answer is not None:
                     text += f"{answer}\n"
+        return self.bare_prompt(text)
+
+    def bare_prompt(self, text: str) -> Prompt:
         return Prompt((text, Special("[gMASK]", spelled=False), Special("<sop>", spelled=False)))
 
     def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:

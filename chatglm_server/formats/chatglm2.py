@@ -26,6 +26,9 @@ class ChatGLM2Format:
             text += f"[Round {number}]\n\n问：{question}\n\n答："
             if answer is not None:
                 text += f"{answer}\n\n"
+        return self.bare_prompt(text)
+
+    def bare_prompt(self, text: str) -> Prompt:
         return Prompt((Special("[gMASK]", spelled=False), Special("sop", spelled=False), text))
 
     def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:

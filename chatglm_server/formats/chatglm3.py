@@ -57,6 +57,9 @@ class ChatGLM3Format:
                 pieces += [_ROLE[message.role], "\n", message.content]
         return Prompt((*pieces, _ASSISTANT))
 
+    def bare_prompt(self, text: str) -> Prompt:
+        return Prompt((Special("[gMASK]"), Special("sop"), text))
+
     def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
         """ChatGLM3 does not think aloud: `prompt_ends_in_think` changes nothing."""
         return InlineCallParser(LAYOUT, tools)

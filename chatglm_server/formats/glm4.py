@@ -53,6 +53,9 @@ class GLM4Format:
             pieces += _calls(message)
         return Prompt((*pieces, _ASSISTANT))
 
+    def bare_prompt(self, text: str) -> Prompt:
+        return Prompt((Special("[gMASK]"), Special("<sop>"), text))
+
     def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
         answer = InlineCallParser(LAYOUT, tools)
         return ThinkingParser(answer) if prompt_ends_in_think else answer

@@ -1,0 +1,7 @@
+"""``python -m chatglm_server``: the same as the console script ``chatglm-server``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

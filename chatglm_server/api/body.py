@@ -1,0 +1,63 @@
+"""Reading a request's JSON body: declared as JSON, not nested without end, valid Unicode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pydantic_core
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from ..errors import InvalidRequest, UnsupportedMediaType
+
+MAX_NESTING = 64
+
+
+class JsonRequest(Request):
+    """A request whose `json` refuses what would only fail later."""
+
+    async def json(self) -> Any:
+        """The body. Raises: InvalidRequest."""
+        try:
+            value = pydantic_core.from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as error:
+            raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+        _check_nesting(value)
+        return value
+
+
+class JsonRoute(APIRoute):
+    """A route whose body is JSON and says so.
+
+    Any web page may send a form or plain text to a server on this machine without asking; JSON it may not. So a body of
+    another type is refused even if it would parse.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            if request.method == "POST":
+                media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if media_type != "application/json":
+                    raise UnsupportedMediaType('the body must be JSON: send "Content-Type: application/json"')
+            return await handle(JsonRequest(request.scope, request.receive))
+
+        return checked
+
+
+def _check_nesting(value: Any) -> None:
+    """Raises: InvalidRequest for lists and objects more than `MAX_NESTING` deep. Goes level by level."""
+    level = [value]
+    for _ in range(MAX_NESTING):
+        level = [
+            child
+            for item in level
+            if isinstance(item, list | dict)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return
+    if any(isinstance(item, list | dict) for item in level):
+        raise InvalidRequest(f"the body is nested more than {MAX_NESTING} levels deep")

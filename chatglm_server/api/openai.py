@@ -1,0 +1,176 @@
+"""OpenAI's endpoints: chat completions, completions, models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+
+import anyio
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from ..chat import Answer, CompletionRequest, Event, Finish, Usage
+from ..engine.base import Engine
+from ..errors import ModelNotFound
+from .access_log import RequestRecord
+from .body import JsonRoute
+from .responses import ChatCompletion, Json, TextCompletion, model_object
+from .schemas import ChatCompletionBody, CompletionBody
+from .sse import event_stream
+
+_CLIENT_CLOSED = 499  # as nginx logs it: nobody is left to read the response
+
+
+def openai_router(engine: Engine, keep_alive_s: float) -> APIRouter:
+    """The routes below ``/v1``."""
+    router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"])
+
+    @router.post("/chat/completions", summary="Answer a conversation")
+    async def chat_completions(request: Request, body: ChatCompletionBody) -> Response:
+        """Whole, or as server-sent events with `"stream": true`; tool calls come as OpenAI `tool_calls`."""
+        _check_model(engine, body.model)
+        chat = body.to_request()
+        record: RequestRecord = request.state.record
+        record.notes |= {
+            "model": engine.info.id,
+            "messages": len(chat.messages),
+            "tools": len(chat.tools),
+            "stream": "yes" if body.stream else "no",
+        }
+        shape = ChatCompletion(engine.info.id)
+        events = await _accepted(engine.chat(chat), record)
+        if body.stream:
+            include_usage = body.stream_options is not None and body.stream_options.include_usage
+            return event_stream(_chat_chunks(events, shape, include_usage), keep_alive_s)
+        return await _unless_disconnected(request, lambda: _whole_chat(events, shape))
+
+    @router.post("/completions", summary="Continue a bare prompt")
+    async def completions(request: Request, body: CompletionBody) -> Response:
+        """The prompt goes to the model as it is: no roles, no tools. Several prompts are answered in turn."""
+        _check_model(engine, body.model)
+        requests = body.to_requests()
+        record: RequestRecord = request.state.record
+        record.notes |= {
+            "model": engine.info.id,
+            "prompts": len(requests),
+            "stream": "yes" if body.stream else "no",
+        }
+        shape = TextCompletion(engine.info.id)
+        first = await _accepted(engine.complete(requests[0]), record)
+        answers = _answers(engine, first, requests[1:], record)
+        if body.stream:
+            include_usage = body.stream_options is not None and body.stream_options.include_usage
+            return event_stream(_text_chunks(answers, shape, include_usage), keep_alive_s)
+        return await _unless_disconnected(request, lambda: _whole_text(answers, shape))
+
+    @router.get("/models", summary="The served model")
+    async def models() -> Json:
+        """One entry: the model's id, context length and aliases."""
+        return {"object": "list", "data": [model_object(engine.info)]}
+
+    @router.get("/models/{model:path}", summary="One model")
+    async def model(model: str) -> Json:
+        """By id or alias."""
+        _check_model(engine, model)
+        return model_object(engine.info)
+
+    return router
+
+
+def _check_model(engine: Engine, name: str | None) -> None:
+    """Raises: ModelNotFound. A request without a model means the one there is."""
+    info = engine.info
+    if name is not None and name not in (info.id, *info.aliases):
+        known = ", ".join(map(repr, (info.id, *info.aliases)))
+        raise ModelNotFound(f"the model {name!r} does not exist; this server has {known} (see --alias)", param="model")
+
+
+Events = AsyncGenerator[Event, None]
+
+
+async def _accepted(events: AsyncIterator[Event], record: RequestRecord) -> Events:
+    """The events of an answer, once its request was accepted; what fails until then is still an HTTP status."""
+    noted = _noted(events, record)
+    await anext(noted)
+    return noted
+
+
+async def _noted(events: AsyncIterator[Event], record: RequestRecord) -> Events:
+    async with aclosing(events):  # type: ignore[type-var]
+        async for event in events:
+            record.note(event)
+            yield event
+
+
+async def _chat_chunks(events: Events, shape: ChatCompletion, include_usage: bool) -> AsyncIterator[Json]:
+    async with aclosing(events):
+        yield shape.first_chunk()
+        async for event in events:
+            chunk = shape.chunk(event)
+            if chunk is not None:
+                yield chunk
+            if isinstance(event, Finish) and include_usage:
+                yield shape.usage_chunk(event.usage)
+
+
+async def _whole_chat(events: Events, shape: ChatCompletion) -> Json:
+    answer = Answer()
+    async with aclosing(events):
+        async for event in events:
+            answer.add(event)
+    return shape.whole(answer)
+
+
+async def _answers(
+    engine: Engine, first: Events, others: list[CompletionRequest], record: RequestRecord
+) -> AsyncGenerator[tuple[int, Event], None]:
+    """(prompt's index, event) for all prompts in turn."""
+    async with aclosing(first):
+        async for event in first:
+            yield 0, event
+    for index, request in enumerate(others, start=1):
+        async with aclosing(await _accepted(engine.complete(request), record)) as events:
+            async for event in events:
+                yield index, event
+
+
+async def _text_chunks(
+    answers: AsyncGenerator[tuple[int, Event], None], shape: TextCompletion, include_usage: bool
+) -> AsyncIterator[Json]:
+    usage = Usage()
+    async with aclosing(answers):
+        async for index, event in answers:
+            chunk = shape.chunk(index, event)
+            if chunk is not None:
+                yield chunk
+            if isinstance(event, Finish):
+                usage += event.usage
+    if include_usage:
+        yield shape.usage_chunk(usage)
+
+
+async def _whole_text(answers: AsyncGenerator[tuple[int, Event], None], shape: TextCompletion) -> Json:
+    folded: dict[int, Answer] = {}
+    async with aclosing(answers):
+        async for index, event in answers:
+            folded.setdefault(index, Answer()).add(event)
+    usage = Usage()
+    for answer in folded.values():
+        usage += answer.finished().usage
+    return shape.whole(list(folded.values()), usage)
+
+
+async def _unless_disconnected(request: Request, answer: Callable[[], Awaitable[Json]]) -> Response:
+    """The response that `answer` gives, which is cancelled when the client goes away before that."""
+    response: Response = Response(status_code=_CLIENT_CLOSED)
+    async with anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(watch)
+        response = JSONResponse(await answer())
+        tasks.cancel_scope.cancel()
+    return response

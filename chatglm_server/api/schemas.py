@@ -1,0 +1,308 @@
+"""What clients send: OpenAI's request bodies, and their way into the project's own nouns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ..chat import ChatRequest, CompletionRequest, Message, SamplingParams, Tool, ToolCall, ToolChoice
+from ..errors import InvalidRequest, UnsupportedParameter
+from ..formats.arguments import NotAnObject, load_object
+
+MAX_MESSAGES = 2048
+MAX_TOOLS = 128
+MAX_STOP = 16
+MAX_PROMPTS = 64
+
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "audio": (None,),
+    "best_of": (None, 1),
+    "echo": (None, False),
+    "frequency_penalty": (None, 0),
+    "function_call": (None, "none"),
+    "functions": (None, []),
+    "logit_bias": (None, {}),
+    "logprobs": (None, False, 0),
+    "min_p": (None, 0),
+    "modalities": (None, ["text"]),
+    "n": (None, 1),
+    "prediction": (None,),
+    "presence_penalty": (None, 0),
+    "reasoning_effort": (None, "none"),
+    "response_format": (None, {"type": "text"}),
+    "seed": (None,),
+    "service_tier": (None, "auto", "default"),
+    "store": (None, False),
+    "suffix": (None, ""),
+    "top_logprobs": (None, 0),
+    "verbosity": (None, "medium"),
+    "web_search_options": (None,),
+}
+"""Known parameters that this engine cannot honour, each with the values that ask for nothing."""
+
+REMEDY = {"functions": "use tools", "function_call": "use tool_choice", "n": "send the request n times"}
+IGNORED = {"user", "metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"}
+"""Parameters that do not concern the answer."""
+
+_log = logging.getLogger("chatglm_server")
+_logged: set[str] = set()
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    def check_other_parameters(self) -> None:
+        """Raises: UnsupportedParameter. Logs the names nobody knows, each once."""
+        for name, value in (self.model_extra or {}).items():
+            if name in NEUTRAL:
+                if not any(
+                    (value == neutral and type(value) is not bool) or value is neutral for neutral in NEUTRAL[name]
+                ):
+                    remedy = REMEDY.get(name, "leave it out")
+                    raise UnsupportedParameter(f"this server's engine cannot honour {name!r}; {remedy}", param=name)
+            elif name not in IGNORED and name not in _logged and len(_logged) < 100:
+                _logged.add(name)
+                _log.info("ignoring the unknown request field %r", name[:64])
+
+
+class StreamOptions(BaseModel):
+    """OpenAI's `stream_options`."""
+
+    include_usage: bool = False
+
+
+class _Generation(_Body):
+    model: str | None = Field(None, description="the served model's id or one of its aliases")
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1, description="new tokens at most")
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=-1, description="tokens to draw from; 0 or -1: all")
+    repetition_penalty: float | None = Field(None, ge=0.1, le=10)
+    stop: str | list[str] | None = Field(None, description=f"up to {MAX_STOP} strings that end the answer")
+
+    @field_validator("stop")
+    @classmethod
+    def _stop_strings(cls, value: str | list[str] | None) -> list[str]:
+        strings = [value] if isinstance(value, str) else value or []
+        if len(strings) > MAX_STOP:
+            raise ValueError(f"at most {MAX_STOP} stop strings, not {len(strings)}")
+        if any(not 1 <= len(string) <= 1000 for string in strings):
+            raise ValueError("a stop string has 1 to 1000 characters")
+        return strings
+
+    def sampling(self, max_tokens: int | None) -> SamplingParams:
+        """Unset values are those that the GLM models recommend."""
+        return SamplingParams(
+            temperature=0.8 if self.temperature is None else self.temperature,
+            top_p=0.8 if self.top_p is None else self.top_p,
+            top_k=max(0, self.top_k or 0),
+            repetition_penalty=self.repetition_penalty or 1.0,
+            max_tokens=max_tokens,
+            stop=tuple(self.stop or ()),
+        )
+
+    def check_stream_options(self) -> None:
+        """Raises: InvalidRequest."""
+        if self.stream_options is not None and not self.stream:
+            raise InvalidRequest('stream_options needs "stream": true', param="stream_options")
+
+
+class ContentPart(BaseModel):
+    """A part of a message's content: text, or what this server cannot read."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+
+
+Content = str | list[ContentPart] | None
+
+
+class FunctionCall(BaseModel):
+    """The function of a call in the history; `arguments` is JSON text, though some clients send the object."""
+
+    name: str = Field(min_length=1, max_length=128)
+    arguments: str | dict[str, Any] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return _function_name(value)
+
+
+class CallBody(BaseModel):
+    """A call in the history."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class SystemMessage(BaseModel):
+    """Instructions for the model."""
+
+    role: Literal["system", "developer"]
+    content: Content
+
+
+class UserMessage(BaseModel):
+    """What the user said."""
+
+    role: Literal["user"]
+    content: Content
+
+
+class AssistantMessage(BaseModel):
+    """An earlier answer."""
+
+    role: Literal["assistant"]
+    content: Content = None
+    tool_calls: list[CallBody] | None = None
+
+
+class ToolMessage(BaseModel):
+    """A call's result."""
+
+    role: Literal["tool"]
+    content: Content
+    tool_call_id: str
+
+
+MessageBody = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+
+
+class ToolBody(BaseModel):
+    """A tool the model may call; the function object reaches it as the client wrote it."""
+
+    type: Literal["function"]
+    function: dict[str, Any] = Field(description="name, description, parameters (a JSON schema)")
+
+    @field_validator("function")
+    @classmethod
+    def _function(cls, value: dict[str, Any]) -> dict[str, Any]:
+        name = value.get("name")
+        if not isinstance(name, str) or not 1 <= len(name) <= 128:
+            raise ValueError("the function needs a name of 1 to 128 characters")
+        _function_name(name)
+        if not isinstance(value.get("parameters"), dict | None):
+            raise ValueError("the function's parameters must be a JSON schema, an object")
+        return value
+
+
+class ChosenFunction(BaseModel):
+    name: str
+
+
+class NamedChoice(BaseModel):
+    """The tool that must be called."""
+
+    type: Literal["function"]
+    function: ChosenFunction
+
+
+class ChatCompletionBody(_Generation):
+    """A conversation to be answered."""
+
+    messages: list[MessageBody] = Field(min_length=1, max_length=MAX_MESSAGES)
+    max_completion_tokens: int | None = Field(None, ge=1, description="new tokens at most")
+    tools: list[ToolBody] | None = Field(None, max_length=MAX_TOOLS)
+    tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
+    parallel_tool_calls: bool | None = None
+
+    def to_request(self) -> ChatRequest:
+        """Raises: InvalidRequest, UnsupportedParameter."""
+        self.check_other_parameters()
+        self.check_stream_options()
+        return ChatRequest(
+            messages=tuple(_message(number, message) for number, message in enumerate(self.messages)),
+            tools=self._tools(),
+            tool_choice=self._tool_choice(),
+            parallel_tool_calls=self.parallel_tool_calls is not False,
+            sampling=self.sampling(self.max_completion_tokens or self.max_tokens),
+        )
+
+    def _tools(self) -> tuple[Tool, ...]:
+        tools = tuple(Tool(tool.function) for tool in self.tools or ())
+        names = [tool.name for tool in tools]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise InvalidRequest(f"two tools have the name {name!r}", param=f"tools[{number}].function.name")
+        return tools
+
+    def _tool_choice(self) -> ToolChoice:
+        choice = self.tool_choice or "auto"
+        names = [tool.function["name"] for tool in self.tools or ()]
+        if isinstance(choice, NamedChoice):
+            if choice.function.name not in names:
+                raise InvalidRequest(
+                    f"tool_choice names {choice.function.name!r}, which is not in tools", param="tool_choice"
+                )
+            return ToolChoice("named", choice.function.name)
+        if choice == "required" and not names:
+            raise InvalidRequest('tool_choice "required" needs tools', param="tool_choice")
+        return ToolChoice(choice)
+
+
+class CompletionBody(_Generation):
+    """A bare prompt, or several, to be continued."""
+
+    prompt: str | list[str] | list[int] | list[list[int]] = Field(max_length=1 << 22)
+
+    def to_requests(self) -> list[CompletionRequest]:
+        """One request for each prompt. Raises: InvalidRequest, UnsupportedParameter."""
+        self.check_other_parameters()
+        self.check_stream_options()
+        prompts: list[Any] = self.prompt if isinstance(self.prompt, list) else [self.prompt]
+        if prompts and isinstance(prompts[0], int):
+            prompts = [prompts]
+        if not 1 <= len(prompts) <= MAX_PROMPTS:
+            raise InvalidRequest(f"from 1 to {MAX_PROMPTS} prompts, not {len(prompts)}", param="prompt")
+        sampling = self.sampling(self.max_tokens or 16)  # OpenAI's default
+        return [CompletionRequest(prompt if isinstance(prompt, str) else tuple(prompt), sampling) for prompt in prompts]
+
+
+def _message(number: int, body: SystemMessage | UserMessage | AssistantMessage | ToolMessage) -> Message:
+    content = _text(body.content, f"messages[{number}].content")
+    if isinstance(body, AssistantMessage):
+        return Message("assistant", content, tuple(_call(call) for call in body.tool_calls or ()))
+    if isinstance(body, ToolMessage):
+        return Message("tool", content, tool_call_id=body.tool_call_id)
+    return Message("user" if isinstance(body, UserMessage) else "system", content)
+
+
+def _text(content: Content, param: str) -> str:
+    """Content as text: the parts of a list follow each other on lines of their own."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    texts = []
+    for number, part in enumerate(content):
+        text = part.text if part.type == "text" else part.refusal if part.type == "refusal" else None
+        if text is None:
+            raise InvalidRequest(f"this model reads text only, not {part.type!r} parts", param=f"{param}[{number}]")
+        texts.append(text)
+    return "\n".join(texts)
+
+
+def _call(call: CallBody) -> ToolCall:
+    arguments = call.function.arguments
+    if isinstance(arguments, Mapping):
+        return ToolCall(call.id, call.function.name, dict(arguments))
+    text = (arguments or "").strip()
+    if text in ("", "null"):
+        return ToolCall(call.id, call.function.name, {})
+    try:
+        return ToolCall(call.id, call.function.name, load_object(text))
+    except NotAnObject:
+        return ToolCall(call.id, call.function.name, text)
+
+
+def _function_name(name: str) -> str:
+    """Formats write a name on a line of its own, so it must not have blanks."""
+    if any(char.isspace() or not char.isprintable() for char in name):
+        raise ValueError("a function's name must not hold blanks or control characters")
+    return name

@@ -1,0 +1,42 @@
+"""Server-sent events: one JSON object on each data line, comments while there is nothing to say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from ..errors import ChatGLMServerError
+
+_GRACE_S = 10.0  # for the last token and the error event when the server stops
+
+
+def event_stream(chunks: AsyncIterator[dict[str, Any]], keep_alive_s: float) -> EventSourceResponse:
+    """A response that sends `chunks`, then ``[DONE]``; an error on the way is sent as the last event."""
+    return EventSourceResponse(
+        _events(chunks),
+        headers={"Cache-Control": "no-cache"},
+        ping=keep_alive_s,
+        ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
+        sep="\n",
+        # The engine ends its streams itself when the server stops; sse-starlette only has to wait for that.
+        shutdown_event=anyio.Event(),
+        shutdown_grace_period=_GRACE_S,
+    )
+
+
+async def _events(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[ServerSentEvent]:
+    try:
+        async for chunk in chunks:
+            yield _data(json.dumps(chunk, ensure_ascii=False, separators=(",", ":")))
+    except ChatGLMServerError as error:
+        yield _data(json.dumps(error.body(), ensure_ascii=False))
+    else:
+        yield _data("[DONE]")
+
+
+def _data(text: str) -> ServerSentEvent:
+    return ServerSentEvent(data=text, sep="\n")

@@ -1,0 +1,101 @@
+"""The web application: routes, middleware and one place where errors become responses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from . import __version__
+from .api.access_log import AccessLog
+from .api.health import health_router
+from .api.openai import openai_router
+from .api.security import LOCAL_ORIGINS, BodyLimit, HostCheck, KeyCheck, error_response
+from .engine.base import Engine
+from .errors import ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
+from .settings import Settings
+
+_log = logging.getLogger("chatglm_server")
+
+
+def create_app(settings: Settings, engine: Engine) -> FastAPI:
+    """The application around `engine`, which it loads in the background: ``app.state.loading`` is that task."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.loading = asyncio.create_task(engine.load())
+        yield
+        engine.stop()
+        await asyncio.gather(app.state.loading, return_exceptions=True)
+
+    app = FastAPI(
+        title="chatglm-server",
+        version=__version__,
+        summary="GLM models on a CPU, for OpenAI clients",
+        lifespan=lifespan,
+    )
+    app.include_router(openai_router(engine, settings.keep_alive_s))
+    app.include_router(health_router(engine))
+    app.add_exception_handler(Exception, _on_error)
+    for kind in (ChatGLMServerError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _on_error)
+
+    # The last one added is the first to see a request.
+    app.add_middleware(BodyLimit, limit=int(settings.max_body_mb * 1e6))
+    if settings.api_key is not None:
+        app.add_middleware(KeyCheck, key=settings.api_key.get_secret_value())
+    app.add_middleware(HostCheck, names=[settings.host, *settings.allowed_host])
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origin,
+        allow_origin_regex=LOCAL_ORIGINS,
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+    )
+    app.add_middleware(AccessLog)
+    return app
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    """Every error as OpenAI's error object."""
+    return error_response(_translated(request, error))
+
+
+def _translated(request: Request, error: Exception) -> ChatGLMServerError:
+    if isinstance(error, ChatGLMServerError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if isinstance(error, HTTPException):
+        where = f"{request.method} {request.url.path}"
+        if error.status_code == 404:
+            return NotFound(f"there is no {where}; see /docs for what there is")
+        if error.status_code == 405:
+            return MethodNotAllowed(f"{where} is not allowed; see /docs for the methods there are")
+        return InvalidRequest(str(error.detail))
+    _log.error("internal error in %s", request.url.path, exc_info=error)
+    return ChatGLMServerError("internal error; the server's log says more")
+
+
+def _invalid(error: RequestValidationError) -> InvalidRequest:
+    """The first of the validation errors, named as the client wrote the field."""
+    first = error.errors()[0]
+    path = ""
+    for step in first["loc"][1:]:  # the first step is "body"
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step not in _UNION_TAGS:
+            path += f".{step}" if path else str(step)
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return InvalidRequest(f"{path}: {message}" if path else message, param=path or None)
+
+
+_UNION_TAGS = {"system", "developer", "user", "assistant", "tool", "str", "list[str]", "list[int]", "list[list[int]]"}
+"""Steps that pydantic adds to an error's place to say which member of a union it tried."""

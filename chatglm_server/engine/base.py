@@ -1,0 +1,78 @@
+"""What the API knows of an engine, and what the local engine knows of a model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..chat import ChatRequest, CompletionRequest, Event, SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model that is served; `context_length` in tokens, `created` in seconds since the epoch."""
+
+    id: str
+    aliases: tuple[str, ...]
+    context_length: int
+    chat_format: str
+    supports_tools: bool
+    created: int
+
+
+class Engine(Protocol):
+    """Messages in, events out. The API knows nothing else."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def chat(self, request: ChatRequest) -> AsyncIterator[Event]:
+        """The answer: `Accepted` once the request is checked and queued, then its events, then `Finish`.
+
+        Raises: InvalidRequest, ContextLengthExceeded, QueueFull, NotReady, all before the first event; ShuttingDown at
+        any time. Closing the iterator frees the model within one token.
+        """
+        ...
+
+    def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
+        """The same for a bare prompt; text events only."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """State of the engine for ``/health``: ready or not, and the queue."""
+        ...
+
+    async def load(self) -> None:
+        """Make the engine ready. Raises: ModelFileError."""
+        ...
+
+    def stop(self) -> None:
+        """End all running and waiting requests with ShuttingDown, and take no more. For signal handlers."""
+        ...
+
+
+class Model(Protocol):
+    """A model at token level, with one sequence. It knows nothing of chat; one thread at a time may call it."""
+
+    vocab_size: int
+
+    def start(self, prompt: Sequence[int]) -> int:
+        """Make `prompt` the sequence. Returns how many of its first tokens were kept from the one before."""
+        ...
+
+    def prefill(self) -> bool:
+        """Read a little more of the sequence; true once only its last token is left for `step`."""
+        ...
+
+    def step(self, sampling: SamplingParams) -> int:
+        """Read the sequence's last token, draw the next one, append it and return it."""
+        ...
+
+    def choose(self, allowed: Sequence[int]) -> int:
+        """Like `step`, but the next token is the likeliest of `allowed`."""
+        ...
+
+    def append(self, tokens: Sequence[int]) -> None:
+        """Put given tokens at the sequence's end, to be read by `prefill`."""
+        ...

@@ -1,0 +1,112 @@
+"""From the settings to an engine: finds the model file, checks it, and knows how to load it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..errors import ModelFileError
+from ..formats.registry import FORMATS
+from ..settings import Settings
+from .base import Model, ModelInfo
+from .chatglm_cpp import ChatGLMCppModel, limit_threads
+from .local import LocalEngine
+from .model_file import ModelFile, read_model_file
+from .tokenizer import load_tokenizer
+
+_PACKAGE = Path(__file__).parent.parent
+DEMO_MODELS = {"demo": "demo-chatglm3.bin", "demo-glm4": "demo-glm4.bin"}
+
+
+def load_engine(settings: Settings) -> LocalEngine:
+    """An engine whose file is checked; its `load` does the rest.
+
+    Raises: ModelFileError.
+    """
+    path = model_path(settings.model)
+    file = read_model_file(path)
+    family = file.family if settings.chat_format == "auto" else settings.chat_format
+    _check_format(file, family)
+    chat_format = FORMATS[family]
+    try:
+        tokenizer = load_tokenizer(file.family, file.tokenizer, chat_format)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error.message}") from None
+    highest = max(tokenizer.specials.values())
+    if highest >= file.config.vocab_size:
+        raise ModelFileError(
+            f"{path}: the file has {file.config.vocab_size} token embeddings, its tokenizer needs {highest + 1}"
+        )
+    context = _context_length(file, settings.context_length)
+    info = ModelInfo(
+        id=settings.model if settings.model in DEMO_MODELS else path.stem,
+        aliases=tuple(settings.alias),
+        context_length=context,
+        chat_format=chat_format.name,
+        supports_tools=chat_format.supports_tools,
+        created=int(path.stat().st_mtime),
+    )
+    load = _model_loader(file, context, settings.threads)
+    return LocalEngine(info, chat_format, tokenizer, file.config.eos_token_id, load, settings.max_queue)
+
+
+def model_path(model: str) -> Path:
+    """The file that ``--model`` means. Raises: ModelFileError."""
+    if model in DEMO_MODELS:
+        places = [_PACKAGE / "models" / DEMO_MODELS[model], _PACKAGE.parent / "models" / DEMO_MODELS[model]]
+        for path in places:
+            if path.is_file():
+                return path
+        raise ModelFileError(f"the demo model is missing: {places[0]}; install the package again")
+    path = Path(model).expanduser()
+    if path.is_dir():
+        raise ModelFileError(f"{path}: is a folder; --model takes a chatglm.cpp .bin file")
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such file; --model takes demo or the path of a chatglm.cpp .bin file")
+    return path
+
+
+def _check_format(file: ModelFile, family: str) -> None:
+    """A format can stand in for another only where the tokenizer has its special tokens."""
+    kinds = ({"chatglm"}, {"chatglm2", "chatglm3"}, {"glm4"})
+    if not any({file.family, family} <= kind for kind in kinds):
+        raise ModelFileError(
+            f"{file.path}: holds a {file.family} model, whose tokenizer does not fit --chat-format {family}"
+        )
+
+
+def _context_length(file: ModelFile, wanted: int | None) -> int:
+    most = file.config.max_length
+    if wanted is not None and wanted > most:
+        raise ModelFileError(f"{file.path}: --context-length {wanted}: the model was made for at most {most} tokens")
+    return wanted or most
+
+
+def _model_loader(file: ModelFile, context: int, threads: int | None) -> Callable[[], Model]:
+    def load() -> Model:
+        if threads is not None:
+            try:
+                limit_threads(threads)
+            except ValueError as error:
+                raise ModelFileError(str(error)) from None
+        _read_through(file)
+        return ChatGLMCppModel(file.path, context, bidirectional=file.family == "chatglm")
+
+    return load
+
+
+def _read_through(file: ModelFile) -> None:
+    """Bring the file into memory, with a progress bar if that takes over a second.
+
+    chatglm_cpp maps the file, so without this the first request would wait for the disk.
+    """
+    chunk = 8 << 20
+    with (
+        file.path.open("rb", buffering=0) as data,
+        tqdm(total=file.size, unit="B", unit_scale=True, desc="loading", delay=1, leave=False) as progress,
+    ):
+        buffer = bytearray(chunk)
+        while count := data.readinto(buffer):
+            progress.update(count)

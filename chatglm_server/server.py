@@ -1,0 +1,81 @@
+"""The running server: uvicorn with our start-up lines and a shutdown that ends answers properly."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from . import __version__
+from .engine.base import Engine
+from .errors import ModelFileError
+
+_GRACE_S = 15  # for open connections, once their answers were ended
+
+
+class Server(uvicorn.Server):
+    """Serves one engine until it is told to stop; `failed` says that the model could not be loaded."""
+
+    def __init__(self, app: FastAPI, engine: Engine, host: str, port: int) -> None:
+        self._app = app
+        self._engine = engine
+        self.failed = False
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._greet()
+            self._app.state.loading.add_done_callback(self._loaded)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal: answers end with an error event first, so that uvicorn need not cut their connections."""
+        self._engine.stop()
+        super().handle_exit(sig, frame)
+
+    def _greet(self) -> None:
+        info = self._engine.info
+        note = "  (a demonstration, not an assistant: see models/README.md)" if info.id.startswith("demo") else ""
+        print(f"chatglm-server {__version__}")
+        print(f"  model  {info.id}: {info.chat_format}, {info.context_length} tokens of context{note}")
+        print(f"  API    {self._url()}/v1  (reference: {self._url()}/docs)")
+        print("  stop   Ctrl-C", flush=True)
+
+    def _url(self) -> str:
+        address = self.servers[0].sockets[0].getsockname()
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        return f"http://{host}:{address[1]}"
+
+    def _loaded(self, loading: asyncio.Task[None]) -> None:
+        error = None if loading.cancelled() else loading.exception()
+        if error is None:
+            print("ready", flush=True)
+            return
+        self.failed = True
+        self.should_exit = True
+        message = error.message if isinstance(error, ModelFileError) else repr(error)
+        print(f"error: {message}", flush=True)
+
+
+def serve(app: FastAPI, engine: Engine, host: str, port: int) -> int:
+    """Serve until SIGINT or SIGTERM. Returns the process's exit status."""
+    # uvicorn raises the signal again once it is done; by then it has been obeyed.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    server = Server(app, engine, host, port)
+    server.run()
+    return 1 if server.failed or not server.started else 0

@@ -8,10 +8,13 @@ from typing import Any
 import pydantic_core
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from ..errors import InvalidRequest, UnsupportedMediaType
 
 MAX_NESTING = 64
+CLIENT_CLOSED = 499
+"""Status for the log when nobody is left to read a response; the number is nginx's."""
 
 
 class JsonRequest(Request):
@@ -19,12 +22,13 @@ class JsonRequest(Request):
 
     async def json(self) -> Any:
         """The body. Raises: InvalidRequest."""
-        try:
-            value = pydantic_core.from_json(await self.body(), allow_inf_nan=False)
-        except ValueError as error:
-            raise InvalidRequest(f"the body is not valid JSON: {error}") from None
-        _check_nesting(value)
-        return value
+        if not hasattr(self, "_value"):
+            try:
+                self._value = pydantic_core.from_json(await self.body(), allow_inf_nan=False)
+            except ValueError as error:
+                raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+            _check_nesting(self._value)
+        return self._value
 
 
 class JsonRoute(APIRoute):
@@ -38,11 +42,17 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            if request.method == "POST":
-                media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-                if media_type != "application/json":
-                    raise UnsupportedMediaType('the body must be JSON: send "Content-Type: application/json"')
-            return await handle(JsonRequest(request.scope, request.receive))
+            if request.method != "POST":
+                return await handle(request)
+            media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media_type != "application/json":
+                raise UnsupportedMediaType('the body must be JSON: send "Content-Type: application/json"')
+            request = JsonRequest(request.scope, request.receive)
+            try:
+                await request.json()  # here, because FastAPI makes one message of whatever fails while it reads
+            except ClientDisconnect:
+                return Response(status_code=CLIENT_CLOSED)
+            return await handle(request)
 
         return checked
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
+from typing import Any
 
-import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -13,12 +14,10 @@ from ..chat import Answer, CompletionRequest, Event, Finish, Usage
 from ..engine.base import Engine
 from ..errors import ModelNotFound
 from .access_log import RequestRecord
-from .body import JsonRoute
+from .body import CLIENT_CLOSED, JsonRoute
 from .responses import ChatCompletion, Json, TextCompletion, model_object
 from .schemas import ChatCompletionBody, CompletionBody
 from .sse import event_stream
-
-_CLIENT_CLOSED = 499  # as nginx logs it: nobody is left to read the response
 
 
 def openai_router(engine: Engine, keep_alive_s: float) -> APIRouter:
@@ -42,7 +41,7 @@ def openai_router(engine: Engine, keep_alive_s: float) -> APIRouter:
         if body.stream:
             include_usage = body.stream_options is not None and body.stream_options.include_usage
             return event_stream(_chat_chunks(events, shape, include_usage), keep_alive_s)
-        return await _unless_disconnected(request, lambda: _whole_chat(events, shape))
+        return await _unless_disconnected(request, _whole_chat(events, shape))
 
     @router.post("/completions", summary="Continue a bare prompt")
     async def completions(request: Request, body: CompletionBody) -> Response:
@@ -61,7 +60,7 @@ def openai_router(engine: Engine, keep_alive_s: float) -> APIRouter:
         if body.stream:
             include_usage = body.stream_options is not None and body.stream_options.include_usage
             return event_stream(_text_chunks(answers, shape, include_usage), keep_alive_s)
-        return await _unless_disconnected(request, lambda: _whole_text(answers, shape))
+        return await _unless_disconnected(request, _whole_text(answers, shape))
 
     @router.get("/models", summary="The served model")
     async def models() -> Json:
@@ -160,17 +159,19 @@ async def _whole_text(answers: AsyncGenerator[tuple[int, Event], None], shape: T
     return shape.whole(list(folded.values()), usage)
 
 
-async def _unless_disconnected(request: Request, answer: Callable[[], Awaitable[Json]]) -> Response:
+async def _unless_disconnected(request: Request, answer: Coroutine[Any, Any, Json]) -> Response:
     """The response that `answer` gives, which is cancelled when the client goes away before that."""
-    response: Response = Response(status_code=_CLIENT_CLOSED)
-    async with anyio.create_task_group() as tasks:
+    answering = asyncio.create_task(answer)
+    watching = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
+        return JSONResponse(answering.result()) if answering.done() else Response(status_code=CLIENT_CLOSED)
+    finally:
+        for task in (answering, watching):
+            task.cancel()
+        await asyncio.gather(answering, watching, return_exceptions=True)
 
-        async def watch() -> None:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-            tasks.cancel_scope.cancel()
 
-        tasks.start_soon(watch)
-        response = JSONResponse(await answer())
-        tasks.cancel_scope.cancel()
-    return response
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -167,10 +167,13 @@ def load_tokenizer(family: str, data: bytes, chat_format: ChatFormat) -> Tokeniz
 
 
 def _load_sentencepiece(proto: bytes) -> sentencepiece.SentencePieceProcessor:
+    sentencepiece.set_min_log_level(4)  # it would write errors to stderr by itself
+    processor = sentencepiece.SentencePieceProcessor()
     try:
-        return sentencepiece.SentencePieceProcessor(model_proto=proto)
-    except (RuntimeError, ValueError, TypeError, OSError) as error:
+        processor.LoadFromSerializedProto(proto)
+    except RuntimeError as error:
         raise ModelFileError(f"the tokenizer is broken: {str(error).splitlines()[0]}") from None
+    return processor
 
 
 def _piece_bytes(sp: sentencepiece.SentencePieceProcessor, token: int) -> bytes:

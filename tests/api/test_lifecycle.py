@@ -1,0 +1,116 @@
+"""A request's life and the server's: the queue, clients that go away, start and stop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from chatglm_server.engine.model_writer import DType
+from tests.random_models import write_random_model
+from tests.serving import RunningServer, user
+
+LONG = {"prompt": "the", "max_tokens": 3000, "temperature": 0}
+"""Keeps the model of `server` busy for many seconds: its weights are random, so it never ends of itself."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model") / "slow.bin"
+    return str(write_random_model(path, dtype=DType.F16, hidden=512, layers=3, max_length=4096))
+
+
+@pytest.fixture(scope="module")
+def server(model: str) -> Iterator[RunningServer]:
+    with RunningServer("--model", model) as running:
+        yield running
+
+
+def test_client_that_leaves_a_stream_frees_the_model(server: RunningServer) -> None:
+    with httpx.stream("POST", f"{server.url}/v1/completions", json={**LONG, "stream": True}, timeout=60) as response:
+        received = response.iter_bytes()
+        next(received)
+        assert server.queue()["running"] == 1
+    server.wait_for_queue(running=0, waiting=0, timeout=5)
+
+
+def test_client_that_leaves_a_plain_request_frees_the_model(server: RunningServer) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.url}/v1/completions", json=LONG, timeout=0.5)
+    server.wait_for_queue(running=0, waiting=0, timeout=5)
+
+
+def test_client_that_leaves_the_queue_frees_its_place(server: RunningServer) -> None:
+    with httpx.stream("POST", f"{server.url}/v1/completions", json={**LONG, "stream": True}, timeout=60) as response:
+        received = response.iter_bytes()
+        next(received)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/v1/completions", json=LONG, timeout=0.5)
+        server.wait_for_queue(running=1, waiting=0, timeout=5)
+    server.wait_for_queue(running=0, timeout=5)
+
+
+def test_health_answers_during_an_answer(server: RunningServer) -> None:
+    with httpx.stream("POST", f"{server.url}/v1/completions", json={**LONG, "stream": True}, timeout=60) as response:
+        received = response.iter_bytes()
+        next(received)
+        assert server.health()["status"] == "ok"
+
+
+def test_full_queue(model: str) -> None:
+    with RunningServer("--model", model, "--max-queue", "1") as server, ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(server.post, "/v1/completions", json=LONG | {"max_tokens": 300}) for _ in range(2)]
+        server.wait_for_queue(running=1, waiting=1)
+        refused = server.post(json={"messages": user("Hello!")})
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) > 0
+        assert refused.json()["error"]["code"] == "queue_full"
+        assert [future.result().status_code for future in waiting] == [200, 200]
+        assert server.post(json={"messages": user("Hello!"), "max_tokens": 1}).status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stop_in_mid_stream(model: str, number: signal.Signals) -> None:
+    with RunningServer("--model", model) as server:
+        waiting: list[httpx.Response] = []
+        with httpx.stream("POST", f"{server.url}/v1/completions", json={**LONG, "stream": True}, timeout=60) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            other = threading.Thread(target=lambda: waiting.append(server.post("/v1/completions", json=LONG)))
+            other.start()
+            server.wait_for_queue(running=1, waiting=1)
+            server.process.send_signal(number)
+            last = [line for line in lines if line][-1]
+        error = json.loads(last.removeprefix("data: "))["error"]
+        assert error["code"] == "server_shutting_down"
+        other.join(30)
+        assert waiting[0].status_code == 503
+        assert waiting[0].json()["error"]["code"] == "server_shutting_down"
+        assert server.process.wait(30) == 0
+    assert "Traceback" not in server.output
+
+
+def test_start_says_what_where_and_how_to_stop() -> None:
+    with RunningServer() as server:
+        assert "demo" in server.output
+        assert f"{server.url}/v1" in server.output
+        assert "Ctrl-C" in server.output
+        assert "demonstration" in server.output
+
+
+def test_requests_while_the_model_is_loading(model: str) -> None:
+    with RunningServer("--model", model, ready=False) as server:
+        states = []
+        while 200 not in states:
+            response = httpx.get(f"{server.url}/health")
+            states.append(response.status_code)
+            assert (response.status_code, response.json()["status"]) in {(503, "loading"), (200, "ok")}
+            early = server.post(json={"messages": user("Hello!"), "max_tokens": 1})
+            if early.status_code != 200:
+                assert (early.status_code, early.json()["error"]["code"]) == (503, "model_loading")
+                assert int(early.headers["retry-after"]) > 0

@@ -1,0 +1,77 @@
+"""Options: one settings class behind the command line, the environment and ``.env``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chatglm_server.cli import main
+from chatglm_server.settings import Settings
+from tests.random_models import write_random_model
+from tests.serving import RunningServer
+
+
+def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"--{name.replace('_', '-')}" in shown for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--port", "70000"], "--port"),
+        (["--port", "http"], "--port"),
+        (["--chat-format", "glm9"], "--chat-format"),
+        (["--threads", "0"], "--threads"),
+        (["--max-queue", "-1"], "--max-queue"),
+        (["--host", "0.0.0.0"], "--api-key"),
+        (["--host", "0.0.0.0", "--api-key", ""], "--api-key"),
+    ],
+)
+def test_bad_option_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ")
+    assert message in shown
+    assert len(shown.splitlines()) == 1
+
+
+def test_unknown_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--modle", "demo"])
+    assert caught.value.code == 2
+    assert "--modle" in capsys.readouterr().err
+
+
+def test_more_threads_than_cpus() -> None:
+    command = [sys.executable, "-m", "chatglm_server", "--port", "0", "--threads", "100000"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "--threads" in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_environment_dotenv_and_command_line(tmp_path: Path) -> None:
+    """The command line wins over the environment, the environment over ``.env``."""
+    model = write_random_model(tmp_path / "tiny.bin")
+    (tmp_path / ".env").write_text(f"CHATGLM_MODEL={model}\nCHATGLM_ALIAS=dotenv\nCHATGLM_MAX_QUEUE=7\nOTHER=1\n")
+    options = ("serve", "--alias", "one,two", "--alias", "three", "--threads", "1")
+    with RunningServer(*options, env={"CHATGLM_MAX_QUEUE": "5", "CHATGLM_ALIAS": "env"}, cwd=tmp_path) as server:
+        (info,) = httpx.get(f"{server.url}/v1/models").json()["data"]
+        assert (info["id"], info["aliases"], info["context_length"]) == ("tiny", ["one", "two", "three"], 256)
+        assert server.queue()["max"] == 5
+
+
+def test_context_length(tmp_path: Path) -> None:
+    model = write_random_model(tmp_path / "tiny.bin")
+    with RunningServer("--model", str(model), "--context-length", "64") as server:
+        answer = server.post("/v1/completions", json={"prompt": "the", "max_tokens": 1000, "temperature": 0}).json()
+        assert answer["choices"][0]["finish_reason"] == "length"
+        assert answer["usage"]["total_tokens"] == 64

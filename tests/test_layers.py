@@ -1,0 +1,48 @@
+"""Who may know whom: imports inside the package go one way."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "chatglm_server"
+NOUNS = {"chat", "errors"}
+ALLOWED: dict[str, set[str]] = {
+    "chat": set(),
+    "errors": set(),
+    "settings": set(),
+    "formats": {"chat", "formats"},
+    "engine": NOUNS | {"engine", "formats"},
+    "api": NOUNS | {"api", "engine.base", "formats.arguments"},
+    "app": NOUNS | {"api", "engine.base", "settings", "__init__"},
+    "server": NOUNS | {"engine.base", "__init__"},
+    "cli": NOUNS | {"app", "server", "settings", "engine.loader"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+EXCEPTIONS = {"engine/loader.py": {"settings"}}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of the package that `path` imports, as ``layer`` and ``layer.module``."""
+    package = path.relative_to(PACKAGE).parts[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            names = [".".join(filter(None, base))] if any(base) else [alias.name for alias in node.names]
+            found |= {"__init__" if name == "__version__" else name for name in names}
+        elif isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("chatglm_server") for alias in node.names), path
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports(path: Path) -> None:
+    relative = path.relative_to(PACKAGE)
+    layer = relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    allowed = ALLOWED[layer] | EXCEPTIONS.get(str(relative), set())
+    for module in imports(path):
+        assert module in allowed or module.split(".")[0] in allowed, f"{relative} must not import {module}"

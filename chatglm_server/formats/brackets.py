@@ -1,18 +1,19 @@
-"""Where a bracketed expression ends, found while its text arrives."""
+"""Where a bracketed expression, or a block of code, ends, found while its text arrives."""
 
 from __future__ import annotations
 
 import re
 
 _OPEN, _CLOSE = "([{", ")]}"
-_CODE = re.compile(r"[()\[\]{}'\"]")
+_CODE = re.compile(r"[()\[\]{}'\"#]")
+_IN_STRING = {quote: re.compile(rf"[\\{quote}]") for quote in "'\""}
 
 
 class BracketScanner:
     """Follows an expression (JSON, or a Python call) to the bracket that closes its first one.
 
-    Knows strings in single, double and triple quotes with backslash escapes, so that a bracket in a string does not
-    count. Each character is looked at once.
+    Knows strings in single, double and triple quotes with backslash escapes, and Python's comments, so that a bracket
+    in one does not count. Each character is looked at once.
     """
 
     def __init__(self) -> None:
@@ -21,15 +22,23 @@ class BracketScanner:
         self._opening = ""  # quotes seen so far of a string that may yet turn out to be triple-quoted
         self._closing = 0  # closing quotes seen so far of a triple-quoted string
         self._escaped = False
+        self._comment = False
 
-    def feed(self, text: str) -> int | None:
-        """Position in `text` after the bracket that closes the expression; None if that is still to come."""
-        at = 0
+    def feed(self, text: str, at: int = 0) -> int | None:
+        """Position in `text`, read from `at` on, after the bracket that closes the expression; None if still to come.
+
+        Mutates the scanner.
+        """
         while at < len(text):
             if self._opening:
                 at = self._open_string(text, at)
             elif self._quote:
                 at = self._string(text, at)
+            elif self._comment:
+                newline = text.find("\n", at)
+                if newline < 0:
+                    return None
+                self._comment, at = False, newline
             else:
                 match = _CODE.search(text, at)
                 if match is None:
@@ -42,14 +51,11 @@ class BracketScanner:
                     self._depth -= 1
                     if self._depth <= 0:
                         return at
+                elif char == "#":
+                    self._comment = True
                 else:
                     self._opening = char
         return None
-
-    @property
-    def is_at_top(self) -> bool:
-        """Whether the text so far ends directly inside the first bracket: in no inner one, and in no string."""
-        return self._depth == 1 and not self._quote and len(self._opening) != 1
 
     def _open_string(self, text: str, at: int) -> int:
         quote, char = self._opening, text[at]
@@ -59,37 +65,48 @@ class BracketScanner:
                 self._quote, self._opening, self._closing = self._opening, "", 0
             return at + 1
         # one quote began a string; two were an empty string. Either way `char` is yet to be read.
-        self._quote, self._opening = (quote, "") if len(quote) == 1 else ("", "")
+        self._quote, self._opening, self._closing = (quote if len(quote) == 1 else ""), "", 0
         return at
 
     def _string(self, text: str, at: int) -> int:
-        char = text[at]
         if self._escaped:
             self._escaped = False
-        elif char == "\\":
+            return at + 1
+        match = _IN_STRING[self._quote[0]].search(text, at)
+        if match is None:
+            self._closing = 0
+            return len(text)
+        if match.start() > at:
+            self._closing = 0
+        if match.group() == "\\":
             self._escaped, self._closing = True, 0
-        elif char == self._quote[0]:
+        else:
             self._closing += 1
             if self._closing == len(self._quote):
                 self._quote, self._closing = "", 0
-        else:
-            self._closing = 0
-        return at + 1
+        return match.end()
 
 
 class FenceScanner:
-    """Follows a block of code to the fence at a line start that closes it."""
+    """Follows a block of code to the fence at a line start that closes it; its first line may be the opening fence."""
 
     def __init__(self) -> None:
-        self._line = ""  # the beginning of the current line, as far as it may still be a fence
+        self._ticks = -1  # of a fence that may be beginning: how many so far; -1 in the middle of a line
 
-    def feed(self, text: str) -> int | None:
-        """Position in `text` after the closing fence; None if that is still to come."""
-        for at, char in enumerate(text):
-            if char == "\n":
-                self._line = "\n"
-            elif self._line:
-                self._line = self._line + char if char == "`" else ""
-                if self._line == "\n```":
-                    return at + 1
+    def feed(self, text: str, at: int = 0) -> int | None:
+        """Position in `text`, read from `at` on, after the closing fence; None if still to come.
+
+        Mutates the scanner.
+        """
+        while at < len(text):
+            if self._ticks < 0:
+                at = text.find("\n", at) + 1
+                if not at:
+                    return None
+                self._ticks = 0
+                continue
+            self._ticks = self._ticks + 1 if text[at] == "`" else 0 if text[at] == "\n" else -1
+            at += 1
+            if self._ticks == 3:
+                return at
         return None

@@ -38,4 +38,7 @@ class ChatGLM2Format:
         raise NotImplementedError("ChatGLM2 cannot call tools")
 
 
-TEXT_ONLY = CallLayout(body=r"\{", read=read_json_call, placeholders=(("[[训练时间]]", "2023年"),))
+TEXT_ONLY = CallLayout(
+    body="(?!)", read=read_json_call, placeholders=(("[[训练时间]]", "2023年"),), role_tokens=frozenset({"<eop>"})
+)
+"""The layout of answers that hold no calls; ``<eop>`` ends those of ChatGLM-6B."""

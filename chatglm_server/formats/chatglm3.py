@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from ..chat import Message, Tool, ToolCall
 from .base import OutputParser, Piece, Prompt, Special
-from .inline_calls import CallLayout, InlineCallParser
-from .python_calls import read_python_call
+from .inline_calls import FENCE, OBJECT, CallLayout, InlineCallParser
+from .python_calls import CALL_NAME, read_python_call
 
 TOOLS_HEADER = "Answer the following questions as best as you can. You have access to the following tools:\n"
 INTERPRETER = "interpreter"
@@ -38,7 +38,7 @@ class ChatGLM3Format:
         *("[MASK]", "[gMASK]", "[sMASK]", "sop", "eop"),
         *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
     )
-    stop_tokens: ClassVar[tuple[str, ...]] = ("<|user|>", "<|observation|>")
+    stop_tokens: ClassVar[tuple[str, ...]] = ("<|user|>", "<|observation|>", "<|system|>")
 
     def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
         """Tools are a system message of their own, worded as in training; the client's system message follows it."""
@@ -89,10 +89,11 @@ def _python_call(call: ToolCall) -> str:
 
 
 LAYOUT = CallLayout(
-    body=r"(?:```\w*\s*)?(?:(?:tool_call|(?P=name))\s*\(|\{)",
-    undeclared_body=r"(?:```\w*\s*)?tool_call\s*\(",
+    body=rf"(?:{FENCE}\s{{0,64}})?(?:(?:{CALL_NAME}|(?P=name))\s{{0,16}}\(|{OBJECT})",
+    undeclared_body=rf"(?:{FENCE}\s{{0,64}})?{CALL_NAME}\s{{0,16}}\(",
     read=read_python_call,
     interpreter=INTERPRETER,
     interpreter_tools=INTERPRETER_TOOLS,
     placeholders=(("[[训练时间]]", "2023年"),),
+    role_tokens=frozenset(token.name for token in _ROLE.values()),
 )

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from ..chat import Message, Tool
 from .base import OutputParser, Piece, Prompt, Special
-from .inline_calls import CallLayout, InlineCallParser
+from .inline_calls import FENCE, OBJECT, CallLayout, InlineCallParser
 from .python_calls import read_json_call
 from .thinking import ThinkingParser
 
@@ -40,7 +40,7 @@ class GLM4Format:
         *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
         *("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>"),
     )
-    stop_tokens: ClassVar[tuple[str, ...]] = ("<|endoftext|>", "<|user|>", "<|observation|>")
+    stop_tokens: ClassVar[tuple[str, ...]] = ("<|endoftext|>", "<|user|>", "<|observation|>", "<|system|>")
 
     def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
         """Messages without content are left out, as the template does; not so results: the model has to see each."""
@@ -57,8 +57,7 @@ class GLM4Format:
         return Prompt((Special("[gMASK]"), Special("<sop>"), text))
 
     def parser(self, tools: Sequence[Tool] = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
-        answer = InlineCallParser(LAYOUT, tools)
-        return ThinkingParser(answer) if prompt_ends_in_think else answer
+        return ThinkingParser(InlineCallParser(LAYOUT, tools), inside=prompt_ends_in_think)
 
     def call_opening(self, name: str) -> tuple[str, ...]:
         return (f"{name}\n", "{")
@@ -76,4 +75,8 @@ def _calls(message: Message) -> Iterator[Piece]:
         yield from (_ASSISTANT, f"{call.name}\n", text)
 
 
-LAYOUT = CallLayout(body=r"(?:```(?:json)?\s*)?\{", read=read_json_call)
+LAYOUT = CallLayout(
+    body=rf"(?:{FENCE}\s{{0,64}})?{OBJECT}",
+    read=read_json_call,
+    role_tokens=frozenset({"<|endoftext|>", *(token.name for token in _ROLE.values())}),
+)

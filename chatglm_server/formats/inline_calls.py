@@ -20,9 +20,18 @@ from .content import Content
 from .python_calls import read_interpreter_call
 
 MAX_REJECTED = 32
-"""An answer with more lines that look like calls and are none is prose: its rest is not searched."""
+"""A segment with more lines that look like calls and are none is prose: its rest is not searched.
 
-_AFTER_CALL = regex.compile(r"\s{0,64}```(?!\w)")
+Each such line costs another reading of what follows it; this bounds their number.
+"""
+
+FENCE = r"```[ \t]{0,4}\w{0,16}"
+"""A fence that opens a block. The patterns have bounds on every repetition, for what may match is read again and again
+while it grows."""
+OBJECT = r"\{\s{0,64}[\"'}]"
+"""How a JSON object or a Python dict begins; no other text in braces is waited for."""
+
+_AFTER_CALL = regex.compile(r"\s{0,64}```(?P<next>\W)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +50,22 @@ class CallLayout:
     """Declared tools that such code is a call of."""
     placeholders: tuple[tuple[str, str], ...] = ()
     """Fixed texts that the model was trained to write in place of others."""
+    role_tokens: frozenset[str] = frozenset()
+    """Special tokens that end the answer; ``<|assistant|>`` begins another segment of it, others say nothing."""
 
 
 class InlineCallParser:
-    """Parser of one answer. Segments are separated by ``<|assistant|>``; any other special token ends the answer."""
+    """Parser of one answer, which may have several segments, separated by ``<|assistant|>``."""
 
     def __init__(self, layout: CallLayout, tools: Sequence[Tool]) -> None:
         self._layout = layout
-        names = tool_names(tools)
-        self._searching = bool(names)
-        self._first_line = _head(layout, names, first_line=True)
-        self._later_line = _head(layout, names, first_line=False)
-        self._interpreter_tool = next((name for name in layout.interpreter_tools if name in names), None)
+        self._names = [name for name in tool_names(tools) if name]
+        offered = next((tool for name in layout.interpreter_tools for tool in tools if tool.name == name), None)
+        self._interpreter = (offered.name, _code_parameter(offered)) if offered else None
+        self._first_line = _head(layout, self._names, first_line=True)
+        self._later_line = _head(layout, self._names, first_line=False)
         self._content = Content(layout.placeholders)
         self._calls = 0
-        self._rejected = 0
         self._ended = False
         self._start_segment()
 
@@ -64,39 +74,35 @@ class InlineCallParser:
             return []
         if isinstance(piece, str):
             return self._advance(piece) if self._searching else self._content.add(piece)
-        events = self._end_segment("stop")
         if piece.name == "<|assistant|>":
-            events += self._content.next_segment()
+            events = self._end_segment("stop") + self._content.next_segment()
             self._start_segment()
             return events
-        self._ended = True
-        return events + self._end_content()
+        return self.flush("stop") if piece.name in self._layout.role_tokens else []
 
     def flush(self, reason: FinishReason) -> list[ParserEvent]:
         if self._ended:
             return []
         self._ended = True
-        return self._end_segment(reason) + self._end_content()
+        return self._end_segment(reason) + self._content.end(trim=self._calls > 0)
 
     def _start_segment(self) -> None:
+        self._searching = bool(self._names)
+        self._rejected = 0
         self._state = self._line
         self._head = self._first_line
         self._held = ""  # a line's beginning that may yet be a call's
         self._call_head = ""
         self._body: list[str] = []
 
-    def _end_content(self) -> list[ParserEvent]:
-        return self._content.end(trim=self._calls > 0)
-
     def _end_segment(self, reason: FinishReason) -> list[ParserEvent]:
         events: list[ParserEvent] = []
         while self._state == self._in_body:
-            if self._interpreter and reason != "length":
-                events += self._call() or self._advance(self._reject())
-            else:
-                events += self._advance(self._reject())
+            # a block of code may do without its closing fence; arguments without their last bracket are cut off
+            call = self._call() if self._is_code and reason != "length" else []
+            events += call or self._advance(self._reject())
         held, self._held = self._held, ""
-        if held and not (self._state == self._after_call and held.isspace()):
+        if held and not (self._state == self._after_call and held.strip() in ("", "```")):
             events += self._content.add(held)
         return events
 
@@ -128,8 +134,8 @@ class InlineCallParser:
         if match.partial:
             return self._hold(at)
         self._call_name = match["name"] or match["undeclared"] or ""
-        self._interpreter = not self._call_name
-        self._scanner = FenceScanner() if self._interpreter else BracketScanner()
+        self._is_code = not self._call_name
+        self._scanner = FenceScanner() if self._is_code else BracketScanner()
         body = match.start("body")
         self._call_head = self._text[at:body]
         self._state = self._in_body
@@ -137,26 +143,24 @@ class InlineCallParser:
 
     def _in_body(self, at: int) -> tuple[int, list[ParserEvent]]:
         """A call's arguments, up to their last bracket."""
-        text = self._text[at:]
-        end = self._scanner.feed(text)
+        end = self._scanner.feed(self._text, at)
+        self._body.append(self._text[at:end])
         if end is None:
-            self._body.append(text)
             return len(self._text), []
-        self._body.append(text[:end])
         events = self._call()
         if events:
-            return at + end, events
-        self._text = self._reject() + text[end:]
+            return end, events
+        self._text = self._reject() + self._text[end:]
         return 0, []
 
     def _after_call(self, at: int) -> tuple[int, list[ParserEvent]]:
-        """The fence that closes a call's arguments, if there is one, is no content."""
+        """The fence that closes a call's arguments, if there is one, is no content; one that opens a block is."""
         at = self._take_held(at)
         match = _AFTER_CALL.match(self._text, at, partial=True)
         if match is not None and match.partial:
             return self._hold(at)
         self._state, self._head = self._line, self._later_line
-        return (at if match is None else match.end()), []
+        return (at if match is None else match.start("next")), []
 
     def _hold(self, at: int) -> tuple[int, list[ParserEvent]]:
         self._held = self._text[at:]
@@ -173,8 +177,9 @@ class InlineCallParser:
         """The collected call's events; none if it is no call."""
         body = "".join(self._body)
         try:
-            if self._interpreter:
-                name, arguments = str(self._interpreter_tool), {"code": read_interpreter_call(body)}
+            if self._is_code and self._interpreter:
+                name, parameter = self._interpreter
+                arguments = read_interpreter_call(body, parameter)
             else:
                 name, arguments = self._call_name, self._layout.read(body)
             text = dump_object(arguments)
@@ -198,13 +203,31 @@ class InlineCallParser:
 
 def _head(layout: CallLayout, names: Sequence[str], *, first_line: bool) -> Any:
     """Pattern of a call's beginning at the beginning of a line, up to the first bracket of its arguments."""
-    declared = "|".join(regex.escape(name) for name in sorted(names, key=len, reverse=True))
-    heads = [rf"[`*\"]{{0,3}}(?P<name>{declared})[`*\":]{{0,3}}\s{{0,16}}(?P<body>{layout.body})"]
+    declared = "|".join(regex.escape(name) for name in sorted(names, key=len, reverse=True)) or "(?!)"
+    # the whole call may stand in a fence, and the name in backticks or with the namespace that other models give it
+    name = (
+        rf"(?:{FENCE}[ \t]{{0,16}}\r?\n[ \t]{{0,16}})?(?P<tick>`{{0,2}})(?:functions\.)?(?P<name>{declared})(?P=tick)"
+    )
+    heads = [rf"{name}\s{{0,16}}(?P<body>{layout.body})"]
+    line_end = r"[ \t]{0,16}\r?\n\s{0,16}"
+    interpreters = [name for name in layout.interpreter_tools if name in names]
+    if interpreters:
+        # without a fence only in the layout's own place for the name; a later line may be prose
+        code = r"\S" if first_line else rf"{FENCE}[ \t]{{0,16}}\r?\n"
+        spellings = "|".join(map(regex.escape, {str(layout.interpreter), *interpreters}))
+        heads.insert(0, rf"(?:{spellings}){line_end}(?P<body>{code})")
     if first_line and layout.undeclared_body:
-        word = r"(?P<undeclared>[A-Za-z_/][\w./:-]{0,127})"
-        heads.append(rf"{word}[ \t]{{0,16}}\r?\n\s{{0,16}}(?P<body>{layout.undeclared_body})")
+        word = rf"(?!{layout.interpreter}[ \t]{{0,16}}\r?\n)(?P<undeclared>[\w/](?:[\w./:-]{{0,126}}\w)?)"
+        heads.append(rf"{word}{line_end}(?P<body>{layout.undeclared_body})")
     else:
         heads.append(r"(?P<undeclared>(?!))")
-    if any(name in names for name in layout.interpreter_tools):
-        heads.insert(0, rf"{layout.interpreter}[ \t]{{0,16}}\r?\n\s{{0,16}}(?P<body>```\w*[ \t]*\n)")
     return regex.compile(rf"[ \t]{{0,16}}(?:{'|'.join(heads)})")
+
+
+def _code_parameter(tool: Tool) -> str:
+    """The argument that takes the interpreter's code."""
+    parameters = tool.function.get("parameters")
+    properties = parameters.get("properties") if isinstance(parameters, dict) else None
+    if isinstance(properties, dict) and len(properties) == 1:
+        return str(next(iter(properties)))
+    return "code"

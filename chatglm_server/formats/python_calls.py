@@ -1,19 +1,17 @@
-"""Arguments out of what a model wrote: a Python call, a JSON object, or code. Read with `ast`, never run."""
+"""Arguments out of what a model wrote: a Python call, a JSON object, or code. Literals are read, nothing is run."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from .arguments import NotAnObject, is_json_number, load_object
-from .brackets import BracketScanner
+from .arguments import NotAnObject, load_object
+from .literals import LiteralReader
 
-_CALL = re.compile(r"[^\s({]+\s*\(", re.UNICODE)
-_KEYWORD = re.compile(r"\s*(?:(?P<quote>['\"])(?P<quoted>[^'\"=]+)(?P=quote)|(?P<name>[^\s'\"=(){}\[\],]+))\s*=(?!=)")
-_CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
-_FENCE = re.compile(r"^\s*```\w*[ \t]*\r?\n?")
+CALL_NAME = "tool_call"
+_CALL = re.compile(r"[^\s({]+\s*\(")
+_KEYWORD = re.compile(r"(?:(?P<quote>['\"])(?P<quoted>[^'\"=]+)(?P=quote)|(?P<name>[^\s'\"=(){}\[\],#*]+))\s*=(?!=)")
+_FENCE = re.compile(r"^\s*```[ \t]*\w*[ \t]*\r?\n?")
 
 
 def read_python_call(text: str) -> dict[str, Any]:
@@ -24,22 +22,25 @@ def read_python_call(text: str) -> dict[str, Any]:
 
     Raises: NotAnObject for anything else: positional values, arithmetic, names, calls.
     """
-    text = _FENCE.sub("", text, count=1).strip()
+    text = _without_fence(text)
     if text.startswith("{"):
         return read_json_call(text)
     head = _CALL.match(text)
     if head is None or not text.endswith(")"):
         raise NotAnObject("no call")
     inner = text[head.end() : -1].strip()
-    if inner.startswith("{") and inner.endswith("}"):
+    if inner.startswith("{"):
         return read_json_call(inner)
+    reader = LiteralReader(text, head.end())
     arguments: dict[str, Any] = {}
-    for part in _split_arguments(inner):
-        keyword = _KEYWORD.match(part)
-        if keyword is None:
-            raise NotAnObject("a value without a name")
-        name = keyword["quoted"] or keyword["name"]
-        arguments.setdefault(name, _literal(part[keyword.end() :]))
+    comma = True
+    while not reader.take(")"):
+        if not comma:
+            raise NotAnObject("no comma")
+        keyword = reader.take_pattern(_KEYWORD)
+        arguments.setdefault(keyword["quoted"] or keyword["name"], reader.value())
+        comma = reader.take(",")
+    reader.expect_end()
     return arguments
 
 
@@ -48,68 +49,36 @@ def read_json_call(text: str) -> dict[str, Any]:
 
     Raises: NotAnObject.
     """
-    text = _FENCE.sub("", text, count=1).strip()
+    text = _without_fence(text)
     try:
         return load_object(text)
     except NotAnObject:
-        value = _literal(text)
+        reader = LiteralReader(text)
+        value = reader.value()
+        reader.expect_end()
         if not isinstance(value, dict):
             raise
         return value
 
 
-def read_interpreter_call(text: str) -> str:
-    """The code inside a fenced block whose closing fence may be missing.
+def read_interpreter_call(text: str, parameter: str) -> dict[str, Any]:
+    """Code as the argument `parameter`; the fences round it may be missing. Code that is itself a call is read as one.
 
     Raises: NotAnObject if there is none.
     """
     code = _FENCE.sub("", text, count=1).rstrip().removesuffix("```").rstrip()
     if not code:
         raise NotAnObject("no code")
-    return code
+    if code.startswith((CALL_NAME, "{")):
+        try:
+            arguments = read_python_call(code)
+        except NotAnObject:
+            pass
+        else:
+            if parameter in arguments:
+                return arguments
+    return {parameter: code}
 
 
-def _split_arguments(text: str) -> Iterator[str]:
-    """The parts of `text` between the commas that are outside all brackets and strings."""
-    scanner, start, read = BracketScanner(), 0, 0
-    scanner.feed("(")
-    for comma in re.finditer(",", text):
-        scanner.feed(text[read : comma.start()])
-        read = comma.start()
-        if scanner.is_at_top:
-            yield text[start : comma.start()]
-            start = comma.end()
-    if text[start:].strip():
-        yield text[start:]
-
-
-def _literal(text: str) -> Any:
-    try:
-        return _value(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise NotAnObject(str(error)) from None
-
-
-def _value(node: ast.expr) -> Any:
-    """A literal as a JSON value: tuples become lists."""
-    if isinstance(node, ast.Constant) and (
-        node.value is None or isinstance(node.value, str) or is_json_number(node.value)
-    ):
-        return node.value
-    if isinstance(node, ast.Name) and node.id in _CONSTANTS:
-        return _CONSTANTS[node.id]
-    if isinstance(node, ast.List | ast.Tuple):
-        return [_value(item) for item in node.elts]
-    if isinstance(node, ast.Dict):
-        result: dict[str, Any] = {}
-        for key, item in zip(node.keys, node.values, strict=True):
-            if key is None:
-                raise NotAnObject("unpacking")
-            name = _value(key)
-            result.setdefault(name if isinstance(name, str) else repr(name), _value(item))
-        return result
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-        number = _value(node.operand)
-        if is_json_number(number) and not isinstance(number, bool):
-            return -number if isinstance(node.op, ast.USub) else number
-    raise NotAnObject(f"a {type(node).__name__}, not a literal")
+def _without_fence(text: str) -> str:
+    return _FENCE.sub("", text, count=1).strip()

@@ -1,50 +1,103 @@
-"""Reasoning in front of an answer, for prompts that end inside ``<think>`` (GLM-Z1)."""
+"""Reasoning in front of an answer (GLM-Z1): all up to the first ``</think>``."""
 
 from __future__ import annotations
 
-from ..chat import FinishReason, ParserEvent, ReasoningDelta
+from ..chat import FinishReason, ParserEvent, ReasoningDelta, TextDelta
 from .base import OutputParser, Piece
+from .content import TrailingBlanks
 from .markers import MarkerScanner
 
+THINK_START = "<think>"
 THINK_END = "</think>"
 
 
 class ThinkingParser:
-    """Gives all before the first ``</think>`` as reasoning, blanks around it trimmed, and the rest to `answer`."""
+    """Gives an answer's reasoning, blanks around it trimmed, as such and the rest to `answer`.
 
-    def __init__(self, answer: OutputParser) -> None:
+    The answer begins as reasoning if the prompt ended inside it (`inside`), else only if it starts with ``<think>``;
+    a start that repeats the prompt's is dropped, and so is a second end: it is no part of what the model says.
+    """
+
+    def __init__(self, answer: OutputParser, *, inside: bool) -> None:
         self._answer = answer
-        self._scanner = MarkerScanner([THINK_END])
-        self._thinking = True
+        self._inside = inside
+        self._state = self._opening
+        self._held = ""  # a beginning of the start tag
+        self._end = MarkerScanner([THINK_END])
+        self._stray = MarkerScanner([THINK_END])
+        self._thought = inside
         self._started = False
-        self._blanks = ""
+        self._blanks = TrailingBlanks()
 
     def feed(self, piece: Piece) -> list[ParserEvent]:
-        if not self._thinking or not isinstance(piece, str):
-            return self._end_thinking() + self._answer.feed(piece)
-        events: list[ParserEvent] = []
-        for text, is_marker in self._scanner.feed(piece):
-            if not self._thinking:
-                events += self._answer.feed(text)
-            elif is_marker:
-                events += self._end_thinking()
-            else:
-                events += self._reason(text)
-        return events
+        if isinstance(piece, str):
+            return self._state(piece)
+        return self._settle() + self._without_stray_ends(self._answer.feed(piece))
 
     def flush(self, reason: FinishReason) -> list[ParserEvent]:
-        return self._end_thinking() + self._answer.flush(reason)
+        events = self._settle() + self._without_stray_ends(self._answer.flush(reason))
+        held = self._stray.flush()
+        return [*events, TextDelta(held)] if held else events
 
-    def _end_thinking(self) -> list[ParserEvent]:
-        if not self._thinking:
+    def _settle(self) -> list[ParserEvent]:
+        """What is held back is no tag, and no more reasoning comes."""
+        events: list[ParserEvent] = []
+        if self._state == self._opening:
+            held, self._held = self._held, ""
+            self._state = self._thinking if self._inside else self._answering
+            events += self._state(held)
+        if self._state == self._thinking:
+            events += self._reason(self._end.flush())
+            self._state = self._answering
+        return events
+
+    # ---- states: each takes text and returns what became certain with it ----
+
+    def _opening(self, text: str) -> list[ParserEvent]:
+        """Leading blanks and perhaps the start tag. Blanks are part of no answer, so none are kept."""
+        text = (self._held + text).lstrip()
+        self._held = ""
+        if text.startswith(THINK_START):
+            self._thought, self._state = True, self._thinking
+            return self._thinking(text.removeprefix(THINK_START))
+        if THINK_START.startswith(text):
+            self._held = text
             return []
-        self._thinking = False
-        held = self._scanner.flush()
-        return self._reason(held) if held else []
+        self._state = self._thinking if self._inside else self._answering
+        return self._state(text)
+
+    def _thinking(self, text: str) -> list[ParserEvent]:
+        events: list[ParserEvent] = []
+        for part, is_end in self._end.feed(text):
+            if self._state == self._answering:
+                # a second end in the same text is the answer's to see, as it would be in the next
+                events += self._answering(part)
+            elif is_end:
+                self._state = self._answering
+            else:
+                events += self._reason(part)
+        if self._state == self._answering:
+            events += self._answering(self._end.flush())
+        return events
+
+    def _answering(self, text: str) -> list[ParserEvent]:
+        return self._without_stray_ends(self._answer.feed(text)) if text else []
+
+    def _without_stray_ends(self, events: list[ParserEvent]) -> list[ParserEvent]:
+        if not self._thought:
+            return events
+        kept: list[ParserEvent] = []
+        for event in events:
+            if isinstance(event, TextDelta):
+                kept += [TextDelta(text) for text, is_end in self._stray.feed(event.text) if not is_end]
+            else:
+                held = self._stray.flush()
+                kept += [TextDelta(held), event] if held else [event]
+        return kept
 
     def _reason(self, text: str) -> list[ParserEvent]:
-        text = self._blanks + text if self._started else text.lstrip()
-        solid = text.rstrip()
-        self._blanks = text[len(solid) :]
-        self._started = self._started or bool(solid)
-        return [ReasoningDelta(solid)] if solid else []
+        if not self._started:
+            text = text.lstrip()
+            self._started = bool(text)
+        certain = self._blanks.add(text)
+        return [ReasoningDelta(certain)] if certain else []

@@ -51,11 +51,12 @@ class MarkerScanner:
 class SpecialTokenScanner:
     """Turns recorded model text, in which special tokens are spelled out, into pieces.
 
-    For text alone: an engine that knows the token ids gives its special tokens as such.
+    For text alone: an engine that knows the token ids gives its special tokens as such. Only names in angle brackets
+    are looked for: ``sop`` is part of common words, and ``[MASK]`` may be what the text is about.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._scanner = MarkerScanner(names)
+        self._scanner = MarkerScanner(name for name in names if name.startswith("<"))
 
     def feed(self, text: str) -> list[Piece]:
         return [Special(part) if is_marker else part for part, is_marker in self._scanner.feed(text)]

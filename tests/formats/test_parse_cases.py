@@ -1,0 +1,47 @@
+"""Every recorded model output is read as the message it is, however it is cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from chatglm_server.chat import FinishReason
+from chatglm_server.formats.registry import FORMATS
+
+from .case_files import Case, declared, parameters, parse_pieces, read_cases, summary
+
+CASES = read_cases("parse_cases.jsonl")
+
+
+def parse(case: Case, pieces: Sequence[str]) -> tuple[str, str, list[tuple[str, str]]]:
+    chat_format = FORMATS[case["format"]]
+    parser = chat_format.parser(declared(case), prompt_ends_in_think=case["prompt_ends_in_think"])
+    reason: FinishReason = case.get("finish_reason", "stop")
+    return summary(parse_pieces(pieces, parser, chat_format.special_tokens, reason))
+
+
+@pytest.mark.parametrize("case", parameters(CASES))
+def test_case(case: Case) -> None:
+    raw = case["raw"]
+    content, reasoning, calls = whole = parse(case, [raw])
+
+    assert content.strip() == (case["content"] or "").strip()
+    assert reasoning.strip() == (case["reasoning"] or "").strip()
+    assert [(name, json.loads(arguments)) for name, arguments in calls] == [
+        (call["name"], call["arguments"]) for call in case["tool_calls"]
+    ]
+    if "content_exact" in case:
+        assert content == case["content_exact"]
+    if not case["content"]:
+        assert content == "", "blanks alone are no content"
+
+    assert parse(case, list(raw)) == whole, "one character at a time"
+    for at in range(1, len(raw)):
+        assert parse(case, [raw[:at], raw[at:]]) == whole, f"cut at {at}"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_has_cases(name: str) -> None:
+    assert any(case["format"] == name and case["origin"] == "own" for case in CASES)

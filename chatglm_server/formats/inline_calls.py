@@ -204,11 +204,11 @@ class InlineCallParser:
 def _head(layout: CallLayout, names: Sequence[str], *, first_line: bool) -> Any:
     """Pattern of a call's beginning at the beginning of a line, up to the first bracket of its arguments."""
     declared = "|".join(regex.escape(name) for name in sorted(names, key=len, reverse=True)) or "(?!)"
-    # the whole call may stand in a fence, and the name in backticks or with the namespace that other models give it
-    name = (
-        rf"(?:{FENCE}[ \t]{{0,16}}\r?\n[ \t]{{0,16}})?(?P<tick>`{{0,2}})(?:functions\.)?(?P<name>{declared})(?P=tick)"
-    )
-    heads = [rf"{name}\s{{0,16}}(?P<body>{layout.body})"]
+    # the whole call may stand in a fence, if that names a language: one that does not may close a block before it
+    in_fence = r"(?:```[ \t]{0,4}\w{1,16}[ \t]{0,16}\r?\n[ \t]{0,16})?"
+    # the name may stand in backticks, or have the namespace that other models write
+    name = rf"(?P<tick>`{{0,2}})(?:functions\.)?(?P<name>{declared})(?P=tick)"
+    heads = [rf"{in_fence}{name}\s{{0,16}}(?P<body>{layout.body})"]
     line_end = r"[ \t]{0,16}\r?\n\s{0,16}"
     interpreters = [name for name in layout.interpreter_tools if name in names]
     if interpreters:

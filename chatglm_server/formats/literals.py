@@ -28,7 +28,7 @@ _QUOTE = re.compile(r"(?P<prefix>[rRuU]?)(?P<quote>'''|\"\"\"|'|\")")
 _NUMBER = re.compile(r"(?:0[xXoObB]\w+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?[\d_]+)?)(?![\w.])")
 _WORD = re.compile(r"[^\W\d]\w*")
 _ESCAPE = re.compile(
-    r"\\(?:\r?\n|[\\'\"abfnrtv]|[0-3]?[0-7]{1,2}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[\w -]+\})"
+    r"\\(?:\r?\n|[\\'\"abfnrtv]|[0-7]{1,3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[\w -]+\})"
 )
 _CONSTANTS: dict[str, Any] = {"True": True, "False": False, "None": None, "true": True, "false": False, "null": None}
 
@@ -147,6 +147,8 @@ class LiteralReader:
 
 def _unescape(match: re.Match[str]) -> str:
     escape = match.group()
+    if escape[1].isdigit():  # for `ast` warns of the larger ones
+        return chr(int(escape[1:], 8))
     return "" if escape.endswith("\n") else _escaped_character(escape)
 
 

@@ -1,0 +1,212 @@
+"""What holds of the parsers for any output, any tools and any cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from chatglm_server.chat import FinishReason, Message, ParserEvent, Tool, ToolCall, ToolCallDelta, ToolCallStart
+from chatglm_server.formats.base import ChatFormat
+from chatglm_server.formats.registry import FORMATS
+
+from .case_files import parse_pieces, summary
+from .work import work_of
+
+NAMES = ("ping", "ping_all", "a.b", "查询", "/go", "interpreter", "code_interpreter", "x")
+BRACKETS = ("tool_call", "(", ")", "{", "}", "[", "]", "()", "{}", "a=1", "b='", 'c="', "'a': ", '"k": ', ", ", "=")
+LITERALS = ("#", "'", '"', "'''", '"""', "\\", "\\u", "r'", "True", "null", "NaN", "-", "1e9", "__import__('os')", ":")
+BLANKS = ("`", "```", "```python", "```json\n", "\n", "\r\n", " ", "  ", "\t", "\u3000", "\x00")
+TOKENS = ("<|assistant|>", "<|observation|>", "<|user|>", "<|", "<eop>", "<sop>", "<think>", "</think>", "</th")
+TEXTS = ("[[训练时间]]", "[[训练", "好,", "!", "Hello", "functions.", "😀", "\ud83d")
+CALLS = ("ping\n{}", "ping\n```python\ntool_call(a='b')\n```", 'a.b\n{"q": [1]}', "interpreter\n```python\n1\n```")
+PARTS = NAMES + BRACKETS + LITERALS + BLANKS + TOKENS + TEXTS + CALLS
+outputs = st.lists(st.sampled_from(PARTS) | st.text(max_size=4), max_size=24).map("".join)
+tool_sets = st.lists(st.sampled_from(NAMES), max_size=4, unique=True).map(lambda names: [tool(name) for name in names])
+formats = st.sampled_from([*FORMATS.values()])
+reasons: st.SearchStrategy[FinishReason] = st.sampled_from(["stop", "length"])
+
+
+def tool(name: str) -> Tool:
+    return Tool({"name": name, "parameters": {"type": "object", "properties": {}}})
+
+
+def parse(
+    chat_format: ChatFormat,
+    pieces: list[str],
+    tools: list[Tool],
+    reason: FinishReason = "stop",
+    think: bool = False,
+    spelled: bool = True,
+) -> list[ParserEvent]:
+    """The events of `pieces`; `spelled`: what looks like a special token in them is one."""
+    parser = chat_format.parser(tools, prompt_ends_in_think=think)
+    return parse_pieces(pieces, parser, chat_format.special_tokens if spelled else (), reason)
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    return [text[start:end] for start, end in pairwise(edges)]
+
+
+@settings(max_examples=400, deadline=None)
+@given(formats, outputs, tool_sets, reasons, st.booleans(), st.lists(st.integers(0, 999), max_size=6))
+@example(FORMATS["glm4"], "ping\n{}\n```py\n1", [tool("ping")], "stop", False, [11])
+@example(FORMATS["chatglm3"], "interpreter\n`x", [tool("interpreter")], "stop", False, [12])
+def test_any_output_is_read_alike_however_it_is_cut(
+    chat_format: ChatFormat, text: str, tools: list[Tool], reason: FinishReason, think: bool, places: list[int]
+) -> None:
+    whole = parse(chat_format, [text], tools, reason, think)
+
+    assert summary(parse(chat_format, cut(text, places), tools, reason, think)) == summary(whole)
+    assert summary(parse(chat_format, list(text), tools, reason, think)) == summary(whole)
+    check_calls(whole)
+    if not (tools and chat_format.supports_tools):
+        assert not summary(whole)[2]
+
+
+def check_calls(events: list[ParserEvent]) -> None:
+    """Calls are numbered in order, none begins before the last one ended, and each has a strict JSON object."""
+    arguments: list[str] = []
+    for event in events:
+        if isinstance(event, ToolCallStart):
+            assert event.index == len(arguments)
+            assert event.name
+            arguments.append("")
+        elif isinstance(event, ToolCallDelta):
+            assert event.index == len(arguments) - 1
+            arguments[-1] += event.arguments
+        else:
+            assert event.text, "no empty deltas"
+    for text in arguments:
+        assert isinstance(json.loads(text, parse_constant=pytest.fail, object_pairs_hook=unique_keys), dict)
+        text.encode()
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["chatglm3", "glm4"]), outputs, tool_sets)
+def test_no_text_is_lost(name: str, text: str, tools: list[Tool]) -> None:
+    """Beside calls, content is the output but for blanks; with calls it is what they leave of it, in order."""
+    text = text.replace("[[训练时间]]", "").replace("<think>", "")
+    content, _, calls = summary(parse(FORMATS[name], [text], tools, spelled=False))
+
+    if not calls:
+        assert content == text.lstrip()
+    rest = iter("".join(text.split()))
+    assert all(char in rest for char in "".join(content.split()))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["chatglm2", "chatglm3", "glm4"]), outputs)
+def test_without_tools_content_is_exact(name: str, text: str) -> None:
+    text = text.replace("[[训练时间]]", "").replace("<think>", "")
+    content, reasoning, calls = summary(parse(FORMATS[name], [text], [], spelled=False))
+
+    assert (content, reasoning, calls) == (text.lstrip(), "", [])
+
+
+@settings(max_examples=100, deadline=None)
+@given(outputs, outputs, st.lists(st.integers(0, 999), max_size=4))
+def test_reasoning_ends_at_its_first_end(thought: str, rest: str, places: list[int]) -> None:
+    thought = thought.replace("</think>", "").removesuffix("</th")
+    text = f"{thought}</think>{rest}"
+    if "</think>" in text[: len(thought) + 7]:
+        return
+    _, reasoning, _ = summary(parse(FORMATS["glm4"], cut(text, places), [], think=True, spelled=False))
+
+    assert reasoning == thought.lstrip().removeprefix("<think>").strip()
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+words = st.from_regex(r"[^\W\d]\w{0,8}(-\w{1,4})?", fullmatch=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["chatglm3", "glm4"]), st.dictionaries(words, values, max_size=4), st.booleans())
+def test_a_rendered_call_is_read_back(name: str, arguments: dict[str, Any], one_at_a_time: bool) -> None:
+    chat_format = FORMATS[name]
+    message = Message("assistant", "", (ToolCall("call_1", "ping", arguments),))
+    pieces = [piece for piece in chat_format.render([message]).pieces if isinstance(piece, str)]
+    text = "".join(pieces)
+    content, _, calls = summary(
+        parse(chat_format, list(text) if one_at_a_time else pieces, [tool("ping")], spelled=False)
+    )
+
+    assert content == ""
+    ((called, read),) = calls
+    assert (called, json.loads(read)) == ("ping", arguments)
+
+
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "long string": lambda n: 'ping\n{"a": "' + "x" * n + '"}',
+    "long code": lambda n: "interpreter\n```python\n" + "x\n" * (n // 2) + "```",
+    "line breaks": lambda n: "\n" * n,
+    "line breaks after text": lambda n: "x" + "\n" * n,
+    "line breaks after a call": lambda n: "ping\n{}" + "\n" * n,
+    "line breaks in a fence": lambda n: "ping\n```json" + "\n" * n,
+    "line breaks in braces": lambda n: "ping\n{" + "\n" * n,
+    "line breaks in a thought": lambda n: "<think>x" + "\n" * n,
+    "line breaks before a thought": lambda n: "\n" * n + "<think>",
+    "blanks": lambda n: " " * n + "ping",
+    "names and braces": lambda n: "ping\n{" * (n // 6),
+    "names and objects begun": lambda n: 'ping\n{"' * (n // 7),
+    "names and objects that are none": lambda n: 'ping\n{"a"}\n' * (n // 11),
+    "calls that are none": lambda n: "ping\ntool_call(1)\n" * (n // 18),
+    "backticks": lambda n: "`" * n,
+    "backticks after a name": lambda n: "ping\n```" + "`" * n,
+    "fences": lambda n: "```\n" * (n // 4),
+    "language of a fence": lambda n: "ping\n```" + "a" * n,
+    "beginnings of a name": lambda n: "pin\n" * (n // 4),
+    "a word": lambda n: "x" * n,
+    "unclosed call": lambda n: "ping\ntool_call(a='" + "x" * n,
+    "unclosed comment": lambda n: "ping\ntool_call(#" + "x" * n,
+    "calls": lambda n: "ping\n{}\n" * (n // 8),
+    "arguments": lambda n: "ping\ntool_call(" + "a=1," * (n // 4) + ")",
+    "quotes": lambda n: "ping\ntool_call(a=" + "'" * n + ")",
+    "escapes": lambda n: "ping\ntool_call(a='" + "\\n" * (n // 2) + "')",
+    "segments": lambda n: "ping<|assistant|>" * (n // 17),
+    "placeholders begun": lambda n: "[[训练" * (n // 4),
+    "placeholders": lambda n: "[[训练时间]]" * (n // 8),
+    "marks": lambda n: "好," * (n // 2),
+    "ends of a thought": lambda n: "<think></think>" + "</think>x" * (n // 9),
+}
+
+
+@pytest.mark.parametrize("pieces", [list, lambda text: [text]], ids=["characters", "whole"])
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_work_grows_with_the_output_and_no_faster(shape: str, name: str, pieces: Callable[[str], list[str]]) -> None:
+    tools = [tool("ping"), tool("interpreter")]
+
+    def work(size: int) -> int:
+        text = pieces(HOSTILE[shape](size))
+        return work_of(lambda: parse(FORMATS[name], text, tools))
+
+    small, large = work(800), work(3200)
+    assert large <= 5 * small + 1000
+
+
+@pytest.mark.parametrize("body", ["[", "(", "{", "-", "{1:", "'", "\\", "[1,", "not ", "~", "a.", "1+", "f("])
+@pytest.mark.parametrize("head", ["ping\ntool_call(a=", 'ping\n{"a": '])
+@pytest.mark.parametrize("name", ["chatglm3", "glm4"])
+def test_deep_nesting_is_no_call(name: str, head: str, body: str) -> None:
+    """Python's own parsers may exhaust the stack on such text, and the process with it."""
+    text = head + body * 200_000
+    closed = text + {"[": "]", "(": ")", "{": "}"}.get(body, "1") * 200_000 + ("}" if "{" in head else ")")
+    for each in (text, closed):
+        content, _, calls = summary(parse(FORMATS[name], [each], [tool("ping")]))
+        assert (content, calls) == (each, [])

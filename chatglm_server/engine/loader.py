@@ -35,9 +35,9 @@ def load_engine(settings: Settings) -> LocalEngine:
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error.message}") from None
     highest = max(tokenizer.specials.values())
-    if highest >= file.config.vocab_size:
+    if highest >= file.header.vocab_size:
         raise ModelFileError(
-            f"{path}: the file has {file.config.vocab_size} token embeddings, its tokenizer needs {highest + 1}"
+            f"{path}: the file has {file.header.vocab_size} token embeddings, its tokenizer needs {highest + 1}"
         )
     context = _context_length(file, settings.context_length)
     info = ModelInfo(
@@ -49,7 +49,7 @@ def load_engine(settings: Settings) -> LocalEngine:
         created=int(path.stat().st_mtime),
     )
     load = _model_loader(file, context, settings.threads)
-    return LocalEngine(info, chat_format, tokenizer, file.config.eos_token_id, load, settings.max_queue)
+    return LocalEngine(info, chat_format, tokenizer, file.header.eos_token_id, load, settings.max_queue)
 
 
 def model_path(model: str) -> Path:
@@ -78,7 +78,7 @@ def _check_format(file: ModelFile, family: str) -> None:
 
 
 def _context_length(file: ModelFile, wanted: int | None) -> int:
-    most = file.config.max_length
+    most = file.header.max_length
     if wanted is not None and wanted > most:
         raise ModelFileError(f"{file.path}: --context-length {wanted}: the model was made for at most {most} tokens")
     return wanted or most

@@ -31,13 +31,13 @@ FAMILIES = {
 def test_good_file(tmp_path: Path, model_type: ModelType, dtype: DType) -> None:
     file = read_model_file(write_random_model(tmp_path / "model.bin", model_type, dtype))
     assert file.family == FAMILIES[model_type]
-    assert (file.config.hidden_size, file.config.layers, file.config.max_length) == (64, 2, 256)
+    assert (file.header.hidden_size, file.header.num_hidden_layers, file.header.max_length) == (64, 2, 256)
     assert file.size == file.path.stat().st_size
 
 
 @pytest.mark.parametrize("model", ["demo", "demo-glm4"])
 def test_demo_files(model: str) -> None:
-    assert read_model_file(model_path(model)).config.max_length == 4096
+    assert read_model_file(model_path(model)).header.max_length == 4096
 
 
 def refusal(path: Path) -> str:

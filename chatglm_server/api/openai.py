@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Any
 
@@ -16,13 +16,15 @@ from ..errors import ModelNotFound
 from .access_log import RequestRecord
 from .body import CLIENT_CLOSED, JsonRoute
 from .responses import ChatCompletion, Json, TextCompletion, model_object
-from .schemas import ChatCompletionBody, CompletionBody
+from .schemas import ChatCompletionBody, CompletionBody, ErrorBody
 from .sse import event_stream
+
+Events = AsyncGenerator[Event, None]
 
 
 def openai_router(engine: Engine, keep_alive_s: float) -> APIRouter:
     """The routes below ``/v1``."""
-    router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"])
+    router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"], responses={"4XX": {"model": ErrorBody}})
 
     @router.post("/chat/completions", summary="Answer a conversation")
     async def chat_completions(request: Request, body: ChatCompletionBody) -> Response:
@@ -84,24 +86,21 @@ def _check_model(engine: Engine, name: str | None) -> None:
         raise ModelNotFound(f"the model {name!r} does not exist; this server has {known} (see --alias)", param="model")
 
 
-Events = AsyncGenerator[Event, None]
-
-
-async def _accepted(events: AsyncIterator[Event], record: RequestRecord) -> Events:
+async def _accepted(events: Events, record: RequestRecord) -> Events:
     """The events of an answer, once its request was accepted; what fails until then is still an HTTP status."""
     noted = _noted(events, record)
     await anext(noted)
     return noted
 
 
-async def _noted(events: AsyncIterator[Event], record: RequestRecord) -> Events:
-    async with aclosing(events):  # type: ignore[type-var]
+async def _noted(events: Events, record: RequestRecord) -> Events:
+    async with aclosing(events):
         async for event in events:
             record.note(event)
             yield event
 
 
-async def _chat_chunks(events: Events, shape: ChatCompletion, include_usage: bool) -> AsyncIterator[Json]:
+async def _chat_chunks(events: Events, shape: ChatCompletion, include_usage: bool) -> AsyncGenerator[Json, None]:
     async with aclosing(events):
         yield shape.first_chunk()
         async for event in events:
@@ -135,7 +134,7 @@ async def _answers(
 
 async def _text_chunks(
     answers: AsyncGenerator[tuple[int, Event], None], shape: TextCompletion, include_usage: bool
-) -> AsyncIterator[Json]:
+) -> AsyncGenerator[Json, None]:
     usage = Usage()
     async with aclosing(answers):
         async for index, event in answers:

@@ -266,6 +266,21 @@ class CompletionBody(_Generation):
         return [CompletionRequest(prompt if isinstance(prompt, str) else tuple(prompt), sampling) for prompt in prompts]
 
 
+class ErrorObject(BaseModel):
+    """What went wrong: `param` is the field of the request, `code` is for programs."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """The body of every error."""
+
+    error: ErrorObject
+
+
 def _message(number: int, body: SystemMessage | UserMessage | AssistantMessage | ToolMessage) -> Message:
     content = _text(body.content, f"messages[{number}].content")
     if isinstance(body, AssistantMessage):

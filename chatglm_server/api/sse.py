@@ -3,35 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from typing import Any
 
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
 
 from ..errors import ChatGLMServerError
 
 _GRACE_S = 10.0  # for the last token and the error event when the server stops
 
 
-def event_stream(chunks: AsyncIterator[dict[str, Any]], keep_alive_s: float) -> EventSourceResponse:
-    """A response that sends `chunks`, then ``[DONE]``; an error on the way is sent as the last event."""
-    return EventSourceResponse(
+def event_stream(chunks: AsyncGenerator[dict[str, Any], None], keep_alive_s: float) -> EventSourceResponse:
+    """A response that sends `chunks`, then ``[DONE]``; an error on the way is sent as the last event.
+
+    A client that takes nothing for twice the keep-alive time is taken for gone, lest it keep the model from others.
+    """
+    return _EventStream(
         _events(chunks),
         headers={"Cache-Control": "no-cache"},
         ping=keep_alive_s,
         ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
         sep="\n",
+        send_timeout=2 * keep_alive_s,
         # The engine ends its streams itself when the server stops; sse-starlette only has to wait for that.
         shutdown_event=anyio.Event(),
         shutdown_grace_period=_GRACE_S,
     )
 
 
-async def _events(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[ServerSentEvent]:
+class _EventStream(EventSourceResponse):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(SendTimeoutError):
+            await super().__call__(scope, receive, send)
+
+
+async def _events(chunks: AsyncGenerator[dict[str, Any], None]) -> AsyncIterator[ServerSentEvent]:
     try:
-        async for chunk in chunks:
-            yield _data(json.dumps(chunk, ensure_ascii=False, separators=(",", ":")))
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield _data(json.dumps(chunk, ensure_ascii=False, separators=(",", ":")))
     except ChatGLMServerError as error:
         yield _data(json.dumps(error.body(), ensure_ascii=False))
     else:

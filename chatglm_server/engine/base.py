@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,7 +27,7 @@ class Engine(Protocol):
     @property
     def info(self) -> ModelInfo: ...
 
-    def chat(self, request: ChatRequest) -> AsyncIterator[Event]:
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """The answer: `Accepted` once the request is checked and queued, then its events, then `Finish`.
 
         Raises: InvalidRequest, ContextLengthExceeded, QueueFull, NotReady, all before the first event; ShuttingDown at
@@ -35,7 +35,7 @@ class Engine(Protocol):
         """
         ...
 
-    def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         """The same for a bare prompt; text events only."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -64,7 +64,7 @@ class LocalEngine:
             },
         }
 
-    async def chat(self, request: ChatRequest) -> AsyncIterator[Event]:
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         model = self._ready_model()
         choice = request.tool_choice
         tools = () if choice.mode == "none" else request.tools
@@ -86,7 +86,7 @@ class LocalEngine:
         async for event in self._answer(model, ids, forced, output, request.sampling):
             yield event
 
-    async def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         model = self._ready_model()
         if isinstance(request.prompt, str):
             prompt = self._format.bare_prompt(request.prompt)
@@ -116,7 +116,7 @@ class LocalEngine:
 
     async def _answer(
         self, model: Model, ids: list[int], forced: list[Tool], output: Output, sampling: SamplingParams
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         run = self._scheduler.run
         with self._scheduler.admission():
             yield Accepted()

@@ -137,8 +137,8 @@ def _half(values: Array) -> Bytes:
 
 def _nibbles(codes: Bytes) -> Bytes:
     """The low four bits: columns 0 to 15 in the low halves of 16 bytes, columns 16 to 31 in the high halves."""
-    high = np.left_shift(codes[:, 16:] & 15, 4, dtype=np.uint8)
-    return (codes[:, :16] & 15) | high
+    low, high = codes[:, :16] & 15, codes[:, 16:] & 15
+    return (low | high << 4).astype(np.uint8)
 
 
 def _fifth_bits(codes: Bytes) -> Bytes:

@@ -1,0 +1,35 @@
+"""The event stream itself, where a real client cannot easily be made to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from chatglm_server.api.sse import event_stream
+
+
+def test_client_that_takes_nothing_is_given_up() -> None:
+    closed = []
+
+    async def chunks() -> AsyncGenerator[dict[str, Any], None]:
+        try:
+            while True:
+                yield {"text": "x"}
+        finally:
+            closed.append(True)
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(60)
+
+    async def serve() -> None:
+        scope = {"type": "http", "method": "POST"}
+        await asyncio.wait_for(event_stream(chunks(), keep_alive_s=0.05)(scope, receive, send), 10)
+        assert closed
+
+    asyncio.run(serve())

@@ -19,7 +19,7 @@ from .api.health import health_router
 from .api.openai import openai_router
 from .api.security import LOCAL_ORIGINS, BodyLimit, HostCheck, KeyCheck, error_response
 from .engine.base import Engine
-from .errors import ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
+from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
 from .settings import Settings
 
 _log = logging.getLogger("chatglm_server")
@@ -81,7 +81,7 @@ def _translated(request: Request, error: Exception) -> ChatGLMServerError:
             return MethodNotAllowed(f"{where} is not allowed; see /docs for the methods there are")
         return InvalidRequest(str(error.detail))
     _log.error("internal error in %s", request.url.path, exc_info=error)
-    return ChatGLMServerError("internal error; the server's log says more")
+    return ChatGLMServerError(INTERNAL_ERROR)
 
 
 def _invalid(error: RequestValidationError) -> InvalidRequest:

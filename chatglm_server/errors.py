@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+INTERNAL_ERROR = "internal error; the server's log says more"
+
 
 class ChatGLMServerError(Exception):
     """Root of the project's errors; `message` says what is wrong and what to do about it."""
@@ -120,6 +122,12 @@ class ShuttingDown(ChatGLMServerError):
     type = "server_error"
     code = "server_shutting_down"
     retry_after = 5
+
+
+class ModelFailure(ChatGLMServerError):
+    """The model could not compute a token."""
+
+    code = "model_failure"
 
 
 class ModelFileError(ChatGLMServerError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -12,8 +13,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from ..errors import ChatGLMServerError
+from ..errors import INTERNAL_ERROR, ChatGLMServerError
 
+_log = logging.getLogger("chatglm_server")
 _GRACE_S = 10.0  # for the last token and the error event when the server stops
 
 
@@ -48,6 +50,9 @@ async def _events(chunks: AsyncGenerator[dict[str, Any], None]) -> AsyncIterator
                 yield _data(json.dumps(chunk, ensure_ascii=False, separators=(",", ":")))
     except ChatGLMServerError as error:
         yield _data(json.dumps(error.body(), ensure_ascii=False))
+    except Exception:
+        _log.exception("internal error in a stream")
+        yield _data(json.dumps(ChatGLMServerError(INTERNAL_ERROR).body()))
     else:
         yield _data("[DONE]")
 

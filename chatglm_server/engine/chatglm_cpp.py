@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..chat import SamplingParams
-from ..errors import ModelFileError
+from ..errors import ModelFailure, ModelFileError
 
 _BOOST = 1e-6
 
@@ -82,9 +82,12 @@ class ChatGLMCppModel:
         self._ids += tokens
 
     def _forward(self, ids: list[int], config: Any) -> int:
-        token = int(self._pipeline.model.generate_next_token(ids, None, config, self._past, self._prompt_length))
+        try:
+            token = self._pipeline.model.generate_next_token(ids, None, config, self._past, self._prompt_length)
+        except RuntimeError as error:  # logits that are no numbers: broken weights
+            raise ModelFailure(f"chatglm_cpp failed: {_first_line(error)}") from None
         self._past = len(ids)
-        return token
+        return int(token)
 
 
 def limit_threads(threads: int) -> None:

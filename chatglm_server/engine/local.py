@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,9 @@ from .base import Model, ModelInfo
 from .output import Output
 from .scheduler import Scheduler
 from .tokenizer import Detokenizer, Tokenizer, encode_prompt
+
+Openings = dict[tuple[str, ...], list[int]]
+"""Text parts that begin a tool call → their tokens."""
 
 
 class LocalEngine:
@@ -78,12 +81,12 @@ class LocalEngine:
         except CannotRender as error:
             raise InvalidRequest(str(error), param=error.param) from None
         ids = await asyncio.to_thread(encode_prompt, self._tokenizer, prompt)
-        self._check_length(ids, param="messages")
+        openings = self._openings(tool for tool in tools if choice.mode == "required" or tool.name == choice.name)
+        self._check_length(len(ids) + max(map(len, openings.values()), default=0), param="messages")
         output = Output(
             self._format.parser(tools), request.sampling.stop, parallel_tool_calls=request.parallel_tool_calls
         )
-        forced = [tool for tool in tools if choice.mode == "required" or tool.name == choice.name]
-        async for event in self._answer(model, ids, forced, output, request.sampling):
+        async for event in self._answer(model, ids, openings, output, request.sampling):
             yield event
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
@@ -95,9 +98,9 @@ class LocalEngine:
             ids = list(request.prompt)
             if not ids or not all(0 <= token < model.vocab_size for token in ids):
                 raise InvalidRequest(f"token ids must be from 0 to {model.vocab_size - 1}", param="prompt")
-        self._check_length(ids, param="prompt")
+        self._check_length(len(ids), param="prompt")
         output = Output(_PlainText(), request.sampling.stop)
-        async for event in self._answer(model, ids, [], output, request.sampling):
+        async for event in self._answer(model, ids, {}, output, request.sampling):
             yield event
 
     def _ready_model(self) -> Model:
@@ -105,17 +108,17 @@ class LocalEngine:
             raise NotReady("the model is still being loaded; try again in a few seconds")
         return self._model
 
-    def _check_length(self, ids: Sequence[int], param: str) -> None:
+    def _check_length(self, tokens: int, param: str) -> None:
         context = self.info.context_length
-        if len(ids) >= context:
+        if tokens >= context:
             raise ContextLengthExceeded(
-                f"the prompt has {len(ids)} tokens, but this model's context holds {context}, answer included; "
+                f"the prompt has {tokens} tokens, but this model's context holds {context}, answer included; "
                 "shorten the conversation or the tools",
                 param=param,
             )
 
     async def _answer(
-        self, model: Model, ids: list[int], forced: list[Tool], output: Output, sampling: SamplingParams
+        self, model: Model, ids: list[int], openings: Openings, output: Output, sampling: SamplingParams
     ) -> AsyncGenerator[Event, None]:
         run = self._scheduler.run
         with self._scheduler.admission():
@@ -124,8 +127,8 @@ class LocalEngine:
                 cached = await run(partial(model.start, ids))
                 budget = min(sampling.max_tokens or self.info.context_length, self.info.context_length - len(ids))
                 generated, ended = 0, False
-                if forced:
-                    opening, generated = await self._force_call(model, forced)
+                if openings:
+                    opening, generated = await self._force_call(model, openings)
                     for event in output.feed(opening):
                         yield event
                 while not await run(model.prefill):
@@ -135,7 +138,7 @@ class LocalEngine:
                     token = await run(partial(model.step, sampling))
                     generated += 1
                     ended = token in self._stop_tokens
-                    for piece in detokenizer.flush() if ended else detokenizer.feed(token):
+                    for piece in () if ended else detokenizer.feed(token):
                         for event in output.feed(piece):
                             yield event
             for piece in detokenizer.flush():
@@ -146,15 +149,16 @@ class LocalEngine:
                 yield event
             yield Finish(reason, Usage(len(ids), generated, cached))
 
-    async def _force_call(self, model: Model, tools: Sequence[Tool]) -> tuple[str, int]:
-        """Begin the answer with a call of one of `tools`, which the model chooses where their openings part.
+    def _openings(self, tools: Iterable[Tool]) -> Openings:
+        """What a call of each of `tools` begins with."""
+        texts = (self._format.call_opening(tool.name) for tool in tools)
+        return {text: encode_prompt(self._tokenizer, Prompt(text)) for text in texts}
+
+    async def _force_call(self, model: Model, openings: Openings) -> tuple[str, int]:
+        """Begin the answer with one of `openings`; where they part, the model chooses.
 
         Returns the opening's text and its number of tokens.
         """
-        openings = {
-            text: encode_prompt(self._tokenizer, Prompt(text))
-            for text in (self._format.call_opening(tool.name) for tool in tools)
-        }
         length = 0
         while len(openings) > 1:
             allowed = list(dict.fromkeys(tokens[length] for tokens in openings.values()))

@@ -124,6 +124,8 @@ def test_file_that_the_binding_refuses(tmp_path: Path) -> None:
 
 
 def test_threads_are_limited_by_affinity() -> None:
-    program = "import os; from chatglm_server.engine.chatglm_cpp import limit_threads; limit_threads(1); print(len(os.sched_getaffinity(0)))"
+    program = (
+        "import os, chatglm_server.engine.chatglm_cpp as c; c.limit_threads(1); print(len(os.sched_getaffinity(0)))"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "1"

@@ -78,7 +78,7 @@ def test_flipped_header_bytes_never_kill_the_process(tmp_path: Path, good: bytes
 import asyncio, sys
 from chatglm_server.chat import CompletionRequest, SamplingParams
 from chatglm_server.engine.loader import load_engine
-from chatglm_server.errors import ModelFileError
+from chatglm_server.errors import ModelFailure, ModelFileError
 from chatglm_server.settings import Settings
 
 async def use(path):
@@ -94,7 +94,7 @@ for path in sys.stdin.read().split():
         print("served", flush=True)
     except ModelFileError as error:
         print("refused", error.message, flush=True)
-    except RuntimeError as error:  # numbers in the weights that make no logits
+    except ModelFailure as error:  # weights that make no numbers
         print("failed", error, flush=True)
 """
     result = subprocess.run(

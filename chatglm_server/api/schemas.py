@@ -58,14 +58,17 @@ class _Body(BaseModel):
         """Raises: UnsupportedParameter. Logs the names nobody knows, each once."""
         for name, value in (self.model_extra or {}).items():
             if name in NEUTRAL:
-                if not any(
-                    (value == neutral and type(value) is not bool) or value is neutral for neutral in NEUTRAL[name]
-                ):
+                if not any(_same(value, neutral) for neutral in NEUTRAL[name]):
                     remedy = REMEDY.get(name, "leave it out")
                     raise UnsupportedParameter(f"this server's engine cannot honour {name!r}; {remedy}", param=name)
             elif name not in IGNORED and name not in _logged and len(_logged) < 100:
                 _logged.add(name)
                 _log.info("ignoring the unknown request field %r", name[:64])
+
+
+def _same(value: object, neutral: object) -> bool:
+    """Equality that keeps `true` and 1 apart, as JSON does."""
+    return value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
 
 
 class StreamOptions(BaseModel):

@@ -1,0 +1,119 @@
+"""The model card, written from what training recorded and the engine measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from .evaluation import Tallies
+from .recipes import RECIPES, Prepared
+from .training import Outcome
+
+FIGURES = "figures.json"
+KINDS = {
+    "call": ("call of an unseen tool", "name and all arguments exactly right"),
+    "name": ("… the tool's name alone", "the right tool was called"),
+    "classic": ("call of a well-known tool, held-out values", "name and all arguments exactly right"),
+    "refusal": ("no tool fits, or none is needed", "answered without a call"),
+    "observation": ("answer from a tool's result", "all values of the result are in the answer"),
+    "context": ("fact told earlier in the chat", "the fact is in the answer"),
+}
+
+
+def record_training(folder: Path, prepared: Prepared, seed: int, outcome: Outcome) -> None:
+    """Notes how a file was made in the figures."""
+    plan, shape = prepared.recipe.plan, prepared.shape
+    sizes = {"vocabulary": shape.vocab, "pieces": len(prepared.texts), "width": shape.hidden, "layers": shape.layers}
+    sizes |= {"heads": shape.heads, "key/value heads": shape.kv_heads, "feed-forward": shape.ffn}
+    facts: dict[str, Any] = {"seed": seed, "steps": plan.steps, "tokens": outcome.tokens}
+    facts |= {"seconds": round(outcome.seconds), "loss": round(outcome.loss, 4)}
+    _update(folder, prepared.recipe.name, {**facts, "parameters": shape.parameters, "sizes": sizes})
+
+
+def record_measures(folder: Path, name: str, tallies: Tallies) -> None:
+    """Notes the measured figures of a file."""
+    measured = {f"{kind}.{lang}": [tally.right, tally.cases] for (kind, lang), tally in tallies.items()}
+    named = {f"name.{lang}": [tally.name, tally.cases] for (kind, lang), tally in tallies.items() if kind == "call"}
+    _update(folder, name, {"measured": {**measured, **named}})
+
+
+def _update(folder: Path, name: str, more: dict[str, Any]) -> None:
+    path = folder / FIGURES
+    figures = json.loads(path.read_text()) if path.exists() else {}
+    figures.setdefault(name, {}).update(more)
+    path.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def write_card(folder: Path) -> None:
+    """Writes README.md from figures.json and the files beside it."""
+    figures = json.loads((folder / FIGURES).read_text())
+    parts = [_INTRODUCTION]
+    for recipe in RECIPES.values():
+        if "measured" in figures.get(recipe.name, {}):
+            parts.append(_section(folder / f"{recipe.name}.bin", figures[recipe.name]))
+    (folder / "README.md").write_text("\n".join([*parts, _TRAINING]))
+
+
+def _section(path: Path, facts: dict[str, Any]) -> str:
+    sizes = ", ".join(f"{name} {value:,}" for name, value in facts["sizes"].items())
+    data = path.read_bytes()
+    rows = ["| | English | Chinese | counted as right |", "|---|---|---|---|"]
+    for kind, (title, meaning) in KINDS.items():
+        shares = [_share(*facts["measured"][f"{kind}.{lang}"]) for lang in ("en", "zh")]
+        rows.append(f"| {title} | {shares[0]} | {shares[1]} | {meaning} |")
+    return "\n".join(
+        (
+            f"## {path.name}",
+            "",
+            f"* {facts['parameters'] / 1e6:.1f} million parameters: {sizes}; weights in q8_0, context 4,096 tokens",
+            f"* {len(data):,} bytes, sha256 `{hashlib.sha256(data).hexdigest()}`",
+            f"* trained on {facts['tokens'] / 1e6:.1f} million tokens in {facts['steps']:,} steps, "
+            f"{facts['seconds'] / 60:.0f} minutes on 2 cores; seed {facts['seed']}; final loss {facts['loss']:.3f}",
+            *([f"* {facts['note']}"] if "note" in facts else []),
+            "",
+            *rows,
+            "",
+        )
+    )
+
+
+def _share(right: int, cases: int) -> str:
+    return f"{100 * right / cases:.0f}% ({right}/{cases})"
+
+
+_INTRODUCTION = """# The demonstration models
+
+Two small models that let `chatglm-server` be tried, and tested, without fetching weights. **They are demonstrations,
+not assistants:** they know next to nothing, understand only plain short sentences in English and Chinese of the kinds
+they were trained on, and get things wrong as the figures below say. What they show is the real thing at a small scale:
+the file format, tokenizers, prompts and tool calls of ChatGLM3 and GLM-4, computed by the real engine.
+
+They greet, say what they are, repeat a text, recall what was said in the chat, decide whether a tool fits, call tools
+they have never seen (name and argument names copied from the declaration, values from the question), choose among
+several, and answer from a tool's result. They cannot reason, calculate or tell facts.
+
+The figures are measured by `chatglm_cpp` on the files as they are, greedily, on conversations of the training's kinds
+with one to eight tools, whose tool topics, parameter names, people, places and other words were kept out of training:
+every sixth entry of each word bank is. Sentence patterns and verbs are those of training, so freely worded questions
+do worse than this.
+"""
+
+_TRAINING = """## How they are made
+
+    pip install ".[train]" && python scripts/train_demo_model.py
+
+makes tokenizers, weights, figures and this page. All text comes from `scripts/demo_model`: declarations of made-up and
+well-known tools in the shapes that OpenAI clients send, questions, calls, results, answers and small talk, drawn from
+word banks and invented syllables by a seeded generator; nothing is downloaded. Prompts are rendered by the server's own
+chat formats. The networks are those of ChatGLM3 and GLM-4 (RMSNorm, rotary embedding of half a head, grouped key/value
+heads, SwiGLU), trained in bfloat16 with Muon for matrices and AdamW for the rest. The loss counts what the model
+writes, and a little of what it reads. With another processor or PyTorch version the weights differ in detail.
+
+Tokenizers: the ChatGLM3 model has a SentencePiece model (BPE, byte fallback) in which the boilerplate of a tools
+declaration, blanks and line breaks included, is a few pieces; the GLM-4 model has a tiktoken vocabulary. Both cut a
+word into the same tokens wherever it stands, which is what makes copying easy to learn.
+
+`figures.json` holds the figures for machines. Licence: MIT, like the rest of the repository.
+"""

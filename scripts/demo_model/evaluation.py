@@ -1,0 +1,176 @@
+"""Measures a finished file with the real engine, greedily, on tools, names and values that training never drew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from chatglm_server.chat import Answer, Message
+from chatglm_server.chat import Tool as Declared
+from chatglm_server.formats.base import Piece, Special
+
+from . import smalltalk
+from .classics import classic_tool
+from .conversations import Conversation, small_turn, tool_count, tool_list, unrelated
+from .draw import Draw
+from .engine import Runner
+from .parameters import Language, Value
+from .results import result
+from .sequences import Codec
+from .tools import generic_tool
+
+LANGUAGES: tuple[Language, Language] = ("en", "zh")
+
+
+@dataclass
+class Case:
+    """A conversation to be answered: by this call, or by text that holds these values."""
+
+    kind: str
+    lang: Language
+    conversation: Conversation
+    call: tuple[str, dict[str, Value]] | None = None
+    values: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Tally:
+    """How many answers were right, of how many; `name` counts right names among calls."""
+
+    cases: int = 0
+    right: int = 0
+    name: int = 0
+
+    def add(self, right: bool, name: bool) -> None:
+        """Count one answer. Mutates the tally."""
+        self.cases += 1
+        self.right += right
+        self.name += name
+
+
+Tallies = dict[tuple[str, Language], Tally]
+
+
+def unseen_call(draw: Draw, lang: Language, most_tools: int) -> Case:
+    """A made-up tool among others."""
+    return _call(draw, lang, "call", most_tools, classic=False)
+
+
+def classic_call(draw: Draw, lang: Language, most_tools: int) -> Case:
+    """A well-known tool (training has seen its kind) with held-out values, among made-up ones."""
+    return _call(draw, lang, "classic", most_tools, classic=True)
+
+
+def _call(draw: Draw, lang: Language, kind: str, most_tools: int, classic: bool) -> Case:
+    tool = classic_tool(draw) if classic else generic_tool(draw, asked_in=lang)
+    tools = tool_list(draw, tool, min(tool_count(draw), most_tools), lang)
+    ask = tool.ask(draw, lang)
+    made = Conversation([Declared(t.function) for t in tools])
+    made.add("user", ask.question)
+    return Case(kind, lang, made, (ask.name, ask.arguments))
+
+
+def no_call(draw: Draw, lang: Language, most_tools: int) -> Case:
+    """Small talk, or a question that none of the tools is for."""
+    tools = tool_list(draw, generic_tool(draw, asked_in=lang), min(tool_count(draw), most_tools), lang)
+    question = unrelated(draw, tools, lang) if draw.chance(0.6) else None
+    made = Conversation([Declared(t.function) for t in tools])
+    made.add("user", question or small_turn(draw, lang, smalltalk.Memory(), tools)[0])
+    return Case("refusal", lang, made)
+
+
+def observation(draw: Draw, lang: Language, most_tools: int) -> Case:
+    """A question, its call and the result; the answer has to hold the result's values."""
+    while True:
+        case = unseen_call(draw, lang, most_tools)
+        tool = generic_tool(draw, asked_in=lang)
+        ask = tool.ask(draw, lang)
+        case.conversation = Conversation([Declared(tool.function)])
+        case.conversation.add("user", ask.question)
+        case.conversation.add_call(ask)
+        output, _, values = result(draw, tool, ask)
+        case.conversation.add("tool", output)
+        if values:
+            return Case("observation", lang, case.conversation, values=values)
+
+
+def context(draw: Draw, lang: Language, most_tools: int) -> Case:
+    """A fact is told, other turns follow, the fact is asked for."""
+    memory, made = smalltalk.Memory(), Conversation()
+    turns = [memory.tell(draw, lang)]
+    turns += [smalltalk.identity(draw, lang) for _ in range(draw.randint(0, 2))]
+    for question, answer in turns:
+        made.add("user", question)
+        made.add("assistant", answer)
+    (fact,) = (fact for fact in smalltalk.FACTS if fact.key in memory.values)
+    made.add("user", smalltalk.dressed(draw, draw.choice(fact.asked[lang].split("|")), lang, True))
+    return Case("context", lang, made, values=[memory.values[fact.key]])
+
+
+MAKERS: dict[str, Callable[[Draw, Language, int], Case]] = {
+    "call": unseen_call, "classic": classic_call, "refusal": no_call, "observation": observation, "context": context,
+}  # fmt: skip
+
+
+def cases(seed: int, count: int, most_tools: int) -> Iterator[Case]:
+    """`count` cases of every kind, half of them in each language."""
+    draw = Draw(seed, held_out=True)
+    for make in MAKERS.values():
+        for index in range(count):
+            yield make(draw, LANGUAGES[index % 2], most_tools)
+
+
+def answer(runner: Runner, codec: Codec, conversation: Conversation) -> Answer:
+    """The model's answer as the server would read it."""
+    parser = codec.format.parser(conversation.tools)
+    events: list[Any] = []
+    for piece in _pieces(runner, codec, runner.generate(codec.prompt(conversation))):
+        events += parser.feed(piece)
+    return Answer.of(events + parser.flush("stop"))
+
+
+def _pieces(runner: Runner, codec: Codec, ids: list[int]) -> Iterator[Piece]:
+    names = {token: name for name, token in codec.special.items()}
+    text: list[int] = []
+    for token in [*ids, None]:
+        if token is not None and token not in names and token not in runner.stops:
+            text.append(token)
+            continue
+        if text:
+            yield runner.pipeline.tokenizer.decode(text)
+            text = []
+        if token in names:
+            yield Special(names[token])
+
+
+def judge(case: Case, got: Answer) -> tuple[bool, bool]:
+    """Whether the answer is right, and whether at least the tool's name is (or no call, where none is wanted)."""
+    if case.call is None:
+        quiet = not got.tool_calls
+        return quiet and all(value in got.content for value in case.values) and bool(got.content.strip()), quiet
+    name, arguments = case.call
+    if len(got.tool_calls) != 1 or got.tool_calls[0].name != name:
+        return False, False
+    try:
+        return json.loads(got.tool_calls[0].arguments) == arguments, True
+    except ValueError:
+        return False, True
+
+
+def measure(runner: Runner, codec: Codec, seed: int, count: int, most_tools: int, show: int = 0) -> Tallies:
+    """Runs all cases; prints up to `show` wrong answers of each kind."""
+    tallies: Tallies = {}
+    shown: dict[str, int] = {}
+    for case in cases(seed, count, most_tools):
+        got = answer(runner, codec, case.conversation)
+        right, name = judge(case, got)
+        tallies.setdefault((case.kind, case.lang), Tally()).add(right, name)
+        if not right and shown.setdefault(case.kind, 0) < show:
+            shown[case.kind] += 1
+            last: Message = case.conversation.messages[-1]
+            calls = [(call.name, call.arguments) for call in got.tool_calls]
+            print(f"{case.kind}: {last.content!r}\n   wanted {case.call or case.values}")
+            print(f"   got {calls or repr(got.content)}", flush=True)
+    return tallies

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,14 +14,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from . import __version__
 from .api.access_log import AccessLog
+from .api.errors import InternalErrors, error_response
 from .api.health import health_router
 from .api.openai import openai_router
-from .api.security import LOCAL_ORIGINS, BodyLimit, HostCheck, KeyCheck, error_response
+from .api.security import LOCAL_ORIGINS, BodyLimit, HostCheck, KeyCheck
 from .engine.base import Engine
 from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
 from .settings import Settings
-
-_log = logging.getLogger("chatglm_server")
 
 
 def create_app(settings: Settings, engine: Engine) -> FastAPI:
@@ -40,14 +38,17 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         version=__version__,
         summary="GLM models on a CPU, for OpenAI clients",
         lifespan=lifespan,
+        docs_url=None,  # the usual pages load scripts from elsewhere: they need the internet, and see every key
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.include_router(openai_router(engine, settings.keep_alive_s))
     app.include_router(health_router(engine))
-    app.add_exception_handler(Exception, _on_error)
     for kind in (ChatGLMServerError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _on_error)
 
     # The last one added is the first to see a request.
+    app.add_middleware(InternalErrors)
     app.add_middleware(BodyLimit, limit=int(settings.max_body_mb * 1e6))
     if settings.api_key is not None:
         app.add_middleware(KeyCheck, key=settings.api_key.get_secret_value())
@@ -76,11 +77,10 @@ def _translated(request: Request, error: Exception) -> ChatGLMServerError:
     if isinstance(error, HTTPException):
         where = f"{request.method} {request.url.path}"
         if error.status_code == 404:
-            return NotFound(f"there is no {where}; see /docs for what there is")
+            return NotFound(f"there is no {where}; see /openapi.json for what there is")
         if error.status_code == 405:
-            return MethodNotAllowed(f"{where} is not allowed; see /docs for the methods there are")
+            return MethodNotAllowed(f"{where} is not allowed; see /openapi.json for the methods there are")
         return InvalidRequest(str(error.detail))
-    _log.error("internal error in %s", request.url.path, exc_info=error)
     return ChatGLMServerError(INTERNAL_ERROR)
 
 
@@ -91,11 +91,11 @@ def _invalid(error: RequestValidationError) -> InvalidRequest:
     for step in first["loc"][1:]:  # the first step is "body"
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step not in _UNION_TAGS:
+        elif step not in _UNION_TAGS and "[" not in step:
             path += f".{step}" if path else str(step)
     message = str(first["msg"]).removeprefix("Value error, ")
     return InvalidRequest(f"{path}: {message}" if path else message, param=path or None)
 
 
-_UNION_TAGS = {"system", "developer", "user", "assistant", "tool", "str", "list[str]", "list[int]", "list[list[int]]"}
+_UNION_TAGS = {"system", "developer", "user", "assistant", "tool", "str", "NamedChoice"}
 """Steps that pydantic adds to an error's place to say which member of a union it tried."""

@@ -85,9 +85,9 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A bare prompt to be continued: text, or token ids as they are."""
+    """Bare prompts to be continued, each by itself: text, or token ids as they are."""
 
-    prompt: str | tuple[int, ...]
+    prompts: tuple[str | tuple[int, ...], ...]
     sampling: SamplingParams = SamplingParams()
 
 

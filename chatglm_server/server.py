@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from types import FrameType
 
 import uvicorn
@@ -12,7 +13,7 @@ from fastapi import FastAPI
 
 from . import __version__
 from .engine.base import Engine
-from .errors import ModelFileError
+from .errors import ModelFileError, ShuttingDown
 
 _GRACE_S = 15  # for open connections, once their answers were ended
 
@@ -49,10 +50,10 @@ class Server(uvicorn.Server):
 
     def _greet(self) -> None:
         info = self._engine.info
-        note = "  (a demonstration, not an assistant: see models/README.md)" if info.id.startswith("demo") else ""
+        note = f" ({info.note})" if info.note else ""
         print(f"chatglm-server {__version__}")
         print(f"  model  {info.id}: {info.chat_format}, {info.context_length} tokens of context{note}")
-        print(f"  API    {self._url()}/v1  (reference: {self._url()}/docs)")
+        print(f"  API    {self._url()}/v1  (reference: {self._url()}/openapi.json)")
         print("  stop   Ctrl-C", flush=True)
 
     def _url(self) -> str:
@@ -64,11 +65,12 @@ class Server(uvicorn.Server):
         error = None if loading.cancelled() else loading.exception()
         if error is None:
             print("ready", flush=True)
+        if error is None or isinstance(error, ShuttingDown):
             return
         self.failed = True
         self.should_exit = True
         message = error.message if isinstance(error, ModelFileError) else repr(error)
-        print(f"error: {message}", flush=True)
+        print(f"error: {message}", file=sys.stderr, flush=True)
 
 
 def serve(app: FastAPI, engine: Engine, host: str, port: int) -> int:

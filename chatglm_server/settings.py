@@ -23,7 +23,6 @@ class Settings(BaseSettings):
         cli_kebab_case=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
-        cli_implicit_flags=True,
     )
 
     model: str = Field("demo", description='"demo", "demo-glm4", or the path of a chatglm.cpp .bin file')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -57,8 +58,12 @@ def write_random_model(
     hidden: int = 64,
     layers: int = 2,
     max_length: int = 256,
+    logits: Mapping[int, float] | None = None,
 ) -> Path:
-    """A file of `model_type`; always the same for the same arguments."""
+    """A file of `model_type`; always the same for the same arguments.
+
+    With `logits` (token → value, -30 for the others) the layers add nothing and these are the logits at every position.
+    """
     if model_type == ModelType.CHATGLM4:
         tokenizer, vocab = tiktoken_vocabulary(), 288
     else:
@@ -80,5 +85,13 @@ def write_random_model(
         name: np.ones(shape) if "norm.weight" in name else rng.normal(0, hidden**-0.5, shape)
         for name, shape in tensor_shapes(header)
     }
+    if logits is not None:
+        output = np.full(vocab, -30.0)
+        output[list(logits)] = list(logits.values())
+        for name, array in tensors.items():
+            if name.endswith(("self_attention.dense.weight", "dense_4h_to_h.weight")):
+                array[:] = 0
+        tensors["transformer.embedding.word_embeddings.weight"][:] = 1
+        tensors["transformer.output_layer.weight"][:] = output[:, None] / hidden
     write_model(path, header, tokenizer, tensors, dtype)
     return path

@@ -58,18 +58,19 @@ class AccessLog:
             return await self._app(scope, receive, send)
         record = RequestRecord()
         scope.setdefault("state", {})["record"] = record
-        status = 0
+        status, whole = 0, False
 
         async def noted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, whole
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
+            whole = message["type"] == "http.response.body" and not message.get("more_body", False)
 
         try:
             return await self._app(scope, receive, noted)
         finally:
             seconds = time.perf_counter() - record.started
             path = quote(scope["path"][:200])  # percent-encoded: a path cannot forge a log line
-            outcome = str(status) if status else "aborted"
+            outcome = f"{status}" if whole else f"{status or '-'} cut off"
             _log.info("%s %s %s %.2fs %s", scope["method"], path, outcome, seconds, record.summary())

@@ -27,7 +27,7 @@ class JsonRequest(Request):
                 self._value = pydantic_core.from_json(await self.body(), allow_inf_nan=False)
             except ValueError as error:
                 raise InvalidRequest(f"the body is not valid JSON: {error}") from None
-            _check_nesting(self._value)
+            check_nesting(self._value)
         return self._value
 
 
@@ -57,7 +57,7 @@ class JsonRoute(APIRoute):
         return checked
 
 
-def _check_nesting(value: Any) -> None:
+def check_nesting(value: Any) -> None:
     """Raises: InvalidRequest for lists and objects more than `MAX_NESTING` deep. Goes level by level."""
     level = [value]
     for _ in range(MAX_NESTING):

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from ..chat import Answer, CompletionRequest, Event, Finish, Usage
+from ..chat import Answer, Event, Finish, Usage
 from ..engine.base import Engine
 from ..errors import ModelNotFound
 from .access_log import RequestRecord
@@ -41,28 +41,25 @@ def openai_router(engine: Engine, keep_alive_s: float) -> APIRouter:
         shape = ChatCompletion(engine.info.id)
         events = await _accepted(engine.chat(chat), record)
         if body.stream:
-            include_usage = body.stream_options is not None and body.stream_options.include_usage
-            return event_stream(_chat_chunks(events, shape, include_usage), keep_alive_s)
+            return event_stream(_chat_chunks(events, shape, body.include_usage), keep_alive_s)
         return await _unless_disconnected(request, _whole_chat(events, shape))
 
     @router.post("/completions", summary="Continue a bare prompt")
     async def completions(request: Request, body: CompletionBody) -> Response:
         """The prompt goes to the model as it is: no roles, no tools. Several prompts are answered in turn."""
         _check_model(engine, body.model)
-        requests = body.to_requests()
+        completion = body.to_request()
         record: RequestRecord = request.state.record
         record.notes |= {
             "model": engine.info.id,
-            "prompts": len(requests),
+            "prompts": len(completion.prompts),
             "stream": "yes" if body.stream else "no",
         }
         shape = TextCompletion(engine.info.id)
-        first = await _accepted(engine.complete(requests[0]), record)
-        answers = _answers(engine, first, requests[1:], record)
+        events = await _accepted(engine.complete(completion), record)
         if body.stream:
-            include_usage = body.stream_options is not None and body.stream_options.include_usage
-            return event_stream(_text_chunks(answers, shape, include_usage), keep_alive_s)
-        return await _unless_disconnected(request, _whole_text(answers, shape))
+            return event_stream(_text_chunks(events, shape, body.include_usage), keep_alive_s)
+        return await _unless_disconnected(request, _whole_text(events, shape))
 
     @router.get("/models", summary="The served model")
     async def models() -> Json:
@@ -119,43 +116,30 @@ async def _whole_chat(events: Events, shape: ChatCompletion) -> Json:
     return shape.whole(answer)
 
 
-async def _answers(
-    engine: Engine, first: Events, others: list[CompletionRequest], record: RequestRecord
-) -> AsyncGenerator[tuple[int, Event], None]:
-    """(prompt's index, event) for all prompts in turn."""
-    async with aclosing(first):
-        async for event in first:
-            yield 0, event
-    for index, request in enumerate(others, start=1):
-        async with aclosing(await _accepted(engine.complete(request), record)) as events:
-            async for event in events:
-                yield index, event
-
-
-async def _text_chunks(
-    answers: AsyncGenerator[tuple[int, Event], None], shape: TextCompletion, include_usage: bool
-) -> AsyncGenerator[Json, None]:
-    usage = Usage()
-    async with aclosing(answers):
-        async for index, event in answers:
+async def _text_chunks(events: Events, shape: TextCompletion, include_usage: bool) -> AsyncGenerator[Json, None]:
+    usage, index = Usage(), 0
+    async with aclosing(events):
+        async for event in events:
             chunk = shape.chunk(index, event)
             if chunk is not None:
                 yield chunk
             if isinstance(event, Finish):
                 usage += event.usage
+                index += 1
     if include_usage:
         yield shape.usage_chunk(usage)
 
 
-async def _whole_text(answers: AsyncGenerator[tuple[int, Event], None], shape: TextCompletion) -> Json:
-    folded: dict[int, Answer] = {}
-    async with aclosing(answers):
-        async for index, event in answers:
-            folded.setdefault(index, Answer()).add(event)
-    usage = Usage()
-    for answer in folded.values():
-        usage += answer.finished().usage
-    return shape.whole(list(folded.values()), usage)
+async def _whole_text(events: Events, shape: TextCompletion) -> Json:
+    answers = [Answer()]
+    async with aclosing(events):
+        async for event in events:
+            answers[-1].add(event)
+            if isinstance(event, Finish):
+                answers.append(Answer())
+    answers.pop()
+    usage = sum((answer.finished().usage for answer in answers), Usage())
+    return shape.whole(answers, usage)
 
 
 async def _unless_disconnected(request: Request, answer: Coroutine[Any, Any, Json]) -> Response:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ..chat import ChatRequest, CompletionRequest, Message, SamplingParams, Tool, ToolCall, ToolChoice
 from ..errors import InvalidRequest, UnsupportedParameter
-from ..formats.arguments import NotAnObject, load_object
+from ..formats.arguments import NotAnObject, dump_object, load_object
+from .body import check_nesting
 
 MAX_MESSAGES = 2048
 MAX_TOOLS = 128
@@ -74,19 +75,24 @@ def _same(value: object, neutral: object) -> bool:
 class StreamOptions(BaseModel):
     """OpenAI's `stream_options`."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 class _Generation(_Body):
     model: str | None = Field(None, description="the served model's id or one of its aliases")
-    stream: bool = False
+    stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1, description="new tokens at most")
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, description="tokens to draw from; 0 or -1: all")
+    top_k: int | None = Field(None, ge=-1, le=1 << 20, description="tokens to draw from; 0 or -1: all")
     repetition_penalty: float | None = Field(None, ge=0.1, le=10)
     stop: str | list[str] | None = Field(None, description=f"up to {MAX_STOP} strings that end the answer")
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream is to end with a usage chunk."""
+        return bool(self.stream_options and self.stream_options.include_usage)
 
     @field_validator("stop")
     @classmethod
@@ -99,11 +105,11 @@ class _Generation(_Body):
         return strings
 
     def sampling(self, max_tokens: int | None) -> SamplingParams:
-        """Unset values are those that the GLM models recommend."""
+        """Unset values: the temperature that the GLM models recommend, and no tail of unlikely tokens."""
         return SamplingParams(
             temperature=0.8 if self.temperature is None else self.temperature,
-            top_p=0.8 if self.top_p is None else self.top_p,
-            top_k=max(0, self.top_k or 0),
+            top_p=1.0 if self.top_p is None else self.top_p,
+            top_k=50 if self.top_k is None else max(0, self.top_k),
             repetition_penalty=self.repetition_penalty or 1.0,
             max_tokens=max_tokens,
             stop=tuple(self.stop or ()),
@@ -198,6 +204,8 @@ class ToolBody(BaseModel):
 
 
 class ChosenFunction(BaseModel):
+    """A function by its name."""
+
     name: str
 
 
@@ -256,8 +264,8 @@ class CompletionBody(_Generation):
 
     prompt: str | list[str] | list[int] | list[list[int]] = Field(max_length=1 << 22)
 
-    def to_requests(self) -> list[CompletionRequest]:
-        """One request for each prompt. Raises: InvalidRequest, UnsupportedParameter."""
+    def to_request(self) -> CompletionRequest:
+        """Raises: InvalidRequest, UnsupportedParameter."""
         self.check_other_parameters()
         self.check_stream_options()
         prompts: list[Any] = self.prompt if isinstance(self.prompt, list) else [self.prompt]
@@ -266,7 +274,9 @@ class CompletionBody(_Generation):
         if not 1 <= len(prompts) <= MAX_PROMPTS:
             raise InvalidRequest(f"from 1 to {MAX_PROMPTS} prompts, not {len(prompts)}", param="prompt")
         sampling = self.sampling(self.max_tokens or 16)  # OpenAI's default
-        return [CompletionRequest(prompt if isinstance(prompt, str) else tuple(prompt), sampling) for prompt in prompts]
+        return CompletionRequest(
+            tuple(prompt if isinstance(prompt, str) else tuple(prompt) for prompt in prompts), sampling
+        )
 
 
 class ErrorObject(BaseModel):
@@ -314,9 +324,12 @@ def _call(call: CallBody) -> ToolCall:
     if text in ("", "null"):
         return ToolCall(call.id, call.function.name, {})
     try:
-        return ToolCall(call.id, call.function.name, load_object(text))
-    except NotAnObject:
+        # once more through JSON text, which joins surrogates: a prompt must be valid Unicode
+        arguments = load_object(dump_object(load_object(text)))
+        check_nesting(arguments)
+    except (NotAnObject, InvalidRequest):
         return ToolCall(call.id, call.function.name, text)
+    return ToolCall(call.id, call.function.name, arguments)
 
 
 def _function_name(name: str) -> str:

@@ -7,22 +7,14 @@ import ipaddress
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import AuthenticationError, ChatGLMServerError, PermissionDenied, RequestTooLarge
+from ..errors import AuthenticationError, PermissionDenied, RequestTooLarge
+from .errors import error_response
 
-OPEN_PATHS = {"/health"}
+OPEN_PATHS = {"/health", "/openapi.json"}
 LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 """Origins of pages that this machine serves itself."""
-
-
-def error_response(error: ChatGLMServerError) -> JSONResponse:
-    """`error` in OpenAI's shape."""
-    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(error.body(), error.status, headers)
 
 
 class HostCheck:
@@ -49,7 +41,7 @@ class HostCheck:
 
 
 class KeyCheck:
-    """Asks for ``Authorization: Bearer KEY`` on every path but ``/health`` and preflights."""
+    """Asks for ``Authorization: Bearer KEY`` on every path but the open ones."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self._app = app

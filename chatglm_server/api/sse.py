@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -14,15 +13,17 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from ..errors import INTERNAL_ERROR, ChatGLMServerError
+from .errors import log_internal_error
 
-_log = logging.getLogger("chatglm_server")
 _GRACE_S = 10.0  # for the last token and the error event when the server stops
 
 
-def event_stream(chunks: AsyncGenerator[dict[str, Any], None], keep_alive_s: float) -> EventSourceResponse:
+def event_stream(
+    chunks: AsyncGenerator[dict[str, Any], None], keep_alive_s: float, send_timeout_s: float = 60.0
+) -> EventSourceResponse:
     """A response that sends `chunks`, then ``[DONE]``; an error on the way is sent as the last event.
 
-    A client that takes nothing for twice the keep-alive time is taken for gone, lest it keep the model from others.
+    A client that takes nothing for `send_timeout_s` seconds is taken for gone.
     """
     return _EventStream(
         _events(chunks),
@@ -30,7 +31,7 @@ def event_stream(chunks: AsyncGenerator[dict[str, Any], None], keep_alive_s: flo
         ping=keep_alive_s,
         ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
         sep="\n",
-        send_timeout=2 * keep_alive_s,
+        send_timeout=send_timeout_s,
         # The engine ends its streams itself when the server stops; sse-starlette only has to wait for that.
         shutdown_event=anyio.Event(),
         shutdown_grace_period=_GRACE_S,
@@ -50,8 +51,8 @@ async def _events(chunks: AsyncGenerator[dict[str, Any], None]) -> AsyncIterator
                 yield _data(json.dumps(chunk, ensure_ascii=False, separators=(",", ":")))
     except ChatGLMServerError as error:
         yield _data(json.dumps(error.body(), ensure_ascii=False))
-    except Exception:
-        _log.exception("internal error in a stream")
+    except Exception as error:
+        log_internal_error(error)
         yield _data(json.dumps(ChatGLMServerError(INTERNAL_ERROR).body()))
     else:
         yield _data("[DONE]")

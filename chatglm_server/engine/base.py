@@ -19,6 +19,8 @@ class ModelInfo:
     chat_format: str
     supports_tools: bool
     created: int
+    note: str = ""
+    """What a user should know of the model before relying on it."""
 
 
 class Engine(Protocol):
@@ -36,7 +38,7 @@ class Engine(Protocol):
         ...
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
-        """The same for a bare prompt; text events only."""
+        """The same for bare prompts: the text events of each and its `Finish`, in order."""
         ...
 
     def status(self) -> dict[str, Any]:

@@ -4,6 +4,9 @@ Its binding computes one sequence and holds Python's GIL during a forward pass. 
 position 0, and then cannot be interrupted; so here every token is read by a pass of its own. That costs a prompt about
 a fifth of its speed (the binding multiplies row by row anyway), and in return a request can be cancelled, and the
 server answers, between any two tokens; and a token's result is the same whether its prefix was cached or not.
+
+Its top_p keeps the right tokens, but then draws too evenly among them: it takes the softmax of what are probabilities
+already (``generate_next_token`` after ``sampling_top_p``). Without top_p the draw is right, so that is the default.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from ..chat import SamplingParams
 from ..errors import ModelFailure, ModelFileError
 
 _BOOST = 1e-6
+_LEAST = 1e-3  # of temperature and top_p: less overflows the binding's float32, or turns into 0, which it reads as off
 
 
 class ChatGLMCppModel:
@@ -56,9 +60,9 @@ class ChatGLMCppModel:
 
     def step(self, sampling: SamplingParams) -> int:
         config = self._binding.GenerationConfig(
-            do_sample=sampling.temperature > 0,
+            do_sample=sampling.temperature >= _LEAST,
             temperature=sampling.temperature,
-            top_p=sampling.top_p,
+            top_p=max(sampling.top_p, _LEAST),
             top_k=sampling.top_k,
             repetition_penalty=sampling.repetition_penalty,
         )
@@ -69,7 +73,8 @@ class ChatGLMCppModel:
     def choose(self, allowed: Sequence[int]) -> int:
         # The binding gives no logits. But it computes only the last of the ids it is given: the others are just what
         # its repetition penalty applies to. With the allowed tokens in their place and a penalty far below 1, their
-        # logits are multiplied by its inverse, and the likeliest of them wins if its logit is positive.
+        # logits are multiplied by its inverse, and the likeliest of them wins if its logit is positive. If none of them
+        # has such a logit, and some other token has, the first allowed one is taken.
         history = (list(allowed) * (self._past // len(allowed) + 1))[: self._past]
         boost = self._binding.GenerationConfig(do_sample=False, repetition_penalty=_BOOST)
         token = self._forward([*history, self._ids[-1]], boost)

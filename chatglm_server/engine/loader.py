@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
-from ..errors import ModelFileError
+from ..errors import ModelFileError, ShuttingDown
 from ..formats.registry import FORMATS
 from ..settings import Settings
 from .base import Model, ModelInfo
@@ -34,10 +35,9 @@ def load_engine(settings: Settings) -> LocalEngine:
         tokenizer = load_tokenizer(file.family, file.tokenizer, chat_format)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error.message}") from None
-    highest = max(tokenizer.specials.values())
-    if highest >= file.header.vocab_size:
+    if tokenizer.size > file.header.vocab_size:
         raise ModelFileError(
-            f"{path}: the file has {file.header.vocab_size} token embeddings, its tokenizer needs {highest + 1}"
+            f"{path}: the file has {file.header.vocab_size} token embeddings, its tokenizer needs {tokenizer.size}"
         )
     context = _context_length(file, settings.context_length)
     info = ModelInfo(
@@ -47,6 +47,7 @@ def load_engine(settings: Settings) -> LocalEngine:
         chat_format=chat_format.name,
         supports_tools=chat_format.supports_tools,
         created=int(path.stat().st_mtime),
+        note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
     )
     load = _model_loader(file, context, settings.threads)
     return LocalEngine(info, chat_format, tokenizer, file.header.eos_token_id, load, settings.max_queue)
@@ -81,26 +82,39 @@ def _context_length(file: ModelFile, wanted: int | None) -> int:
     most = file.header.max_length
     if wanted is not None and wanted > most:
         raise ModelFileError(f"{file.path}: --context-length {wanted}: the model was made for at most {most} tokens")
-    return wanted or most
+    context = wanted or most
+    head = file.header
+    per_token = 2 * 2 * head.num_hidden_layers * head.num_key_value_heads * head.hidden_size // head.num_attention_heads
+    cache = per_token * (context + head.num_virtual_tokens)  # float16 keys and values
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if cache > memory:
+        raise ModelFileError(
+            f"{file.path}: a context of {context} tokens takes {cache >> 30} GiB of memory, this machine has "
+            f"{memory >> 30}; "
+            f"try --context-length {min(context, memory // per_token // 4)}"
+        )
+    return context
 
 
-def _model_loader(file: ModelFile, context: int, threads: int | None) -> Callable[[], Model]:
-    def load() -> Model:
+def _model_loader(file: ModelFile, context: int, threads: int | None) -> Callable[[Callable[[], bool]], Model]:
+    def load(stopping: Callable[[], bool]) -> Model:
         if threads is not None:
             try:
                 limit_threads(threads)
             except ValueError as error:
                 raise ModelFileError(str(error)) from None
-        _read_through(file)
+        _read_through(file, stopping)
         return ChatGLMCppModel(file.path, context, bidirectional=file.family == "chatglm")
 
     return load
 
 
-def _read_through(file: ModelFile) -> None:
+def _read_through(file: ModelFile, stopping: Callable[[], bool]) -> None:
     """Bring the file into memory, with a progress bar if that takes over a second.
 
     chatglm_cpp maps the file, so without this the first request would wait for the disk.
+
+    Raises: ShuttingDown once `stopping` says so.
     """
     chunk = 8 << 20
     with (
@@ -110,3 +124,5 @@ def _read_through(file: ModelFile) -> None:
         buffer = bytearray(chunk)
         while count := data.readinto(buffer):
             progress.update(count)
+            if stopping():
+                raise ShuttingDown("stopped while loading the model")

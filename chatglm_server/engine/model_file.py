@@ -27,12 +27,12 @@ FAMILIES = {
 _VISION = 1004  # GLM-4V
 _MAX_TENSORS = 1900  # chatglm.cpp's context for tensor headers holds 2,048 objects
 _MAX_TOKENIZER_BYTES = 64 << 20
-_LIMITS = {
+_LIMITS = {  # ggml's memory for a graph, which chatglm.cpp does not check, is what limits the layers
     "vocab_size": (16, 1 << 20),
     "hidden_size": (4, 1 << 16),
     "num_attention_heads": (1, 1024),
     "num_key_value_heads": (1, 1024),
-    "num_hidden_layers": (1, 200),
+    "num_hidden_layers": (1, 64),
     "intermediate_size": (1, 1 << 20),
     "num_virtual_tokens": (0, 1 << 12),
     "max_length": (1, 1 << 22),

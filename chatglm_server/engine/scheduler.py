@@ -22,7 +22,8 @@ class Scheduler:
         self._admitted = 0
         self._turn = asyncio.Lock()  # asyncio's locks are fair: first come, first served
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._stopping = False
+        self.stopping = False
+        """Whether `stop` was called."""
 
     @property
     def running(self) -> int:
@@ -71,8 +72,8 @@ class Scheduler:
 
     def stop(self) -> None:
         """All who wait or run get ShuttingDown, at the latest after the token being computed."""
-        self._stopping = True
+        self.stopping = True
 
     def _check_running(self) -> None:
-        if self._stopping:
+        if self.stopping:
             raise ShuttingDown("the server is shutting down; the answer was not finished")

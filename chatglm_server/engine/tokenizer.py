@@ -25,11 +25,18 @@ _GLM4_PATTERN = (
 )
 
 
+_BLANKS = re.compile(r"(\s{10000})")
+
+
 class Tokenizer(Protocol):
     """Text ↔ token ids."""
 
     specials: dict[str, int]
     """Special tokens by name."""
+    size: int
+    """Ids there are, special tokens included."""
+    longest_token: int
+    """Bytes of the longest token."""
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text; never a special token, whatever the text spells."""
@@ -77,10 +84,15 @@ class SentencePieceTokenizer:
     """ChatGLM2 and ChatGLM3: special tokens are the ids after the last piece."""
 
     def __init__(self, proto: bytes, special_tokens: Iterable[str]) -> None:
-        self._sp = _load_sentencepiece(proto)
-        count = self._sp.get_piece_size()
+        try:
+            self._sp = _load_sentencepiece(proto)
+            count = self._sp.get_piece_size()
+            self._bytes = [_piece_bytes(self._sp, token) for token in range(count)]
+        except (RuntimeError, ValueError) as error:
+            raise ModelFileError(f"the tokenizer is broken: {str(error).splitlines()[0]}") from None
         self.specials = {name: count + place for place, name in enumerate(special_tokens)}
-        self._bytes = [_piece_bytes(self._sp, token) for token in range(count)]
+        self.size = count + len(self.specials)
+        self.longest_token = max(map(len, self._bytes))
 
     def encode_text(self, text: str) -> list[int]:
         return list(self._sp.encode(text))
@@ -102,6 +114,7 @@ class ChatGLMTokenizer(SentencePieceTokenizer):
             token = self._sp.piece_to_id(name)
             if token != self._sp.unk_id():
                 self._bytes[token] = data
+        self.longest_token = max(map(len, self._bytes))
         self._newline = self._id("<n>")
         # Text that spells one of these pieces is taken apart after its first character, so that it stays text.
         names = sorted([*self.specials, *layout], key=len, reverse=True)
@@ -143,13 +156,16 @@ class TiktokenTokenizer:
         if any(bytes([byte]) not in ranks for byte in range(256)):
             raise ModelFileError("the tokenizer is broken: it lacks some single bytes")
         self.specials = {name: len(ranks) + place for place, name in enumerate(special_tokens)}
+        self.size = len(ranks) + len(self.specials)
         self._bytes = sorted(ranks, key=ranks.__getitem__)
+        self.longest_token = max(map(len, self._bytes))
         self._encoding = tiktoken.Encoding(
             "glm4", pat_str=_GLM4_PATTERN, mergeable_ranks=ranks, special_tokens=self.specials
         )
 
     def encode_text(self, text: str) -> list[int]:
-        return self._encoding.encode_ordinary(text)
+        # tiktoken's pattern runs out of stack on a million blanks in a row, so those are encoded by the thousands.
+        return [token for part in _BLANKS.split(text) if part for token in self._encoding.encode_ordinary(part)]
 
     def token_bytes(self, token: int) -> bytes:
         return self._bytes[token] if token < len(self._bytes) else b""
@@ -169,10 +185,7 @@ def load_tokenizer(family: str, data: bytes, chat_format: ChatFormat) -> Tokeniz
 def _load_sentencepiece(proto: bytes) -> sentencepiece.SentencePieceProcessor:
     sentencepiece.set_min_log_level(4)  # it would write errors to stderr by itself
     processor = sentencepiece.SentencePieceProcessor()
-    try:
-        processor.LoadFromSerializedProto(proto)
-    except RuntimeError as error:
-        raise ModelFileError(f"the tokenizer is broken: {str(error).splitlines()[0]}") from None
+    processor.LoadFromSerializedProto(proto)
     return processor
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 
 class NotAnObject(ValueError):
@@ -20,7 +20,9 @@ def load_object(text: str) -> dict[str, Any]:
     Raises: NotAnObject.
     """
     try:
-        value = json.loads(text, strict=False, object_pairs_hook=_first_wins, parse_constant=_refuse)
+        value = json.loads(
+            text, strict=False, object_pairs_hook=_first_wins, parse_constant=_refuse, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise NotAnObject(str(error)) from None
     if not isinstance(value, dict):
@@ -59,5 +61,10 @@ def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _refuse(constant: str) -> Any:
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")

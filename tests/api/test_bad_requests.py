@@ -42,6 +42,8 @@ OK: dict[str, Any] = {"messages": user("Hello!"), "max_tokens": 1}
         ({"temperature": -1}, "temperature"),
         ({"temperature": 3}, "temperature"),
         ({"top_p": 0}, "top_p"),
+        ({"top_k": 10**14}, "top_k"),
+        ({"tool_choice": "any"}, "tool_choice"),
         ({"stop": [""]}, "stop"),
         ({"stop": ["x"] * 17}, "stop"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
@@ -92,13 +94,21 @@ def test_parameters_that_ask_for_nothing(server: RunningServer) -> None:
         "store": False,
         "user": "someone",
         "a_field_of_the_future": {"x": 1},
+        "stream": None,
+        "stop": None,
+        "tools": [],
+        "temperature": 1e-50,
     }
     assert server.post(json=OK | neutral).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "arguments", ["", "null", "{}", "not json", "[1]", '{"city": "Paris"}', None, {"city": "Paris"}]
-)
+ARGUMENTS = [
+    *("", "null", "{}", "not json", "[1]", '{"city": "Paris"}', None, {"city": "Paris"}),
+    *('{"\\ud800": "\\udc00"}', '{"a": 1e400}', '{"a": NaN}', '{"a": ' + "[" * 500 + "]" * 500 + "}"),
+]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=range(len(ARGUMENTS)))
 def test_any_arguments_in_the_history(server: RunningServer, arguments: object) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": arguments}}
     messages = [
@@ -125,6 +135,16 @@ def test_prompt_longer_than_the_context(server: RunningServer) -> None:
     error = error_of(server.post(json=OK | {"messages": user("one two three " * 4000)}), 400)
     assert error["code"] == "context_length_exceeded"
     assert "4096" in error["message"]
+
+
+def test_text_that_is_too_long_to_be_worth_encoding(server: RunningServer) -> None:
+    error = error_of(server.post(json=OK | {"messages": user("one two three " * 400_000)}), 400)
+    assert error["code"] == "context_length_exceeded"
+
+
+def test_all_prompts_are_checked_before_the_first_is_answered(server: RunningServer) -> None:
+    body = {"prompt": [[1, 2], [999_999]], "max_tokens": 5, "stream": True}
+    error_of(server.post("/v1/completions", json=body), 400)
 
 
 def test_unknown_model(server: RunningServer) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from chatglm_server.app import create_app
+from chatglm_server.engine.base import Model
+from chatglm_server.engine.loader import load_engine
 from chatglm_server.engine.model_writer import DType
+from chatglm_server.errors import ShuttingDown
+from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
 
@@ -104,13 +110,48 @@ def test_start_says_what_where_and_how_to_stop() -> None:
 
 
 def test_requests_while_the_model_is_loading(model: str) -> None:
-    with RunningServer("--model", model, ready=False) as server:
-        states = []
-        while 200 not in states:
-            response = httpx.get(f"{server.url}/health")
-            states.append(response.status_code)
-            assert (response.status_code, response.json()["status"]) in {(503, "loading"), (200, "ok")}
-            early = server.post(json={"messages": user("Hello!"), "max_tokens": 1})
-            if early.status_code != 200:
-                assert (early.status_code, early.json()["error"]["code"]) == (503, "model_loading")
-                assert int(early.headers["retry-after"]) > 0
+    """In this process, around an engine whose loading waits until it has been looked at."""
+    settings = Settings(_env_file=None, model=model)
+    engine = load_engine(settings)
+    go = threading.Event()
+    load = engine._load_model
+
+    def load_later(stopping: Callable[[], bool]) -> Model:
+        go.wait(30)
+        return load(stopping)
+
+    engine._load_model = load_later
+
+    async def look() -> list[httpx.Response]:
+        app = create_app(settings, engine)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            early = [
+                await client.get("/health"),
+                await client.post("/v1/chat/completions", json={"messages": user("Hello!")}),
+            ]
+            go.set()
+            await app.state.loading
+            return [*early, await client.get("/health")]
+
+    health, chat, later = asyncio.run(look())
+    assert (health.status_code, health.json()["status"]) == (503, "loading")
+    assert (chat.status_code, chat.json()["error"]["code"]) == (503, "model_loading")
+    assert int(chat.headers["retry-after"]) > 0
+    assert (later.status_code, later.json()["status"]) == (200, "ok")
+
+
+def test_loading_can_be_stopped(model: str) -> None:
+    engine = load_engine(Settings(_env_file=None, model=model))
+    with pytest.raises(ShuttingDown):
+        engine._load_model(lambda: True)
+
+
+def test_slow_reader_does_not_hold_the_model(server: RunningServer) -> None:
+    """A client that reads nothing of its answer: the model is free as soon as the answer is written."""
+    with httpx.stream("POST", f"{server.url}/v1/completions", json={**LONG, "max_tokens": 50, "stream": True}):
+        server.wait_for_queue(running=0)
+        assert server.post("/v1/completions", json=LONG | {"max_tokens": 1}).status_code == 200

@@ -29,7 +29,7 @@ def test_client_that_takes_nothing_is_given_up() -> None:
 
     async def serve() -> None:
         scope = {"type": "http", "method": "POST"}
-        await asyncio.wait_for(event_stream(chunks(), keep_alive_s=0.05)(scope, receive, send), 10)
+        await asyncio.wait_for(event_stream(chunks(), keep_alive_s=5, send_timeout_s=0.1)(scope, receive, send), 10)
         assert closed
 
     asyncio.run(serve())

@@ -150,6 +150,26 @@ def test_one_call_where_parallel_calls_are_off(server: RunningServer) -> None:
     assert answer["finish_reason"] == "tool_calls"
 
 
+def test_bare_completion_stream(server: RunningServer) -> None:
+    body = {"prompt": ["Hello", "1 2 3"], "max_tokens": 4, "temperature": 0}
+    chunks = chunks_of(server.stream(body | {"stream_options": {"include_usage": True}}, "/v1/completions"))
+    whole = server.post("/v1/completions", json=body).json()
+    assert {chunk["object"] for chunk in chunks} == {"text_completion"}
+    for choice in whole["choices"]:
+        mine = [c["choices"][0] for c in chunks[:-1] if c["choices"][0]["index"] == choice["index"]]
+        assert "".join(part["text"] for part in mine) == choice["text"]
+        assert [part["finish_reason"] for part in mine] == [None] * (len(mine) - 1) + [choice["finish_reason"]]
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"]
+
+
+def test_tokens_of_a_forced_opening_count(server: RunningServer) -> None:
+    answer = server.post(json=FORCED | {"max_tokens": 3}).json()
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert not answer["choices"][0]["message"]["content"]
+    assert answer["usage"]["completion_tokens"] == 3
+
+
 def test_silent_stream_is_kept_alive() -> None:
     with RunningServer("--keep-alive-s", "0.01") as server:
         raw = server.stream({**CALL, "messages": user("What is the weather in Paris? " * 40)})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import chatglm_cpp._C as binding
@@ -12,7 +14,7 @@ import pytest
 
 from chatglm_server.chat import SamplingParams
 from chatglm_server.engine.chatglm_cpp import ChatGLMCppModel
-from chatglm_server.engine.model_writer import ModelType
+from chatglm_server.engine.model_writer import DType, ModelType
 from chatglm_server.errors import ModelFileError
 from tests.random_models import write_random_model
 
@@ -103,6 +105,32 @@ def test_choose_keeps_to_what_is_allowed(model: ChatGLMCppModel, prompt: list[in
         chosen = model.choose(allowed)
         assert chosen in allowed
         assert best not in allowed or chosen == best
+
+
+def test_draws_follow_the_logits(tmp_path: Path) -> None:
+    """The frequencies of 2,000 draws, within four standard deviations of the softmax; the other tokens never come."""
+    logits = {300: 2.0, 301: 1.0, 302: 0.0}
+    path = write_random_model(tmp_path / "model.bin", dtype=DType.F32, layers=1, logits=logits)
+    model = ChatGLMCppModel(path, CONTEXT, bidirectional=False)
+    count, temperature = 2000, 0.8
+    for top_k in (0, 50, 2):
+        drawn: Counter[int] = Counter()
+        sampling = SamplingParams(temperature=temperature, top_k=top_k)
+        for _ in range(count // 100):
+            model.start([5])
+            drawn.update(model.step(sampling) for _ in range(100))
+        weights = {token: math.exp(logit / temperature) for token, logit in list(logits.items())[: top_k or None]}
+        for token in drawn.keys() | weights.keys():
+            share = weights.get(token, 0.0) / sum(weights.values())
+            assert abs(drawn[token] - count * share) <= 4 * math.sqrt(count * share * (1 - share)), (top_k, token)
+
+
+@pytest.mark.parametrize("sampling", [SamplingParams(temperature=1e-50), SamplingParams(top_p=1e-50)])
+def test_values_too_small_for_float32_are_greedy(tmp_path: Path, sampling: SamplingParams) -> None:
+    path = write_random_model(tmp_path / "model.bin", layers=1, logits={300: 1.0, 301: 0.9})
+    model = ChatGLMCppModel(path, CONTEXT, bidirectional=False)
+    model.start([5])
+    assert {model.step(sampling) for _ in range(50)} == {300}
 
 
 def test_appended_tokens_are_read(model: ChatGLMCppModel, model_type: ModelType, prompt: list[int]) -> None:

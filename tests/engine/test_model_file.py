@@ -106,6 +106,50 @@ for path in sys.stdin.read().split():
     assert outcomes.count("served") > 60
 
 
+def test_flipped_tokenizer_bytes(tmp_path: Path, good: bytes) -> None:
+    """Every byte of a SentencePiece tokenizer, one at a time: it loads, or is refused in one line."""
+    (length,) = struct.unpack_from("<i", good, HEADER_BYTES)
+    rng = random.Random(0)
+    path = tmp_path / "flip.bin"
+    refused = 0
+    for place in range(HEADER_BYTES + 4, HEADER_BYTES + 4 + length, 3):
+        broken = bytearray(good)
+        broken[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(broken)
+        try:
+            load_engine(Settings(_env_file=None, model=str(path)))
+        except ModelFileError as error:
+            refused += 1
+            assert "\n" not in error.message
+    assert refused > 10
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_deepest_model_that_is_accepted_runs(tmp_path: Path, model_type: ModelType) -> None:
+    path = write_random_model(tmp_path / "deep.bin", model_type, hidden=32, layers=64, max_length=16)
+    program = f"""
+import asyncio
+from pathlib import Path
+from chatglm_server.chat import SamplingParams
+from chatglm_server.engine.chatglm_cpp import ChatGLMCppModel
+from chatglm_server.engine.model_file import read_model_file
+path = Path({str(path)!r})
+read_model_file(path)
+model = ChatGLMCppModel(path, 16, bidirectional={model_type == ModelType.CHATGLM})
+model.start([5, 6, 7])
+while not model.prefill():
+    pass
+print(model.step(SamplingParams(temperature=0)))
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-500:]
+
+
+def test_context_that_does_not_fit_the_memory(tmp_path: Path) -> None:
+    path = write_random_model(tmp_path / "long.bin", layers=32, hidden=2048, dtype=DType.Q4_0, max_length=1 << 22)
+    assert "--context-length" in refusal(path)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [

@@ -104,6 +104,12 @@ def test_prompt_parts_are_encoded_apart() -> None:
     ]
 
 
+def test_a_million_blanks() -> None:
+    tokenizer = tokenizer_of(model_path("demo-glm4"))
+    text = "a" + " " * 1_000_000 + "b"
+    assert b"".join(map(tokenizer.token_bytes, tokenizer.encode_text(text))).decode() == text
+
+
 @pytest.mark.parametrize("data", [b"", b"junk", b"YQ== 0\nYg== 5\n", b"YQ== 0\n", b"YQ== x\n", b"\xff\xff 0\n"])
 def test_broken_tokenizer(data: bytes) -> None:
     for family in ("chatglm3", "glm4"):

@@ -13,6 +13,7 @@ from .training import Outcome
 
 FIGURES = "figures.json"
 KINDS = {
+    "first": ("questions written by hand: what people try first", "call exactly right, or none where none is wanted"),
     "call": ("call of an unseen tool", "name and all arguments exactly right"),
     "name": ("… the tool's name alone", "the right tool was called"),
     "classic": ("call of a well-known tool, held-out values", "name and all arguments exactly right"),
@@ -90,14 +91,16 @@ not assistants:** they know next to nothing, understand only plain short sentenc
 they were trained on, and get things wrong as the figures below say. What they show is the real thing at a small scale:
 the file format, tokenizers, prompts and tool calls of ChatGLM3 and GLM-4, computed by the real engine.
 
-They greet, say what they are, repeat a text, recall what was said in the chat, decide whether a tool fits, call tools
-they have never seen (name and argument names copied from the declaration, values from the question), choose among
-several, and answer from a tool's result. They cannot reason, calculate or tell facts.
+They were trained to greet, say what they are, repeat a text, recall what was said in the chat, decide whether a tool
+fits, call tools they have never seen (name and argument names copied from the declaration, values from the question),
+choose among several, and answer from a tool's result. How often each succeeds is below: the usual first tools mostly
+work, richer and unfamiliar ones often do not. They cannot reason, calculate or tell facts.
 
 The figures are measured by `chatglm_cpp` on the files as they are, greedily, on conversations of the training's kinds
 with one to eight tools, whose tool topics, parameter names, people, places and other words were kept out of training:
 every sixth entry of each word bank is. Sentence patterns and verbs are those of training, so freely worded questions
-do worse than this.
+do worse than this. Only the first row is written by hand (`first_questions.py`): one to three tutorial tools and plain
+questions, some of which are in the training text word for word.
 """
 
 _TRAINING = """## How they are made

@@ -16,6 +16,7 @@ from .classics import classic_tool
 from .conversations import Conversation, small_turn, tool_count, tool_list, unrelated
 from .draw import Draw
 from .engine import Runner
+from .first_questions import FIRST_QUESTIONS
 from .parameters import Language, Value
 from .results import result
 from .sequences import Codec
@@ -115,7 +116,11 @@ MAKERS: dict[str, Callable[[Draw, Language, int], Case]] = {
 
 
 def cases(seed: int, count: int, most_tools: int) -> Iterator[Case]:
-    """`count` cases of every kind, half of them in each language."""
+    """The questions written by hand, and `count` cases of every kind, half of them in each language."""
+    for lang, functions, question, call in FIRST_QUESTIONS:
+        made = Conversation([Declared(function) for function in functions])
+        made.add("user", question)
+        yield Case("first", lang, made, call)
     draw = Draw(seed, held_out=True)
     for make in MAKERS.values():
         for index in range(count):

@@ -52,7 +52,7 @@ CHATGLM3 = Recipe(
 )  # fmt: skip
 GLM4 = Recipe(
     "demo-glm4", ModelType.CHATGLM4, GLM4Format(), 256, 6, 4, 2, 576,
-    Plan(steps=900, most_tools=3, longest=1024, warmup=50, cooldown=0.7, familiar=0, shortest=1024),
+    Plan(steps=900, most_tools=3, longest=1024, warmup=30, muon_rate=0.01, cooldown=0.9, familiar=0, shortest=1024),
     ("<|endoftext|>", "<|user|>", "<|observation|>"), starts_from="demo-chatglm3",
 )  # fmt: skip
 

@@ -53,11 +53,11 @@ def write_card(folder: Path) -> None:
     parts = [_INTRODUCTION]
     for recipe in RECIPES.values():
         if "measured" in figures.get(recipe.name, {}):
-            parts.append(_section(folder / f"{recipe.name}.bin", figures[recipe.name]))
+            parts.append(_section(folder / f"{recipe.name}.bin", recipe.dtype.name.lower(), figures[recipe.name]))
     (folder / "README.md").write_text("\n".join([*parts, _TRAINING]))
 
 
-def _section(path: Path, facts: dict[str, Any]) -> str:
+def _section(path: Path, dtype: str, facts: dict[str, Any]) -> str:
     sizes = ", ".join(f"{name} {value:,}" for name, value in facts["sizes"].items())
     data = path.read_bytes()
     rows = ["| | English | Chinese | counted as right |", "|---|---|---|---|"]
@@ -68,7 +68,7 @@ def _section(path: Path, facts: dict[str, Any]) -> str:
         (
             f"## {path.name}",
             "",
-            f"* {facts['parameters'] / 1e6:.1f} million parameters: {sizes}; weights in q8_0, context 4,096 tokens",
+            f"* {facts['parameters'] / 1e6:.1f} million parameters: {sizes}; weights in {dtype}, context 4,096 tokens",
             f"* {len(data):,} bytes, sha256 `{hashlib.sha256(data).hexdigest()}`",
             f"* trained on {facts['tokens'] / 1e6:.1f} million tokens in {facts['steps']:,} steps, "
             f"{facts['seconds'] / 60:.0f} minutes on 2 cores; seed {facts['seed']}; final loss {facts['loss']:.3f}",

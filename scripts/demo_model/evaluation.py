@@ -144,7 +144,10 @@ def _pieces(runner: Runner, codec: Codec, ids: list[int]) -> Iterator[Piece]:
             text.append(token)
             continue
         if text:
-            yield runner.pipeline.tokenizer.decode(text)
+            try:
+                yield runner.pipeline.tokenizer.decode(text)
+            except UnicodeDecodeError:  # broken bytes are a wrong answer, whatever stands around them
+                yield "\ufffd"
             text = []
         if token in names:
             yield Special(names[token])

@@ -53,7 +53,7 @@ CHATGLM3 = Recipe(
 GLM4 = Recipe(
     "demo-glm4", ModelType.CHATGLM4, GLM4Format(), 256, 6, 4, 2, 576,
     Plan(steps=900, most_tools=3, longest=1024, warmup=30, muon_rate=0.01, cooldown=0.9, familiar=0, shortest=1024),
-    ("<|endoftext|>", "<|user|>", "<|observation|>"), starts_from="demo-chatglm3",
+    ("<|endoftext|>", "<|user|>", "<|observation|>"), starts_from="demo-chatglm3", dtype=DType.Q5_1,
 )  # fmt: skip
 
 

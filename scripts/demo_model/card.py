@@ -99,8 +99,8 @@ work, richer and unfamiliar ones often do not. They cannot reason, calculate or 
 The figures are measured by `chatglm_cpp` on the files as they are, greedily, on conversations of the training's kinds
 with up to eight tools (GLM-4: three), whose topics, parameter names, people, places and other words were kept out of
 training: every sixth entry of each word bank is. Sentence patterns and verbs are those of training, so freely worded
-questions do worse than this. Only the first row is written by hand (`first_questions.py`): one to three tutorial tools and plain
-questions, some of which are in the training text word for word.
+questions do worse than this. Only the first row is written by hand (`first_questions.py`): one to three tutorial
+tools and plain questions, some of which are in the training text word for word.
 """
 
 _TRAINING = """## How they are made

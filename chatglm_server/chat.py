@@ -147,11 +147,20 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Timings:
+    """How long an answer took, in seconds: from its turn to its first token, and from there to its last."""
+
+    first_token: float
+    generation: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
-    """The answer's end: always the last event, exactly once."""
+    """The answer's end: always the last event, exactly once. No timings if no token was generated."""
 
     reason: FinishReason
     usage: Usage
+    timings: Timings | None = None
 
 
 ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta

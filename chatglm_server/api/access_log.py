@@ -9,41 +9,37 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..chat import Accepted, Event, Finish, Usage
+from ..chat import Event, Finish, Timings, Usage
 
 _log = logging.getLogger("chatglm_server.access")
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What a route notes about its request. Times are of `time.perf_counter`."""
+    """What a route notes about its request."""
 
-    started: float = field(default_factory=time.perf_counter)
-    first_token: float | None = None
-    ended: float | None = None
     notes: dict[str, object] = field(default_factory=dict)
-    usage: Usage | None = None
+    usage: Usage = field(default_factory=Usage)
+    timings: list[Timings] = field(default_factory=list)
 
     def note(self, event: Event) -> None:
-        """Take the times and counts from an answer's events. Mutates the record."""
+        """Take the counts and times from the end of an answer. Mutates the record."""
         if isinstance(event, Finish):
-            self.ended = time.perf_counter()
-            self.usage = event.usage if self.usage is None else self.usage + event.usage
-        elif self.first_token is None and not isinstance(event, Accepted):
-            self.first_token = time.perf_counter()
+            self.usage += event.usage
+            if event.timings is not None:
+                self.timings.append(event.timings)
 
     def summary(self) -> str:
         """The record as ``name=value`` pairs."""
         parts = [f"{name}={value}" for name, value in self.notes.items()]
-        if self.usage is not None:
+        if self.usage.prompt_tokens:
             parts.append(f"prompt={self.usage.prompt_tokens} cached={self.usage.cached_tokens}")
             parts.append(f"completion={self.usage.completion_tokens}")
-        if self.first_token is not None:
-            parts.append(f"first_token={self.first_token - self.started:.2f}s")
-        if self.usage is not None and self.first_token is not None and self.ended is not None:
-            seconds = self.ended - self.first_token
-            if self.usage.completion_tokens > 1 and seconds > 0:
-                parts.append(f"speed={(self.usage.completion_tokens - 1) / seconds:.1f}tok/s")
+        if self.timings:
+            parts.append(f"first_token={self.timings[0].first_token:.2f}s")
+            seconds = sum(timings.generation for timings in self.timings)
+            if seconds > 0:
+                parts.append(f"speed={(self.usage.completion_tokens - len(self.timings)) / seconds:.1f}tok/s")
         return " ".join(parts)
 
 
@@ -57,6 +53,7 @@ class AccessLog:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         record = RequestRecord()
+        started = time.perf_counter()
         scope.setdefault("state", {})["record"] = record
         status, whole = 0, False
 
@@ -70,7 +67,7 @@ class AccessLog:
         try:
             return await self._app(scope, receive, noted)
         finally:
-            seconds = time.perf_counter() - record.started
+            seconds = time.perf_counter() - started
             path = quote(scope["path"][:200])  # percent-encoded: a path cannot forge a log line
             outcome = f"{status}" if whole else f"{status or '-'} cut off"
             _log.info("%s %s %s %.2fs %s", scope["method"], path, outcome, seconds, record.summary())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from ..chat import (
     ParserEvent,
     SamplingParams,
     TextDelta,
+    Timings,
     Tool,
     Usage,
 )
@@ -177,6 +179,7 @@ class LocalEngine:
         """The events of one answer. Needs the scheduler's turn."""
         run, output = self._scheduler.run, job.output
         prompt_tokens = len(job.ids)
+        started = time.perf_counter()
         cached = await run(partial(model.start, job.ids))
         budget = min(job.sampling.max_tokens or self.info.context_length, self.info.context_length - prompt_tokens)
         generated = 0
@@ -190,9 +193,10 @@ class LocalEngine:
         while not await run(model.prefill):
             pass
         detokenizer = Detokenizer(self._tokenizer)
-        ended = False
+        ended, first_token = False, None
         while generated < budget and not (ended or output.complete):
             token = await run(partial(model.step, job.sampling))
+            first_token = first_token or time.perf_counter()
             generated += 1
             ended = token in self._stop_tokens
             for piece in () if ended else detokenizer.feed(token):
@@ -204,7 +208,8 @@ class LocalEngine:
         events, reason = output.finish(cut=not ended)
         for event in events:
             yield event
-        yield Finish(reason, Usage(prompt_tokens, generated, cached))
+        timings = Timings(first_token - started, time.perf_counter() - first_token) if first_token else None
+        yield Finish(reason, Usage(prompt_tokens, generated, cached), timings)
 
     def _openings(self, tools: Iterable[Tool]) -> Openings:
         """What a call of each of `tools` begins with."""

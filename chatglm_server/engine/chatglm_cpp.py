@@ -31,16 +31,29 @@ class ChatGLMCppModel:
         import chatglm_cpp._C as binding
 
         self._binding = binding
+        self._greedy = binding.GenerationConfig(do_sample=False)
         try:
             self._pipeline = binding.Pipeline(str(path), context_length)
+            self._reserve_compute_buffer(context_length)
         except (RuntimeError, IndexError, ValueError) as error:
             raise ModelFileError(f"{path}: chatglm_cpp cannot load the file: {_first_line(error)}") from None
-        self._greedy = binding.GenerationConfig(do_sample=False)
         self._bidirectional = bidirectional
         self.vocab_size = int(self._pipeline.model.config.vocab_size)
         self._ids: list[int] = []
         self._past = 0  # tokens of the sequence whose keys and values are in the cache
         self._prompt_length = 0
+
+    def _reserve_compute_buffer(self, context_length: int) -> None:
+        """Have the binding allocate now all that a token at the end of the context will need.
+
+        Where its buffer has to grow from one token to the next it overruns the heap ("double free or corruption" after
+        a few hundred tokens). A pass over a few tokens at once takes more than any later one: its activations, of two
+        ffn widths a token, outweigh the attention scores of one token over the whole context.
+        """
+        config = self._pipeline.model.config
+        scores = 2 * config.num_attention_heads * context_length
+        tokens = min(context_length, scores // (2 * config.intermediate_size) + 16)
+        self._pipeline.model.generate_next_token([0] * tokens, None, self._greedy, 0, tokens)
 
     def start(self, prompt: Sequence[int]) -> int:
         cached = 0

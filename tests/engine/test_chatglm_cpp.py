@@ -96,6 +96,23 @@ def test_abandoned_prompt_leaves_a_sound_cache(model: ChatGLMCppModel, prompt: l
     assert generate(model, prompt, 10)[0] == expected
 
 
+def test_whole_context_token_by_token(model_type: ModelType, tmp_path: Path) -> None:
+    """To the last token of the context, from a prompt of one: in a child, for what fails here is the heap."""
+    context = 2048
+    path = write_random_model(tmp_path / "model.bin", model_type, max_length=context)
+    program = f"""
+from pathlib import Path
+from chatglm_server.chat import SamplingParams
+from chatglm_server.engine.chatglm_cpp import ChatGLMCppModel
+model = ChatGLMCppModel(Path({str(path)!r}), {context}, bidirectional={model_type == ModelType.CHATGLM})
+model.start([5])
+for _ in range({context} - 1):
+    model.step(SamplingParams(temperature=0))
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-500:]
+
+
 def test_choose_keeps_to_what_is_allowed(model: ChatGLMCppModel, prompt: list[int]) -> None:
     best = generate(model, prompt, 1)[0][0]
     for allowed in ([best, 11], [11, best], [12, 13]):

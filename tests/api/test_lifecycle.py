@@ -22,13 +22,13 @@ from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
 
 LONG = {"prompt": "the", "max_tokens": 30000, "temperature": 0}
-"""Keeps the model of `server` busy for many seconds: its weights are random, so it never ends of itself."""
+"""Keeps the model of `server` busy for many seconds: it always writes the same token, so it never ends of itself."""
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("model") / "slow.bin"
-    return str(write_random_model(path, dtype=DType.F16, hidden=512, layers=3, max_length=32768))
+    return str(write_random_model(path, dtype=DType.F16, hidden=512, layers=3, max_length=32768, logits={300: 5.0}))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_health_answers_during_an_answer(server: RunningServer) -> None:
 
 def test_full_queue(model: str) -> None:
     with RunningServer("--model", model, "--max-queue", "1") as server, ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(server.post, "/v1/completions", json=LONG | {"max_tokens": 6000}) for _ in range(2)]
+        waiting = [pool.submit(server.post, "/v1/completions", json=LONG | {"max_tokens": 1000}) for _ in range(2)]
         server.wait_for_queue(running=1, waiting=1)
         refused = server.post(json={"messages": user("Hello!")})
         assert refused.status_code == 429

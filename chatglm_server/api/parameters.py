@@ -1,0 +1,119 @@
+"""The parameters that chat and bare completions share: what is honoured, what is refused, what is ignored."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ..chat import SamplingParams
+from ..errors import InvalidRequest, UnsupportedParameter
+
+MAX_STOP = 16
+
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "audio": (None,),
+    "best_of": (None, 1),
+    "echo": (None, False),
+    "frequency_penalty": (None, 0),
+    "function_call": (None, "none"),
+    "functions": (None, []),
+    "logit_bias": (None, {}),
+    "logprobs": (None, False, 0),
+    "min_p": (None, 0),
+    "modalities": (None, ["text"]),
+    "n": (None, 1),
+    "prediction": (None,),
+    "presence_penalty": (None, 0),
+    "reasoning_effort": (None, "none"),
+    "response_format": (None, {"type": "text"}),
+    "seed": (None,),
+    "service_tier": (None, "auto", "default"),
+    "store": (None, False),
+    "suffix": (None, ""),
+    "top_logprobs": (None, 0),
+    "verbosity": (None, "medium"),
+    "web_search_options": (None,),
+}
+"""Known parameters that this engine cannot honour, each with the values that ask for nothing."""
+
+REMEDY = {"functions": "use tools", "function_call": "use tool_choice", "n": "send the request n times"}
+IGNORED = {"user", "metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"}
+"""Parameters that do not concern the answer."""
+
+_log = logging.getLogger("chatglm_server")
+_logged: set[str] = set()
+
+
+class Body(BaseModel):
+    """A request body; fields it does not declare are kept, to be looked at."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def check_other_parameters(self) -> None:
+        """Raises: UnsupportedParameter. Logs the names nobody knows, each once."""
+        for name, value in (self.model_extra or {}).items():
+            if name in NEUTRAL:
+                if not any(_same(value, neutral) for neutral in NEUTRAL[name]):
+                    remedy = REMEDY.get(name, "leave it out")
+                    raise UnsupportedParameter(f"this server's engine cannot honour {name!r}; {remedy}", param=name)
+            elif name not in IGNORED and name not in _logged and len(_logged) < 100:
+                _logged.add(name)
+                _log.info("ignoring the unknown request field %r", name[:64])
+
+
+def _same(value: object, neutral: object) -> bool:
+    """Equality that keeps `true` and 1 apart, as JSON does."""
+    return value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
+
+
+class StreamOptions(BaseModel):
+    """OpenAI's `stream_options`."""
+
+    include_usage: bool | None = None
+
+
+class Generation(Body):
+    """How an answer is to be generated and sent."""
+
+    model: str | None = Field(None, description="the served model's id or one of its aliases")
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1, description="new tokens at most")
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=-1, le=1 << 20, description="tokens to draw from; 0 or -1: all")
+    repetition_penalty: float | None = Field(None, ge=0.1, le=10)
+    stop: str | list[str] | None = Field(None, description=f"up to {MAX_STOP} strings that end the answer")
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream is to end with a usage chunk."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @field_validator("stop")
+    @classmethod
+    def _stop_strings(cls, value: str | list[str] | None) -> list[str]:
+        strings = [value] if isinstance(value, str) else value or []
+        if len(strings) > MAX_STOP:
+            raise ValueError(f"at most {MAX_STOP} stop strings, not {len(strings)}")
+        if any(not 1 <= len(string) <= 1000 for string in strings):
+            raise ValueError("a stop string has 1 to 1000 characters")
+        return strings
+
+    def sampling(self, max_tokens: int | None) -> SamplingParams:
+        """Unset values: the temperature that the GLM models recommend, and no tail of unlikely tokens."""
+        return SamplingParams(
+            temperature=0.8 if self.temperature is None else self.temperature,
+            top_p=1.0 if self.top_p is None else self.top_p,
+            top_k=50 if self.top_k is None else max(0, self.top_k),
+            repetition_penalty=self.repetition_penalty or 1.0,
+            max_tokens=max_tokens,
+            stop=tuple(self.stop or ()),
+        )
+
+    def check_stream_options(self) -> None:
+        """Raises: InvalidRequest."""
+        if self.stream_options is not None and not self.stream:
+            raise InvalidRequest('stream_options needs "stream": true', param="stream_options")

@@ -103,14 +103,18 @@ def test_forced_call(client: OpenAI, choice: object) -> None:
 
 
 def test_forced_call_where_the_model_would_not(client: OpenAI) -> None:
-    answer = client.chat.completions.create(
-        model="demo",
-        messages=[{"role": "user", "content": "Hello!"}],
-        tools=[WEATHER, ADD],  # type: ignore[list-item]
-        tool_choice="required",
-        temperature=0,
-    )
-    assert [call.type for call in answer.choices[0].message.tool_calls or []] == ["function"]
+    for choice, reason in (("auto", "stop"), ("required", "tool_calls")):
+        answer = client.chat.completions.create(
+            model="demo",
+            messages=[{"role": "user", "content": "I live in Paris."}],
+            tools=[ADD, WEATHER],  # type: ignore[list-item]
+            tool_choice=choice,  # type: ignore[arg-type]
+            temperature=0,
+        )
+        assert answer.choices[0].finish_reason == reason
+    (call,) = answer.choices[0].message.tool_calls or []
+    assert call.type == "function"
+    assert call.function.name == "get_weather"
 
 
 def test_tool_choice_none(client: OpenAI) -> None:

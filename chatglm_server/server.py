@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -47,6 +48,8 @@ class Server(uvicorn.Server):
         """A signal: answers end with an error event first, so that uvicorn need not cut their connections."""
         self._engine.stop()
         super().handle_exit(sig, frame)
+        if self.force_exit:  # a second Ctrl-C; what uvicorn then cancels, it would log with tracebacks
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
     def _greet(self) -> None:
         info = self._engine.info

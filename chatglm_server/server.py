@@ -65,7 +65,9 @@ class Server(uvicorn.Server):
         return f"http://{host}:{address[1]}"
 
     def _loaded(self, loading: asyncio.Task[None]) -> None:
-        error = None if loading.cancelled() else loading.exception()
+        if loading.cancelled():
+            return
+        error = loading.exception()
         if error is None:
             print("ready", flush=True)
         if error is None or isinstance(error, ShuttingDown):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,7 +12,7 @@ from ..chat import ChatRequest, CompletionRequest, Message, Thinking, Tool, Tool
 from ..errors import InvalidRequest
 from ..formats.arguments import NotAnObject, dump_object, load_object
 from .body import check_nesting
-from .parameters import Generation
+from .parameters import MAX_TOP_LOGPROBS, Generation
 
 MAX_MESSAGES = 2048
 MAX_TOOLS = 128
@@ -194,12 +194,18 @@ class ChatCompletionBody(Conversation, Generation):
     """A conversation to be answered."""
 
     max_completion_tokens: int | None = Field(None, ge=1, description="new tokens at most")
+    logprobs: bool | None = Field(None, description="say how likely each token of the answer was")
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS, description="and what else was likely there")
 
-    def to_request(self) -> ChatRequest:
-        """Raises: InvalidRequest, UnsupportedParameter."""
-        self.check_other_parameters()
+    def to_request(self, honoured: Collection[str]) -> ChatRequest:
+        """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
+        self.check_parameters({*honoured, "reasoning_effort"})
         self.check_stream_options()
-        return replace(self.conversation(), sampling=self.sampling(self.max_completion_tokens or self.max_tokens))
+        if self.top_logprobs is not None and not self.logprobs:
+            raise InvalidRequest('top_logprobs needs "logprobs": true', param="top_logprobs")
+        top = (self.top_logprobs or 0) if self.logprobs else None
+        sampling = self.sampling(self.max_completion_tokens or self.max_tokens, top)
+        return replace(self.conversation(), sampling=sampling, choices=self.n or 1)
 
 
 Prompts = Annotated[str | list[str] | list[int] | list[list[int]], Field(max_length=1 << 22)]
@@ -209,12 +215,16 @@ class CompletionBody(Generation):
     """A bare prompt, or several, to be continued."""
 
     prompt: Prompts
+    logprobs: int | None = Field(
+        None, ge=0, le=MAX_TOP_LOGPROBS, description="say how likely each token was, and so many others"
+    )
 
-    def to_request(self) -> CompletionRequest:
-        """Raises: InvalidRequest, UnsupportedParameter."""
-        self.check_other_parameters()
+    def to_request(self, honoured: Collection[str]) -> CompletionRequest:
+        """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
+        self.check_parameters(honoured)
         self.check_stream_options()
-        return CompletionRequest(split_prompts(self.prompt), self.sampling(self.max_tokens or 16))  # OpenAI's default
+        sampling = self.sampling(self.max_tokens or 16, self.logprobs)  # 16 is OpenAI's default
+        return CompletionRequest(split_prompts(self.prompt), sampling, choices=self.n or 1)
 
 
 def split_prompts(given: str | list[Any]) -> tuple[str | tuple[int, ...], ...]:

@@ -34,6 +34,8 @@ class Model:
         """Reads (sequence, position, token) rows in one pass; returns the logits after the wanted ones."""
     def copy(self, source: int, target: int, count: int) -> None:
         """Makes the first positions of one sequence those of another."""
+    def forget(self, sequence: int) -> None:
+        """Gives back the memory of a sequence's cache."""
     @property
     def kernels(self) -> str: ...
 

@@ -176,6 +176,11 @@ CacheHead Model::cache(int sequence, int layer, int kv_head) const {
     return {keys, keys + halves};
 }
 
+void Model::forget(int sequence) {
+    if (sequence < 0 || sequence >= sequences()) throw std::invalid_argument("no such sequence");
+    caches_[sequence].forget();
+}
+
 void Model::copy(int from, int to, int count) {
     if (from == to) return;
     const size_t halves = size_t(count + 15) / 16 * 16 * config_.head();

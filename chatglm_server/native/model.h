@@ -50,6 +50,9 @@ class Model {
     // Makes the first `count` positions of sequence `to` those of sequence `from`.
     void copy(int from, int to, int count);
 
+    // Gives back the memory of a sequence's cache.
+    void forget(int sequence);
+
     const Config &config() const { return config_; }
     int sequences() const { return static_cast<int>(caches_.size()); }
     const Kernels &kernels() const { return kernels_; }

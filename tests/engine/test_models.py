@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from chatglm_server.chat import SamplingParams
-from chatglm_server.engine.base import Model, Part
+from chatglm_server.engine.base import Model
 from chatglm_server.engine.chatglm_cpp import ChatGLMCppModel
 from chatglm_server.engine.model_file import read_model_file
 from chatglm_server.engine.model_writer import DType, ModelType
 from chatglm_server.engine.native import NativeModel
 from tests.random_models import write_random_model
+from tests.token_level import Continued, generate
 
-GREEDY = SamplingParams(temperature=0)
 CONTEXT = 128
 ENGINES = [("chatglm-cpp", kind) for kind in ModelType] + [
     ("native", kind) for kind in ModelType if kind != ModelType.CHATGLM
@@ -30,38 +29,6 @@ def load(engine: str, path: Path) -> Model:
     if engine == "native":
         return NativeModel(file, CONTEXT, threads=2)
     return ChatGLMCppModel(path, CONTEXT, bidirectional=file.family == "chatglm")
-
-
-class Continued:
-    """A sequence in the model's first slot, of which the first tokens are known to be cached."""
-
-    def __init__(self, model: Model, prompt: list[int], cached: int = 0, sampling: SamplingParams = GREEDY) -> None:
-        self.model, self.tokens, self.past = model, list(prompt), cached
-        self.sampler = model.sampler(prompt, sampling)
-
-    def read(self, most: int) -> None:
-        """One pass over the next `most` tokens, all but the last."""
-        tokens = self.tokens[self.past : min(self.past + most, len(self.tokens) - 1)]
-        self.model.read([Part(0, self.past, tokens, self.sampler, draw=False)])
-        self.past += len(tokens)
-
-    def step(self, allowed: Sequence[int] = ()) -> int:
-        """The next token, after all that has to be read for it."""
-        while len(self.tokens) - self.past > self.model.chunk:
-            self.read(self.model.chunk)
-        (drawn,) = self.model.read(
-            [Part(0, self.past, self.tokens[self.past :], self.sampler, draw=True, allowed=allowed)]
-        )
-        assert drawn is not None
-        self.past = len(self.tokens)
-        self.tokens.append(drawn.token)
-        return drawn.token
-
-
-def generate(model: Model, prompt: list[int], count: int, cached: int = 0) -> list[int]:
-    """`count` greedy tokens."""
-    sequence = Continued(model, prompt, cached)
-    return [sequence.step() for _ in range(count)]
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda pair: f"{pair[0]}-{pair[1].name}")

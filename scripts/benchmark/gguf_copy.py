@@ -110,6 +110,7 @@ def _vocabulary(file: ModelFile) -> Iterator[tuple[str, float, int]]:
             kind = BYTE
         yield tokenizer.id_to_piece(token), tokenizer.get_score(token), kind
     for name in SPECIAL:
-        yield name, 0.0, CONTROL
+        taken = tokenizer.piece_to_id(name) != tokenizer.unk_id()  # llama.cpp wants every token to have its own text
+        yield f"<{name}>" if taken else name, 0.0, CONTROL
     for token in range(size + len(SPECIAL), file.header.vocab_size):
         yield f"[unused{token}]", -1e4, _UNUSED

@@ -26,13 +26,15 @@ class SideProcess:
 
     def __init__(self, job: Job) -> None:
         paths = [str(ROOT), str(ROOT / "scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # llama.cpp would otherwise have a debugger, where there is one, print its stack after the reason why it fails
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "GGML_NO_BACKTRACE": "1"}
         self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmark.side", job.json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            env=environment,
             text=True,
             start_new_session=True,  # Ctrl-C is for the parent, which stops its sides
         )

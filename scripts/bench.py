@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast the compute core is, next to llama.cpp, chatglm-cpp and the machine's own bound.
 
-    pip install ".[bench]" && python scripts/bench.py
+    CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install ".[bench]" && python scripts/bench.py
 
 Without options: a random model of ChatGLM3-6B's shape in q4_0 (3.5 GB, and 3.5 GB as GGUF, kept in --folder), all sides
 that this machine has, 5 rounds. What makes the figures comparable:
@@ -17,12 +17,13 @@ peers at their   llama.cpp with its defaults (passes of 512 tokens, flash attent
 best             its C functions; build it for this machine, as pip does from source. chatglm_cpp is called below its
                  pipeline, where it reads a whole prompt in one pass, which its own server does not always do.
 
-The sides: native-avx512, native-avx2 and native-generic are the core's three families of kernels; "memory" reads as many
-bytes as the weights of a token have, which is the bound on decoding: no engine that reads each weight once a token can be
-faster. The measures, all with float16 keys and values and greedy choice:
+The sides: native-avx512, native-avx2 and native-generic are the core's three families of kernels. "memory" reads as
+many bytes as a token's weights have, which is the bound on decoding: no engine that reads every weight once a token can
+be faster. The measures, all with float16 keys and values and greedy choice:
 
-load      from the start of loading, the file in the page cache, to the first token of a one-token prompt; and the memory
-          that the process then holds. llama.cpp clears its cache of keys and values at once, which makes it resident.
+load      from the start of loading, the file in the page cache, to the first token of a one-token prompt; and the
+          memory that the process then holds. llama.cpp clears its cache of keys and values at once, which makes that
+          resident, too.
 prefill   a prompt of 512 tokens on an empty cache.
 decode    64 tokens after a prompt of 16, whose reading is not timed.
 decode4   four sequences, 64 tokens each, all in one pass a token; chatglm-cpp: one after the other.
@@ -36,7 +37,7 @@ import argparse
 import importlib.util
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +57,7 @@ from chatglm_server.errors import ModelFileError  # noqa: E402
 
 SLOW = ("chatglm-cpp", "native-generic")
 QUICK = Lengths(prefill=128, decode=16)
-"""For slow sides: their speed hardly depends on the length, as they multiply token by token, or are busy multiplying."""
+"""For slow sides, whose tokens a second hardly depend on the length: all their time goes into multiplying."""
 SEQUENCES = 4
 
 
@@ -203,17 +204,16 @@ def _positive(word: str) -> int:
     return int(word)
 
 
-class _names:  # noqa: N801: reads as the argument type that it is
-    """Words with commas between them, each one of those that there are."""
+def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Reads words with commas between them, each one of those that are known."""
 
-    def __init__(self, known: Sequence[str]) -> None:
-        self._known = known
-
-    def __call__(self, text: str) -> list[str]:
+    def read(text: str) -> list[str]:
         words = [word.strip() for word in text.split(",") if word.strip()]
-        if unknown := [word for word in words if word not in self._known]:
-            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(self._known)}")
+        if unknown := [word for word in words if word not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
         return words
+
+    return read
 
 
 if __name__ == "__main__":

@@ -3,24 +3,26 @@
 
     python scripts/bench_server.py [--model FILE.bin] [--llama-cpp FILE.gguf]
 
-A server of this project is started for --model; llama-cpp-python's own server for --llama-cpp, as its peer, with the same
-threads and the same weights if the file is the copy that scripts/bench.py writes. --url measures any other
+A server of this project is started for --model; llama-cpp-python's own server for --llama-cpp, as its peer, with the
+same threads, and with the same weights if the file is the copy that scripts/bench.py writes. --url measures any other
 OpenAI-compatible server that is running.
 
 All clients send a streaming request at once. Their prompts share a system message that tells of tools, as text, so that
 every server reads the same; the question that follows is each client's own and new in every round. A server that keeps
-a prefix cached may make use of it: one request goes before the rounds. In "cold" a single client's system message is new
-from its first word on. Answers are greedy and, by ignore_eos, all of --tokens tokens; llama-cpp-python's server does not
-know that field, and gets min_tokens instead.
+a prefix cached may make use of it: one request goes before the rounds. In "cold" a single client's system message is
+new from its first word on. Answers are greedy and, by ignore_eos, all of --tokens tokens; llama-cpp-python's server
+does not know that field, and gets min_tokens instead.
 
 Where there are several servers they take turns: each lets a number of clients run before the next number begins, and
 the order is reversed from round to round. Figures are medians of the rounds, with their range:
 
-first token      seconds from sending a request to the first text of its answer: the median and the worst of the clients.
-tokens in all    all answers' tokens, as the server's usage counts them, over the time from the first request to the last
-                 token: the prompts' reading is in it. A stream without usage that ended for its length has --tokens.
+first token      seconds from sending a request to the first text of its answer: the median and the worst client's.
+tokens in all    all answers' tokens, as the server's usage counts them, over the time from the first request to the end
+                 of the last answer: the prompts' reading is in it. Where streams have no usage, an answer that ended
+                 for its length has --tokens.
 for a client     its own tokens over the time from its request to its last text; the median of the clients.
-state            the longest that GET /health (or else /v1/models) took, asked 20 times a second meanwhile.
+state            the longest that GET /health took, asked 20 times a second meanwhile; where there is no such path, the
+                 longest that it took the server to say so.
 refusals         answers with status 429; such a client waits as it is told and asks again.
 """
 
@@ -38,7 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from benchmark import machine  # noqa: E402
-from benchmark.clients import Load, question, run_clients, tool_prompt  # noqa: E402
+from benchmark.clients import Load, prompt_tokens, question, run_clients, tool_prompt  # noqa: E402
 from benchmark.measures import Figure  # noqa: E402
 from benchmark.report import Results, render  # noqa: E402
 from benchmark.servers import Server, ServerFailed, connect, llama_cpp, ours  # noqa: E402
@@ -68,34 +70,33 @@ class Bench:
                 label = f"{clients} client{'s' if clients > 1 else ''}: {figure.label}"
                 figures[f"{clients} {key}"] = Figure(label, figure.unit, figure.speed)
         self.results = Results(figures)
-        self._prompts: dict[str, set[int]] = {}
+        self._prompt_tokens: dict[str, int] = {}
         self._short: dict[str, int] = {}
 
     def run(self) -> None:
         """All rounds. Raises: ServerFailed."""
         for server in self._servers:
-            self._load(server, self._system, ["warm up"])
+            self._prompt_tokens[server.name] = prompt_tokens(server, self._system, question("warm up"))
         for round_ in range(self._options.rounds):
             servers = self._servers[:: -1 if round_ % 2 else 1]
             for server in servers:
                 salt = question(f"salt {round_}") + "\n"
                 load = self._load(server, tool_prompt(self._options.tools, salt), [question(f"cold {round_}")])
                 self._add(round_, server, {"cold": load.figures()["first"]})
-                self._load(server, self._system, [f"warm up {round_}"])  # the cold prompt may have taken its place
+                # back to what the others share: the cold prompt may have taken its place in the cache
+                self._load(server, self._system, [question(f"warm up {round_}")])
             for clients in self._options.clients:
                 questions = [question(f"{round_} {clients} {client}") for client in range(clients)]
                 for server in servers:
                     load = self._load(server, self._system, questions)
-                    self._prompts.setdefault(server.name, set()).update(one.prompt_tokens for one in load.answers)
                     self._add(round_, server, {f"{clients} {key}": value for key, value in load.figures().items()})
 
     def notes(self) -> list[str]:
         """A line for each server."""
         lines = []
         for server in self._servers:
-            sizes = sorted(self._prompts.get(server.name, ()))
-            prompts = f"prompts of {sizes[0]} to {sizes[-1]} tokens" if sizes and sizes[0] else "no usage in streams"
-            lines.append(f"{server.name}: model {server.model}, {prompts}, answers of {self._options.tokens}")
+            prompt = f"prompts of about {self._prompt_tokens.get(server.name, 0)} tokens"
+            lines.append(f"{server.name}: model {server.model}, {prompt}, answers of {self._options.tokens}")
             if short := self._short.get(server.name):
                 lines.append(f"{server.name}: {short} answers ended early: its figures are of shorter answers")
         return lines

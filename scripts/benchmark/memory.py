@@ -12,6 +12,7 @@ import mmap
 import statistics
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def _pass(address: int, size: int, threads: int) -> float:
     bounds = [size * part // threads for part in range(threads + 1)]
     readers = [
         threading.Thread(target=_libc.memchr, args=(address + begin, _ABSENT, end - begin))
-        for begin, end in zip(bounds, bounds[1:], strict=False)
+        for begin, end in pairwise(bounds)
     ]
     started = time.perf_counter()
     for reader in readers:

@@ -47,19 +47,20 @@ def write_random_model(path: Path, layers: int, dtype: DType, seed: int = 0) -> 
 
     def data(name: str, shape: tuple[int, ...], kind: DType) -> memoryview:
         if kind in _CODE_BITS:
-            return memoryview(_blocks(random, shape, kind))
+            return random_blocks(random, shape, kind).data
         if len(shape) == 2:
-            return memoryview(_floats(random, shape, kind))
-        return memoryview(np.full(shape, 0 if name.endswith("bias") else 1, "<f4"))
+            return _floats(random, shape, kind).data
+        return np.full(shape, 0 if name.endswith("bias") else 1, np.float32).data
 
     write_encoded(path, header(layers), serialize(_pieces()), data, dtype)
 
 
-def _blocks(random: np.random.Generator, shape: tuple[int, ...], kind: DType) -> npt.NDArray[np.uint8]:
+def random_blocks(random: np.random.Generator, shape: tuple[int, ...], kind: DType) -> npt.NDArray[np.uint8]:
     """(blocks, bytes of a block): random codes, and one scale such that the weights' deviation is columns ** -0.5."""
     rows, columns = shape
     width, size = BLOCK[kind]
-    blocks = np.frombuffer(random.bytes(rows * columns // width * size), np.uint8).reshape(-1, size).copy()
+    drawn = np.frombuffer(random.bytes(rows * columns // width * size), np.uint8)
+    blocks: npt.NDArray[np.uint8] = drawn.reshape(-1, size).copy()
     if kind == DType.Q8_0:
         codes = blocks[:, 2:].view(np.int8)
         np.maximum(codes, -127, out=codes)  # quantizers leave -128 out, and kernels may rely on that

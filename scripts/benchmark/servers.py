@@ -28,12 +28,11 @@ class ServerFailed(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers. `extra` is added to the body of every request; `health` is the path that is polled."""
+    """A server that answers. `extra` is added to the body of every request."""
 
     name: str
     url: str
     model: str
-    health: str
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -90,12 +89,11 @@ def connect(name: str, url: str, extra: Mapping[str, Any]) -> Server:
     try:
         models = httpx.get(f"{url}/v1/models", timeout=60)
         model = str(models.json()["data"][0]["id"])
-        health = "/health" if httpx.get(f"{url}/health", timeout=60).is_success else "/v1/models"
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServerFailed(f"{url}: {error}") from None
     except (ValueError, KeyError, IndexError, TypeError):
         raise ServerFailed(f"{url}/v1/models: no list of models, status {models.status_code}") from None
-    return Server(name, url, model, health, extra)
+    return Server(name, url, model, extra)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class SideProcess:
         paths = [str(ROOT), str(ROOT / "scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
         # llama.cpp would otherwise have a debugger, where there is one, print its stack after the reason why it fails
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "GGML_NO_BACKTRACE": "1"}
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `stop`)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmark.side", job.json()],
             stdin=subprocess.PIPE,

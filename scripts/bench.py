@@ -144,7 +144,8 @@ def run(options: argparse.Namespace) -> int:
     ]
     lines += [f"{options.rounds} rounds; processor time taken by waiting sides: {rounds.idle_cpu_s:.2f} s"]
     lines += ["interrupted: the figures are those of the rounds until then"] if interrupted else []
-    report(rounds.results, lines, options)
+    title = f"{path.stem} on {lines[0].removeprefix('processor: ').partition(';')[0]}"
+    report(rounds.results, title, lines, options)
     if interrupted:
         return 130
     return 0 if rounds.results.sides else 1
@@ -182,8 +183,8 @@ def key_value_size(file: ModelFile, job: Job) -> str:
     return f"keys and values of {job.sequences} x {job.context} tokens: {size / 1e9:.2f} GB"
 
 
-def report(results: Results, lines: Sequence[str], options: argparse.Namespace) -> None:
-    """Prints the tables, and writes the files that were asked for."""
+def report(results: Results, title: str, lines: Sequence[str], options: argparse.Namespace) -> None:
+    """Prints the tables, and writes the files that were asked for; `title` is the plot's."""
     mark = "* " if options.markdown else ""
     print("\n".join(mark + line for line in lines))
     for rows in (results.table(), results.ratio_table()):
@@ -195,7 +196,7 @@ def report(results: Results, lines: Sequence[str], options: argparse.Namespace) 
     if options.plot and results.sides:
         from benchmark.plot import draw
 
-        draw(results, options.plot, lines[0].removeprefix("processor: ").partition(";")[0])
+        draw(results, options.plot, title)
 
 
 def _positive(word: str) -> int:

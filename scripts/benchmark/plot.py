@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
+from .measures import Figure
 from .report import Results, number
 
 _COLUMNS = 4
@@ -33,10 +34,18 @@ def draw(results: Results, path: Path, title: str) -> None:
             axes.barh(height, middle, xerr=spread, capsize=3, color=_COLORS.get(side, _OURS))
             axes.annotate(f" {number(middle)}", (max(values), height), va="center", fontsize=8)
         if bound := results.values(key, "memory"):
-            axes.axvline(statistics.median(bound), color="black", linestyle=":", label="memory read")
-            axes.legend(fontsize=8)
+            axes.axvline(statistics.median(bound), color="black", linestyle=":")
         axes.set_yticks(range(len(shown)), shown, fontsize=8)
         axes.invert_yaxis()
         axes.margins(x=0.2)
-        axes.set_title(f"{results.figures[key].label} ({results.figures[key].unit})", fontsize=9)
+        axes.set_title(_heading(results.figures[key], bool(bound)), fontsize=9)
     canvas.savefig(path)
+
+
+def _heading(figure: Figure, bounded: bool) -> str:
+    notes = [figure.unit]
+    if figure.speed < 0:
+        notes.append("less is better")
+    if bounded:
+        notes.append("dotted: memory's bound")
+    return f"{figure.label} ({', '.join(notes)})"

@@ -83,7 +83,7 @@ def _floats(random: np.random.Generator, shape: tuple[int, ...], kind: DType) ->
 
 
 def _pieces() -> Iterator[tuple[str, int]]:
-    """A vocabulary of ChatGLM3's size that cuts English into pieces of up to four letters, Chinese into characters."""
+    """A vocabulary of ChatGLM3's size that cuts English into pieces of up to three letters, Chinese into characters."""
     letters = string.ascii_lowercase
     groups = [
         (("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)),

@@ -15,7 +15,8 @@ no disturbance   a side is a process that waits on a pipe while others have thei
                  meanwhile is counted and printed. Nothing is timed before a few warm-up tokens.
 peers at their   llama.cpp with its defaults (passes of 512 tokens, flash attention, repacked weights), called through
 best             its C functions; build it for this machine, as pip does from source. chatglm_cpp is called below its
-                 pipeline, where it reads a whole prompt in one pass, which its own server does not always do.
+                 pipeline, where it reads a whole prompt in one pass, which its own server does not always do; it has
+                 no setting for threads, so that with --threads its threads, one for each CPU, share fewer CPUs.
 
 The sides: native-avx512, native-avx2 and native-generic are the core's three families of kernels. "memory" reads as
 many bytes as a token's weights have, which is the bound on decoding: no engine that reads every weight once a token can
@@ -58,6 +59,7 @@ from chatglm_server.errors import ModelFileError  # noqa: E402
 SLOW = ("chatglm-cpp", "native-generic")
 QUICK = Lengths(prefill=128, decode=16)
 """For slow sides, whose tokens a second hardly depend on the length: all their time goes into multiplying."""
+SHORTENED = f"prompts of {QUICK.prefill} tokens, answers of {QUICK.decode}; cached left out"
 SEQUENCES = 4
 
 
@@ -133,17 +135,16 @@ def run(options: argparse.Namespace) -> int:
             rounds.run_long(options.rounds, long_sides)
     except KeyboardInterrupt:
         interrupted = True
-    lines = [*machine.describe(cpus), f"model: {path.name}, {file.size / 1e9:.2f} GB, {key_value_size(file, job)}"]
-    lines += [f"{side}: {text}" for side, text in rounds.about.items()]
-    lines += [f"{side}: left out: {why}" for side, why in left_out.items()]
-    lines += [f"{side}: {why}" for side, why in rounds.failed.items()]
-    lines += [
-        f"{side}: prompts of {QUICK.prefill} tokens, answers of {QUICK.decode}; cached left out"
-        for side in quick
-        if side in rounds.about
+    lines = [
+        *machine.describe(cpus),
+        f"model: {path.name}, {file.size / 1e9:.2f} GB, {key_value_size(file, job)}",
+        *(f"{side}: {text}" for side, text in rounds.about.items()),
+        *(f"{side}: left out: {why}" for side, why in left_out.items()),
+        *(f"{side}: {why}" for side, why in rounds.failed.items()),
+        *(f"{side}: {SHORTENED}" for side in quick if side in rounds.about),
+        f"{options.rounds} rounds; processor time taken by waiting sides: {rounds.idle_cpu_s:.2f} s",
+        *(["interrupted: the figures are those of the rounds until then"] if interrupted else []),
     ]
-    lines += [f"{options.rounds} rounds; processor time taken by waiting sides: {rounds.idle_cpu_s:.2f} s"]
-    lines += ["interrupted: the figures are those of the rounds until then"] if interrupted else []
     title = f"{path.stem} on {lines[0].removeprefix('processor: ').partition(';')[0]}"
     report(rounds.results, title, lines, options)
     if interrupted:

@@ -16,6 +16,7 @@ does not know that field, and gets min_tokens instead.
 Where there are several servers they take turns: each lets a number of clients run before the next number begins, and
 the order is reversed from round to round. Figures are medians of the rounds, with their range:
 
+start            from the start of the server's process to its first answer, of one token; once.
 first token      seconds from sending a request to the first text of its answer: the median and the worst client's.
 tokens in all    all answers' tokens, as the server's usage counts them, over the time from the first request to the end
                  of the last answer: the prompts' reading is in it. Where streams have no usage, an answer that ended
@@ -40,10 +41,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from benchmark import machine  # noqa: E402
-from benchmark.clients import Load, prompt_tokens, question, run_clients, tool_prompt  # noqa: E402
+from benchmark.clients import Load, messages, question, run_clients, tool_prompt  # noqa: E402
 from benchmark.measures import Figure  # noqa: E402
 from benchmark.report import Results, render  # noqa: E402
-from benchmark.servers import Server, ServerFailed, connect, llama_cpp, ours  # noqa: E402
+from benchmark.servers import Server, ServerFailed, connect, llama_cpp, ours, prompt_tokens  # noqa: E402
 
 from chatglm_server.settings import Settings  # noqa: E402
 
@@ -64,7 +65,10 @@ class Bench:
         self._servers = servers
         self._options = options
         self._system = tool_prompt(options.tools)
-        figures = {"cold": Figure("1 client, cold: first token", "s", -1)}
+        figures = {
+            "start": Figure("start, to the first answer", "s", -1),
+            "cold": Figure("1 client, cold: first token", "s", -1),
+        }
         for clients in options.clients:
             for key, figure in FIGURES.items():
                 label = f"{clients} client{'s' if clients > 1 else ''}: {figure.label}"
@@ -76,7 +80,9 @@ class Bench:
     def run(self) -> None:
         """All rounds. Raises: ServerFailed."""
         for server in self._servers:
-            self._prompt_tokens[server.name] = prompt_tokens(server, self._system, question("warm up"))
+            self._prompt_tokens[server.name] = prompt_tokens(server, messages(self._system, question("warm up")))
+            if server.start_s is not None:
+                self._add(0, server, {"start": server.start_s})
         for round_ in range(self._options.rounds):
             servers = self._servers[:: -1 if round_ % 2 else 1]
             for server in servers:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from chatglm_server import __version__
 from chatglm_server.engine.model_file import read_model_file
 
 
@@ -57,8 +58,7 @@ class Native:
         )
         self.sequences = sequences
         self._lengths = [0] * sequences
-        version = importlib.metadata.version("chatglm-server")
-        self.about = f"{version}, {self._model.kernels} kernels, prompts in passes of {CHUNK} tokens"
+        self.about = f"{__version__}, {self._model.kernels} kernels, prompts in passes of {CHUNK} tokens"
 
     def length(self, sequence: int) -> int:
         return self._lengths[sequence]

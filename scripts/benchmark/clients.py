@@ -104,26 +104,15 @@ def run_clients(server: Server, system: str, questions: list[str], max_tokens: i
     return Load(answers, seconds, poller.longest_s)
 
 
-def prompt_tokens(server: Server, system: str, text: str) -> int:
-    """How many tokens the server makes of a prompt, from an unstreamed answer's usage. Raises: ServerFailed."""
-    body = {"model": server.model, "max_tokens": 1, "messages": _messages(system, text)}
-    try:
-        response = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=None)  # noqa: S113
-        return int(response.json()["usage"]["prompt_tokens"])
-    except httpx.HTTPError as error:
-        raise ServerFailed(f"{server.name}: {type(error).__name__}: {error}") from None
-    except (ValueError, KeyError, TypeError):
-        raise ServerFailed(f"{server.name}: status {response.status_code}: {response.text[:300]}") from None
-
-
-def _messages(system: str, text: str) -> list[dict[str, str]]:
+def messages(system: str, text: str) -> list[dict[str, str]]:
+    """A conversation of one question."""
     return [{"role": "system", "content": system}, {"role": "user", "content": text}]
 
 
 async def _ask_all(server: Server, body: dict[str, Any], system: str, questions: list[str]) -> list[Answer]:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=server.url, timeout=None, limits=limits) as client:  # noqa: S113
-        bodies = [body | {"messages": _messages(system, text)} for text in questions]
+        bodies = [body | {"messages": messages(system, text)} for text in questions]
         return list(await asyncio.gather(*(_ask(client, server, one) for one in bodies)))
 
 

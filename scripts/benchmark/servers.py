@@ -9,9 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,18 +28,23 @@ class ServerFailed(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers. `extra` is added to the body of every request."""
+    """A server that answers. `extra` is added to the body of every request.
+
+    `start_s` is the time from the start of its process to its first answer, of one token; None if it ran already.
+    """
 
     name: str
     url: str
     model: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any]
+    start_s: float | None = None
 
 
 @contextmanager
 def ours(options: Sequence[str], extra: Mapping[str, Any]) -> Iterator[Server]:
     """``python -m chatglm_server`` with options. Raises: ServerFailed."""
     command = [sys.executable, "-m", "chatglm_server", "--port", "0", *options]
+    started = time.perf_counter()
     with _running(command) as (process, log):
 
         def url() -> str:
@@ -47,7 +52,7 @@ def ours(options: Sequence[str], extra: Mapping[str, Any]) -> Iterator[Server]:
             found = _URL.search(text := log.read())
             return found[1].decode() if found and b"\nready" in text else ""
 
-        yield connect("chatglm-server", _wait(process, log, url), extra)
+        yield _first_answer(connect("chatglm-server", _wait(process, log, url), extra), started)
 
 
 @contextmanager
@@ -72,6 +77,7 @@ def llama_cpp(gguf: Path, context: int, threads: int, extra: Mapping[str, Any]) 
         "port": address.rpartition(":")[2],
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    started = time.perf_counter()
     with _running([sys.executable, "-m", "llama_cpp.server", *words]) as (process, log):
 
         def url() -> str:
@@ -80,7 +86,24 @@ def llama_cpp(gguf: Path, context: int, threads: int, extra: Mapping[str, Any]) 
             except httpx.TransportError:
                 return ""
 
-        yield connect("llama.cpp", _wait(process, log, url), extra)
+        yield _first_answer(connect("llama.cpp", _wait(process, log, url), extra), started)
+
+
+def prompt_tokens(server: Server, messages: Sequence[Mapping[str, str]]) -> int:
+    """How many tokens the server makes of a prompt, from the usage of an answer of one token. Raises: ServerFailed."""
+    body = {"model": server.model, "max_tokens": 1, "messages": messages}
+    try:
+        response = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=None)  # noqa: S113
+        return int(response.json()["usage"]["prompt_tokens"])
+    except httpx.HTTPError as error:
+        raise ServerFailed(f"{server.name}: {type(error).__name__}: {error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ServerFailed(f"{server.name}: status {response.status_code}: {response.text[:300]}") from None
+
+
+def _first_answer(server: Server, started: float) -> Server:
+    prompt_tokens(server, [{"role": "user", "content": "Hello"}])
+    return replace(server, start_s=time.perf_counter() - started)
 
 
 def connect(name: str, url: str, extra: Mapping[str, Any]) -> Server:
@@ -119,15 +142,15 @@ def _running(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], 
                 process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], log: IO[bytes], url: Any) -> str:
+def _wait(process: subprocess.Popen[bytes], log: IO[bytes], url: Callable[[], str]) -> str:
     """Until `url` gives an address."""
     deadline = time.monotonic() + _START_S
     while process.poll() is None:
-        if found := str(url()):
+        if found := url():
             return found
         if time.monotonic() > deadline:
             raise ServerFailed(f"the server was not ready after {_START_S} s")
-        time.sleep(0.1)
+        time.sleep(0.02)
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
     raise ServerFailed(f"the server ended: {lines[-1] if lines else f'exit status {process.returncode}'}")

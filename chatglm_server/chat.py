@@ -88,7 +88,7 @@ class SamplingParams:
 
     `logit_bias` holds (token id, what is added to its logit). With the same `seed` the same is drawn again.
     `top_logprobs`: how many likeliest tokens to report with each token's log probability; None: report neither.
-    `ignore_eos` keeps the model from ending its answer.
+    `ignore_eos` keeps the model from ending its answer. A token of `stop_token_ids` ends it and is no part of it.
     """
 
     temperature: float = 1.0
@@ -104,6 +104,7 @@ class SamplingParams:
     ignore_eos: bool = False
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,8 @@ class Likelihood:
 class TokenDrawn(OfChoice):
     """A token of the answer, where log probabilities are wanted: before the events of the text that it is part of.
 
-    The probability is the model's own, before temperature, penalties and bias; `top` are the likeliest tokens.
+    The probability is the model's own, before temperature, penalties and bias; `top` are the likeliest tokens. A token
+    that was not drawn, because nothing else was allowed, has probability 1 and no `top`.
     """
 
     drawn: Likelihood

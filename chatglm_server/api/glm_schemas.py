@@ -35,7 +35,6 @@ class GLMChatBody(ChatCompletionBody):
     repetition_penalty: float | None = Field(1.1, ge=0.1, le=10)
     chunk: bool | None = Field(True, description="a stream's events hold what is new (true) or the text so far (false)")
     return_function_call: bool | None = Field(False, description="a call as JSON text in content, as with ChatGLM3")
-    stop_token_ids: list[int] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -53,8 +52,6 @@ class GLMChatBody(ChatCompletionBody):
 
     def to_request(self, honoured: Collection[str]) -> ChatRequest:
         """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
-        if self.stop_token_ids:
-            raise UnsupportedParameter("stop_token_ids cannot be honoured; use stop", param="stop_token_ids")
         if self.messages[-1].role == "assistant":
             raise InvalidRequest("the last message must not be the assistant's", param="messages")
         request = super().to_request(set(honoured) - NOT_SHOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -81,8 +82,8 @@ async def chat_chunks(
 
 
 async def whole_chat(events: Events, shape: ChatCompletion) -> Json:
-    """The answers in one."""
-    return shape.whole(await _collected(events))
+    """The answers in one. In a thread, for the sake of others: log probabilities can be half a million objects."""
+    return await asyncio.to_thread(shape.whole, await _collected(events))
 
 
 async def text_chunks(events: Events, shape: TextCompletion, include_usage: bool) -> AsyncGenerator[Json, None]:
@@ -101,7 +102,7 @@ async def text_chunks(events: Events, shape: TextCompletion, include_usage: bool
 
 async def whole_text(events: Events, shape: TextCompletion) -> Json:
     """The answers to all prompts in one."""
-    return shape.whole(await _collected(events))
+    return await asyncio.to_thread(shape.whole, await _collected(events))
 
 
 async def _collected(events: Events) -> list[Answer]:

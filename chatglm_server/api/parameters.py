@@ -6,13 +6,14 @@ import logging
 from collections.abc import Collection
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from ..chat import SamplingParams
 from ..errors import InvalidRequest, UnsupportedParameter
 
 MAX_STOP = 16
-MAX_BIASED = 1024
+MAX_CHOICES = 128
+MAX_ENTRIES = 1024
 MAX_TOP_LOGPROBS = 20
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -24,7 +25,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "functions": (None, []),
     "ignore_eos": (None, False),
     "logit_bias": (None, {}),
-    "logprobs": (None, False, 0),
+    "logprobs": (None, False),
     "min_p": (None, 0),
     "modalities": (None, ["text"]),
     "n": (None, 1),
@@ -34,6 +35,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "response_format": (None, {"type": "text"}),
     "seed": (None,),
     "service_tier": (None, "auto", "default"),
+    "stop_token_ids": (None, []),
     "store": (None, False),
     "suffix": (None, ""),
     "top_logprobs": (None, 0),
@@ -84,6 +86,19 @@ def _same(value: object, neutral: object) -> bool:
     return value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
 
 
+def few_entries(value: object) -> object:
+    """An object, if it is no larger than any that makes sense. Raises: ValueError."""
+    if isinstance(value, dict) and len(value) > MAX_ENTRIES:
+        raise ValueError(f"at most {MAX_ENTRIES} entries, not {len(value)}")
+    return value
+
+
+# Of a million wrong entries or items not each is to become an error: that takes half a minute.
+Bias = Annotated[dict[int, Annotated[float, Field(ge=-100, le=100)]], BeforeValidator(few_entries)]
+Strings = Annotated[list[str], Field(fail_fast=True)]
+TokenIds = Annotated[list[int], Field(fail_fast=True)]
+
+
 class StreamOptions(BaseModel):
     """OpenAI's `stream_options`."""
 
@@ -104,22 +119,21 @@ class Generation(Body):
     repetition_penalty: float | None = Field(None, ge=0.1, le=10)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
-        None, max_length=MAX_BIASED, description="token id → what is added to its logit"
-    )
+    logit_bias: Bias | None = Field(None, description="token id → what is added to its logit, from -100 to 100")
     seed: int | None = Field(None, ge=-(2**63), lt=2**64, description="the same seed draws the same answer again")
-    n: int | None = Field(None, ge=1, description="answers, each drawn by itself")
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES, description="answers, each drawn by itself; see --parallel")
     ignore_eos: bool | None = Field(None, description="never end before max_tokens, for measuring")
-    stop: str | list[str] | None = Field(None, description=f"up to {MAX_STOP} strings that end the answer")
+    stop: str | Strings | None = Field(None, description=f"up to {MAX_STOP} strings that end the answer")
+    stop_token_ids: TokenIds | None = Field(None, max_length=MAX_ENTRIES, description="tokens that end the answer")
 
     @property
     def include_usage(self) -> bool:
         """Whether a stream is to end with a usage chunk."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    @field_validator("logit_bias")
+    @field_validator("logit_bias", "stop_token_ids")
     @classmethod
-    def _token_ids(cls, value: dict[int, float] | None) -> dict[int, float] | None:
+    def _token_ids(cls, value: Collection[int] | None) -> Collection[int] | None:
         if value and min(value) < 0:
             raise ValueError("token ids are not negative")
         return value
@@ -150,6 +164,7 @@ class Generation(Body):
             ignore_eos=bool(self.ignore_eos),
             max_tokens=max_tokens,
             stop=tuple(self.stop or ()),
+            stop_token_ids=tuple(self.stop_token_ids or ()),
         )
 
     def check_stream_options(self) -> None:

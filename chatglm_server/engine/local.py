@@ -159,12 +159,11 @@ class LocalEngine:
 
     def _checked(self, model: Model, sampling: SamplingParams, choices: int) -> SamplingParams:
         """How `model` is to draw. Raises: InvalidRequest."""
-        for token, _ in sampling.logit_bias:
-            if token >= model.vocab_size:
+        biased = [token for token, _ in sampling.logit_bias]
+        for param, tokens in (("logit_bias", biased), ("stop_token_ids", sampling.stop_token_ids)):
+            if tokens and max(tokens) >= model.vocab_size:
                 most = model.vocab_size - 1
-                raise InvalidRequest(
-                    f"logit_bias: {token} is no token id; they go from 0 to {most}", param="logit_bias"
-                )
+                raise InvalidRequest(f"{param}: {max(tokens)} is no token id; they go from 0 to {most}", param=param)
         if choices > self.info.choices:
             raise InvalidRequest(
                 f"this server writes at most {self.info.choices} answers to a request (--parallel), not {choices}",
@@ -197,7 +196,7 @@ class LocalEngine:
                 ids,
                 model.sampler(ids, replace(sampling, seed=seed)),
                 max_tokens=min(sampling.max_tokens or room, room),
-                stop_tokens=self._stop_tokens,
+                stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 mask=mask,
             )
             yield answer_events(

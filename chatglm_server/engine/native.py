@@ -19,7 +19,7 @@ CHUNK = 128
 
 _PENALTIES = ("frequency_penalty", "presence_penalty")
 _LOGPROBS = ("logprobs", "top_logprobs")
-PARAMETERS = frozenset(("ignore_eos", "logit_bias", "min_p", "n", "seed", *_PENALTIES, *_LOGPROBS))
+PARAMETERS = frozenset(("ignore_eos", "logit_bias", "min_p", "n", "seed", "stop_token_ids", *_PENALTIES, *_LOGPROBS))
 """Request parameters that it honours beyond those that every engine does."""
 
 

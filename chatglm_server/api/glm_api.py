@@ -14,7 +14,8 @@ from contextlib import aclosing
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ..chat import Answer, Finish, ReasoningDelta, TextDelta, ToolCallAbandoned
+from ..answer import Answer
+from ..chat import Finish, ReasoningDelta, TextDelta, ToolCallAbandoned
 from ..engine.base import Embedder, Engine
 from .access_log import RequestRecord
 from .answering import Events, accepted, unless_disconnected

@@ -10,7 +10,8 @@ from contextlib import aclosing
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ..chat import Accepted, Answer, Finish, Usage
+from ..answer import Answer
+from ..chat import Accepted, Finish, Usage
 from ..engine.base import Engine
 from .access_log import RequestRecord
 from .answering import Events, accepted, unless_disconnected

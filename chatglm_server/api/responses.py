@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from ..answer import Answer
 from ..chat import (
     Accepted,
-    Answer,
     Event,
     Finish,
     ParserEvent,

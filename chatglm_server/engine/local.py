@@ -12,7 +12,7 @@ from typing import Any
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, SamplingParams, Thinking
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
 from ..formats.base import CannotRender, ChatFormat, Prompt, Special
-from .answer import answer_events
+from .answer_events import answer_events
 from .base import Model, ModelInfo, Token
 from .openings import Openings
 from .output import Output, PlainText

@@ -10,9 +10,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from chatglm_server.answer import Answer
 from chatglm_server.api.access_log import RequestRecord
 from chatglm_server.api.responses import ChatCompletion
-from chatglm_server.chat import Answer, Event, Finish, FinishReason, Tool, Usage
+from chatglm_server.chat import Event, Finish, FinishReason, Tool, Usage
 from chatglm_server.engine.output import Output
 from chatglm_server.formats.registry import FORMATS
 from tests.serving import RunningServer

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "weights.h"
+#include "matrix.h"
 
 namespace chatglm {
 

@@ -8,6 +8,7 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <tuple>
@@ -61,11 +62,9 @@ using Logits = nb::ndarray<nb::array_api, float, nb::ndim<2>, nb::c_contig, nb::
 Logits forward(Model &model, const Rows &rows, const std::vector<int> &wanted) {
     std::vector<Row> own;
     for (const auto &[sequence, position, token] : rows) own.push_back({sequence, position, token});
-    for (int index : wanted) {
-        if (index < 0 || index >= static_cast<int>(rows.size())) throw std::invalid_argument("no such row");
-    }
+    if (wanted.size() > rows.size()) throw std::invalid_argument("more logits than rows");
     const size_t vocab = model.config().vocab;
-    auto logits = std::make_unique<float[]>(wanted.size() * vocab);
+    std::unique_ptr<float[]> logits(new float[wanted.size() * vocab]);
     {
         nb::gil_scoped_release released;
         model.forward(own, wanted, logits.get());
@@ -79,22 +78,23 @@ using Top = std::vector<std::pair<int, float>>;
 
 std::tuple<int, float, Top> sample(Sampler &sampler, Logits logits, size_t row, const std::vector<int> &allowed) {
     if (row >= logits.shape(0)) throw std::invalid_argument("no such row");
-    const int vocab = static_cast<int>(logits.shape(1));
+    const int vocab = static_cast<int>(std::min<size_t>(logits.shape(1), 1 << 24));
+    if (vocab == 0) throw std::invalid_argument("no logits");
     for (int token : allowed) {
         if (token < 0 || token >= vocab) throw std::invalid_argument("no such token");
     }
-    float *data = logits.data() + row * vocab;
+    float *data = logits.data() + row * logits.shape(1);
     nb::gil_scoped_release released;
     Sampled made = sampler.sample(data, vocab, allowed);
     return {made.token, made.logprob, std::move(made.top)};
 }
 
-Sampler make_sampler(const std::vector<int> &prompt, float temperature, int top_k, float top_p, float min_p,
-                     float repetition_penalty, float presence_penalty, float frequency_penalty, const Top &bias,
-                     uint64_t seed, int top_logprobs) {
-    return Sampler({temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty, bias,
-                    seed, top_logprobs},
-                   prompt);
+std::unique_ptr<Sampler> make_sampler(const std::vector<int> &prompt, float temperature, int top_k, float top_p,
+                                      float min_p, float repetition_penalty, float presence_penalty,
+                                      float frequency_penalty, const Top &bias, uint64_t seed, int top_logprobs) {
+    const SamplingParams params{temperature,       top_k, top_p, min_p,       repetition_penalty, presence_penalty,
+                                frequency_penalty, bias,  seed,  top_logprobs};
+    return std::make_unique<Sampler>(params, prompt);
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ struct Floats {
             return v[i] * power;
         });
     }
-    // the first `count` lanes, and zero in the others
+    // the first `count` lanes, none if it is negative, and zero in the others
     Floats first(int count) const {
         return each([&](int i) { return i < count ? v[i] : 0.0f; });
     }

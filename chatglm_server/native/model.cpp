@@ -61,7 +61,7 @@ CacheHead Model::cache(int sequence, int layer, int kv_head) const {
 
 void Model::copy(int from, int to, int count) {
     if (from < 0 || from >= sequences() || to < 0 || to >= sequences() || count < 0 || count > config_.context) {
-        throw std::invalid_argument("a sequence or its length is outside the model");
+        throw std::invalid_argument("a sequence or a count is outside the model");
     }
     if (from == to) return;
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -190,8 +190,10 @@ void Model::attention(int index, const std::vector<Row> &rows, Scratch &s) {
         int begin, end;
     };
     std::vector<Span> spans;
+    int last = 0;
     const int most = std::max(1, 16 / group);
     for (int t = 0; t < tokens; ++t) {
+        last = std::max(last, rows[t].position);
         if (!spans.empty() && rows[spans.back().begin].sequence == rows[t].sequence && t - spans.back().begin < most) {
             spans.back().end = t + 1;
         } else {
@@ -199,7 +201,8 @@ void Model::attention(int index, const std::vector<Row> &rows, Scratch &s) {
         }
     }
     s.scores.resize(pool_.threads());
-    for (auto &scores : s.scores) scores.resize(size_t(8) * ((config_.context + 15) / 16 + 1) * 16);
+    const size_t room = 8 * padded(last + 16);
+    for (auto &scores : s.scores) scores.resize(std::max(scores.size(), room));
     pool_.run(static_cast<int>(spans.size()) * kv_heads, 1, [&](int begin, int end, int thread) {
         std::vector<const float *> queries;
         std::vector<float *> out;

@@ -32,7 +32,8 @@ class Model {
     // `wanted`. Throws std::invalid_argument if a row is outside the model, or there twice.
     void forward(const std::vector<Row> &rows, const std::vector<int> &wanted, float *logits);
 
-    // Makes the first `count` positions of sequence `to` those of sequence `from`. Throws std::invalid_argument.
+    // Makes the first `count` positions of sequence `to` those of sequence `from`; what `to` held is lost. Throws
+    // std::invalid_argument.
     void copy(int from, int to, int count);
 
     const Config &config() const { return config_; }

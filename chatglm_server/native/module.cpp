@@ -116,13 +116,14 @@ NB_MODULE(chatglm_native, m) {
         .def("forward", &forward, nb::arg("rows"), nb::arg("wanted"),
              "Reads (sequence, position, token) rows in one pass; returns the logits after the wanted ones.")
         .def("copy", &Model::copy, nb::arg("source"), nb::arg("target"), nb::arg("count"),
-             nb::call_guard<nb::gil_scoped_release>(), "Makes the first positions of one sequence those of another.")
+             nb::call_guard<nb::gil_scoped_release>(),
+             "Makes the first positions of the target those of the source; what the target held is lost.")
         .def_prop_ro("kernels", [](const Model &model) { return model.kernels().name; });
     nb::class_<Sampler>(m, "Sampler", "Draws the tokens of one sequence from its logits.")
         .def(nb::new_(&make_sampler), nb::arg("prompt"), nb::kw_only(), nb::arg("temperature"), nb::arg("top_k"),
              nb::arg("top_p"), nb::arg("min_p"), nb::arg("repetition_penalty"), nb::arg("presence_penalty"),
              nb::arg("frequency_penalty"), nb::arg("bias"), nb::arg("seed"), nb::arg("top_logprobs"))
-        .def("sample", &sample, nb::arg("logits"), nb::arg("row"), nb::arg("allowed") = std::vector<int>(),
+        .def("sample", &sample, nb::arg("logits").noconvert(), nb::arg("row"), nb::arg("allowed") = std::vector<int>(),
              "Draws from a row of logits, which it changes: (token, log probability, likeliest tokens).")
         .def("note", &Sampler::note, nb::arg("token"), "Takes note of a token of the answer that was not drawn.");
 }

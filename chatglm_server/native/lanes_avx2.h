@@ -72,7 +72,10 @@ struct Floats {
     }
 };
 
-// 64 unsigned codes: 16 rows x 4 columns.
+// 64 unsigned codes, 16 rows x 4 columns, as matrix.h has them:
+//
+//     a   row 0: c c+1 c+2 c+3 | row 1: … | … | row 7: …
+//     b   row 8: …             | row 9: … | … | row 15: …
 struct Codes {
     __m256i a, b;
 

@@ -47,7 +47,9 @@ struct Floats {
     }
 };
 
-// 64 unsigned codes: 16 rows x 4 columns.
+// 64 unsigned codes, 16 rows x 4 columns, as matrix.h has them:
+//
+//     v   row 0: c c+1 c+2 c+3 | row 1: … | … | row 15: …
 struct Codes {
     __m512i v;
 

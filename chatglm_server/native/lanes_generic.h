@@ -86,7 +86,9 @@ struct Floats {
     }
 };
 
-// 64 unsigned codes: 16 rows x 4 columns.
+// 64 unsigned codes, 16 rows x 4 columns, as matrix.h has them:
+//
+//     v[4 * row + column]
 struct Codes {
     uint8_t v[64];
 

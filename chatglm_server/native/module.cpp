@@ -8,7 +8,6 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <tuple>
@@ -26,7 +25,7 @@ std::vector<const Kernels *> kernels_here() {
 #ifdef CHATGLM_X86
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni")) {
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
         found.push_back(&kAvx512);
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2);
@@ -78,12 +77,12 @@ using Top = std::vector<std::pair<int, float>>;
 
 std::tuple<int, float, Top> sample(Sampler &sampler, Logits logits, size_t row, const std::vector<int> &allowed) {
     if (row >= logits.shape(0)) throw std::invalid_argument("no such row");
-    const int vocab = static_cast<int>(std::min<size_t>(logits.shape(1), 1 << 24));
-    if (vocab == 0) throw std::invalid_argument("no logits");
+    if (logits.shape(1) == 0 || logits.shape(1) > 1 << 24) throw std::invalid_argument("this is no row of logits");
+    const int vocab = static_cast<int>(logits.shape(1));
     for (int token : allowed) {
         if (token < 0 || token >= vocab) throw std::invalid_argument("no such token");
     }
-    float *data = logits.data() + row * logits.shape(1);
+    float *data = logits.data() + row * vocab;
     nb::gil_scoped_release released;
     Sampled made = sampler.sample(data, vocab, allowed);
     return {made.token, made.logprob, std::move(made.top)};

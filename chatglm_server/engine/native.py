@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import sys
 from collections.abc import Sequence
 
 import chatglm_native
@@ -12,6 +10,7 @@ import chatglm_native
 from ..chat import SamplingParams
 from ..errors import ModelFailure, ModelFileError
 from .base import Drawn, Part
+from .cpus import usable_cpus
 from .model_file import ModelFile
 
 CHUNK = 128
@@ -33,7 +32,7 @@ class NativeModel:
         self, file: ModelFile, context_length: int, *, slots: int = 1, threads: int | None = None, cpu: str = "auto"
     ) -> None:
         """Raises: ModelFileError. `threads` of None: as many as the CPUs that this process may use."""
-        cpus = _usable_cpus()
+        cpus = usable_cpus()
         if threads is not None and threads > cpus:
             raise ModelFileError(f"--threads {threads}: this process may use {cpus} CPUs")
         try:
@@ -126,13 +125,6 @@ def native_obstacle(file: ModelFile) -> str:
     if size % 16 or head.hidden_size % 32 or head.intermediate_size % 32:
         return f"heads of {size}, a width of {head.hidden_size} or a feed-forward width of {head.intermediate_size}"
     return ""
-
-
-def _usable_cpus() -> int:
-    """CPUs that this process may use; where the system does not say (macOS), those it has."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -217,9 +217,10 @@ def _chatglm_cpp_loader(
 
 
 def _read_through(file: ModelFile, stopping: Callable[[], bool]) -> None:
-    """Bring the file into memory, with a progress bar if that takes over a second.
+    """Bring the file into the system's memory, with a progress bar if that takes over a second.
 
-    Both engines map the file, and chatglm_cpp does no more: without this its first request would wait for the disk.
+    Where the disk is slow this is most of the wait, and can be stopped. chatglm_cpp only maps the file: without this its
+    first request would wait for the disk.
 
     Raises: ShuttingDown once `stopping` says so.
     """

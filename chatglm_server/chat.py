@@ -251,7 +251,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Finish(OfChoice):
-    """The answer's end: its last event, exactly once. No timings if no token was generated.
+    """The answer's end: its last event, exactly once. No timings if the model chose no token.
 
     Of several answers to one prompt, the first one's `usage` counts the prompt.
     """

@@ -82,8 +82,8 @@ class Settings(BaseSettings):
     cpu: Literal["auto", "avx512", "avx2", "generic"] = Field(
         "auto", description="instructions that the native core uses; auto: the best this processor has"
     )
-    threads: int | None = Field(None, ge=1, description="CPUs to compute on; default: all")
-    parallel: int = Field(4, ge=1, le=64, description="requests that the native core answers at the same time")
+    threads: int | None = Field(None, ge=1, description="CPUs to compute on; default: all that this process may use")
+    parallel: int = Field(4, ge=1, le=64, description="answers that the native core writes at the same time")
     kv_cache_mb: int = Field(
         4096, ge=0, description="memory for their keys and values, in MiB; at least one whole context is allowed"
     )

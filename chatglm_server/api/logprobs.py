@@ -39,6 +39,11 @@ class TextLogprobs:
         self._offset = 0
         self._tokens: list[TokenDrawn] = []
 
+    @property
+    def held(self) -> int:
+        """Tokens that were not taken."""
+        return len(self._tokens)
+
     def add(self, event: TokenDrawn) -> None:
         """One more token. Mutates this."""
         self._tokens.append(event)

@@ -26,6 +26,8 @@ from ..engine.base import ModelInfo
 from .logprobs import TextLogprobs, chat_logprobs
 
 Json = dict[str, Any]
+MAX_TOKENS_HELD = 64
+"""Log probabilities that wait for the next chunk of text; where none comes they are sent without."""
 
 
 def usage_object(usage: Usage) -> Json:
@@ -98,7 +100,7 @@ class ChatCompletion:
             return None
         if isinstance(event, TokenDrawn):
             self._tokens[event.choice].append(event)
-            return None
+            return self._chunk(event.choice, {}) if len(self._tokens[event.choice]) >= MAX_TOKENS_HELD else None
         if isinstance(event, Finish):
             return self._chunk(event.choice, {}, event.reason)
         delta = self._delta(event)
@@ -156,6 +158,9 @@ class TextCompletion:
         """The chunk that `event` becomes; none for events that are not sent, or with a later one."""
         if isinstance(event, TokenDrawn):
             self._logprobs[event.choice].add(event)
+            if self._logprobs[event.choice].held < MAX_TOKENS_HELD:
+                return None
+            return {**self._common, "choices": [self._choice(event.choice, "", None)]}
         if isinstance(event, TextDelta):
             return {**self._common, "choices": [self._choice(event.choice, event.text, None)]}
         if isinstance(event, Finish):

@@ -34,7 +34,6 @@ async def answer_events(
     generated, ended, first_token = 0, False, 0.0
     async with aclosing(scheduler.answer(sequence)) as tokens:
         async for drawn in tokens:
-            first_token = first_token or time.perf_counter()
             generated += 1
             if drawn.token in sequence.stop_tokens:
                 ended = True
@@ -42,7 +41,8 @@ async def answer_events(
                 held.append(drawn.token)
                 if reports_tokens:
                     yield _token_drawn(tokenizer, drawn, choice)
-            if generated > sequence.masked:
+            if generated > sequence.masked:  # before that, tokens may be known before the prompt is read
+                first_token = first_token or time.perf_counter()
                 for event in _fed(output, detokenizer, held):
                     yield _of(choice, event)
                 held.clear()
@@ -58,7 +58,7 @@ async def answer_events(
         yield _of(choice, event)
     prompt = (sequence.prompt_length, sequence.cached or 0) if counts_prompt else (0, 0)
     usage = Usage(prompt[0], generated, prompt[1])
-    timings = Timings(first_token - sequence.began, time.perf_counter() - first_token)
+    timings = Timings(first_token - sequence.began, time.perf_counter() - first_token) if first_token else None
     yield Finish(reason, usage, timings, choice=choice)
 
 

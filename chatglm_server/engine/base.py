@@ -235,6 +235,6 @@ class Model(Protocol):
         """Make the first `count` positions of the slot `target` those of `source`."""
         ...
 
-    def forget(self, slot: int) -> None:
-        """Give back the memory of a slot's cache."""
+    def forget(self, slot: int, kept: int) -> None:
+        """Give back the memory of a slot's positions but the first `kept`."""
         ...

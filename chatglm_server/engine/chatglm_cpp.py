@@ -91,7 +91,7 @@ class ChatGLMCppModel:
     def copy(self, source: int, target: int, count: int) -> None:
         """There is nothing to copy from."""
 
-    def forget(self, slot: int) -> None:
+    def forget(self, slot: int, kept: int) -> None:
         """The binding keeps its memory."""
 
     def _choose(self, allowed: Sequence[int], past: int, prompt_length: int) -> int:

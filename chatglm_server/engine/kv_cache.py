@@ -9,27 +9,23 @@ from .base import Model
 
 
 class Slot:
-    """One of the model's caches: the tokens whose keys and values it holds, and whether a sequence is using it."""
+    """One of the model's caches: the tokens whose keys and values it holds, and whether a sequence is using it.
+
+    What lies behind these tokens has no memory, but for what the next pass is to write.
+    """
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.tokens: list[int] = []
         self.busy = False
         self.last_used = 0
-        self.reached = 0
-        """Positions that have memory: all up to the furthest that was ever written."""
-
-    def extend(self, tokens: Sequence[int]) -> None:
-        """Note that `tokens` were read. Mutates the slot."""
-        self.tokens += tokens
-        self.reached = max(self.reached, len(self.tokens))
 
 
 class KVCache:
     """All caches of a model. What it decides is done by `pending`, which are to be called before the next pass."""
 
     def __init__(self, model: Model, most_positions: int) -> None:
-        """At most `most_positions`, over all slots, have memory."""
+        """At most `most_positions`, over all slots, are held."""
         self._model = model
         self._most = most_positions
         self._slots = [Slot(index) for index in range(model.slots)]
@@ -45,43 +41,63 @@ class KVCache:
         """How many of `tokens`, but the last, need not be read: the longest prefix that a slot holds."""
         return max(self._shared(slot, tokens) for slot in self._slots)
 
+    def fits(self, tokens: int) -> bool:
+        """Whether a sequence of so many tokens has room beside those that are running."""
+        return tokens + sum(len(slot.tokens) for slot in self._slots if slot.busy) <= self._most
+
     def assign(self, tokens: Sequence[int]) -> Slot:
         """A free slot, from now on busy, that holds as much of the beginning of `tokens` as any slot does. There has to
-        be one. Mutates the cache.
+        be one, and the sequence has to fit. Mutates the cache.
 
-        A slot that holds more than that is left as it is and copied, unless it is the one used longest ago: then
-        what else it held is given up.
+        A slot that holds more than that is copied, for the rest may be wanted again; unless it is the one used longest
+        ago, or there is no room for both.
         """
         best = max(self._slots, key=lambda slot: (self._shared(slot, tokens), not slot.busy))
         shared = self._shared(best, tokens)
-        oldest = min((slot for slot in self._slots if not slot.busy), key=lambda slot: slot.last_used)
-        slot = best if not best.busy and len(best.tokens) == shared else oldest
-        if slot is not best and shared:
-            self.pending.append(partial(self._model.copy, best.index, slot.index, shared))
+        slot = min((slot for slot in self._slots if not slot.busy), key=lambda slot: slot.last_used)
+        no_room = self._held() - len(slot.tokens) + shared > self._most
+        if not best.busy and (len(best.tokens) == shared or no_room):
+            slot = best
+        if slot is best:
+            self._cut(slot, shared)
+        else:
+            self._cut(slot, 0)
+            self._make_room(shared, but=best)
+            if shared:
+                self.pending.append(partial(self._model.copy, best.index, slot.index, shared))
         slot.tokens = list(tokens[:shared])
-        slot.extend(())
         self._clock += 1
         slot.busy, slot.last_used = True, self._clock
         return slot
 
-    def fits(self, tokens: int) -> bool:
-        """Whether a sequence of so many tokens has room beside those that are running."""
-        return tokens + sum(slot.reached for slot in self._slots if slot.busy) <= self._most
-
-    def make_room(self, parts: Sequence[tuple[Slot, int]]) -> bool:
-        """Forget idle slots, the one used longest ago first, until each of `parts`, a slot and how many tokens it is to
-        grow by, has room; false if that is not enough. Mutates the cache.
+    def make_room(self, positions: int) -> bool:
+        """Forget idle slots, the one used longest ago first, until so many more can be held; false if that is not
+        enough. Mutates the cache.
         """
-        growth = sum(max(0, len(slot.tokens) + count - slot.reached) for slot, count in parts)
-        idle = sorted((slot for slot in self._slots if not slot.busy and slot.reached), key=lambda slot: slot.last_used)
-        excess = growth + sum(slot.reached for slot in self._slots) - self._most
-        for slot in idle:
-            if excess <= 0:
+        return self._make_room(positions)
+
+    def forget_all(self) -> None:
+        """Hold nothing any more, whatever is pending. Mutates the cache."""
+        self.pending.clear()
+        for slot in self._slots:
+            slot.tokens.clear()
+            self.pending.append(partial(self._model.forget, slot.index, 0))
+
+    def _make_room(self, positions: int, but: Slot | None = None) -> bool:
+        idle = (slot for slot in self._slots if not slot.busy and slot is not but)
+        for slot in sorted(idle, key=lambda slot: slot.last_used):
+            if self._held() + positions <= self._most:
                 break
-            excess -= slot.reached
-            slot.tokens, slot.reached = [], 0
-            self.pending.append(partial(self._model.forget, slot.index))
-        return excess <= 0
+            self._cut(slot, 0)
+        return self._held() + positions <= self._most
+
+    def _held(self) -> int:
+        return sum(len(slot.tokens) for slot in self._slots)
+
+    def _cut(self, slot: Slot, kept: int) -> None:
+        if len(slot.tokens) > kept:
+            self.pending.append(partial(self._model.forget, slot.index, kept))
+            del slot.tokens[kept:]
 
     def _shared(self, slot: Slot, tokens: Sequence[int]) -> int:
         if not self._model.reuses_prefixes:

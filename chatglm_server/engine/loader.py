@@ -18,7 +18,7 @@ from .base import Engine, Model, ModelInfo
 from .embedder import SentenceEmbedder
 from .local import LocalEngine
 from .model_file import ModelFile, read_model_file
-from .native import PARAMETERS, NativeModel, native_obstacle
+from .native import PARAMETERS, NativeModel, check_processor, native_obstacle
 from .replay import load_replay
 from .tokenizer import load_tokenizer
 from .upstream import UpstreamOptions, is_address_of, load_upstream, upstream_address
@@ -187,6 +187,8 @@ def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
             _log.warning("--parallel %d: chatglm-cpp answers one request at a time", settings.parallel)
         return _Backend(_chatglm_cpp_loader(file, context, settings.threads, why))
 
+    check_processor(settings.threads, settings.cpu)
+
     def load(stopping: Callable[[], bool]) -> Model:
         _read_through(file, stopping)
         return NativeModel(file, context, slots=settings.parallel, threads=settings.threads, cpu=settings.cpu)
@@ -200,7 +202,7 @@ def _chatglm_cpp_loader(
     if importlib.util.find_spec("chatglm_cpp") is None:
         raise ModelFileError(
             f"{why}chatglm-cpp, which does, is not installed: "
-            "CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install 'chatglm-server[chatglm-cpp]'"
+            "CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install chatglm-cpp==0.4.2"
         )
     from .chatglm_cpp import ChatGLMCppModel, limit_threads
 
@@ -219,8 +221,8 @@ def _chatglm_cpp_loader(
 def _read_through(file: ModelFile, stopping: Callable[[], bool]) -> None:
     """Bring the file into the system's memory, with a progress bar if that takes over a second.
 
-    Where the disk is slow this is most of the wait, and can be stopped. chatglm_cpp only maps the file: without this its
-    first request would wait for the disk.
+    Where the disk is slow this is most of the wait, and can be stopped. chatglm_cpp only maps the file: without this
+    its first request would wait for the disk.
 
     Raises: ShuttingDown once `stopping` says so.
     """

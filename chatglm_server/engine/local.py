@@ -90,7 +90,7 @@ class LocalEngine:
                 return Output(parser, sampling.stop, parallel_tool_calls=request.parallel_tool_calls)
 
             answers = self._answers(model, ids, sampling, range(request.choices), output, openings)
-            async with aclosing(written(list(answers))) as events:
+            async with aclosing(written(list(answers), model.slots)) as events:
                 async for event in events:
                     yield event
 
@@ -109,7 +109,7 @@ class LocalEngine:
                 self._check_length(len(ids), param="prompt")
                 numbers = range(len(answers), len(answers) + request.choices)
                 answers += self._answers(model, ids, sampling, numbers, lambda: Output(PlainText(), sampling.stop))
-            async with aclosing(written(answers)) as events:
+            async with aclosing(written(answers, model.slots)) as events:
                 async for event in events:
                     yield event
 
@@ -194,7 +194,7 @@ class LocalEngine:
             seed = None if sampling.seed is None else sampling.seed + place
             sequence = AnswerSequence(
                 ids,
-                model.sampler(ids, replace(sampling, seed=seed)),
+                partial(model.sampler, ids, replace(sampling, seed=seed)),
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 mask=mask,

@@ -32,11 +32,9 @@ class NativeModel:
         self, file: ModelFile, context_length: int, *, slots: int = 1, threads: int | None = None, cpu: str = "auto"
     ) -> None:
         """Raises: ModelFileError. `threads` of None: as many as the CPUs that this process may use."""
-        cpus = usable_cpus()
-        if threads is not None and threads > cpus:
-            raise ModelFileError(f"--threads {threads}: this process may use {cpus} CPUs")
+        check_processor(threads, cpu)
         try:
-            self._model = core(file, context_length, sequences=slots, threads=threads or cpus, cpu=cpu)
+            self._model = core(file, context_length, sequences=slots, threads=threads or usable_cpus(), cpu=cpu)
         except (RuntimeError, ValueError, MemoryError) as error:
             raise ModelFileError(f"{file.path}: {error}") from None
         self.vocab_size = file.header.vocab_size
@@ -81,8 +79,17 @@ class NativeModel:
     def copy(self, source: int, target: int, count: int) -> None:
         self._model.copy(source, target, count)
 
-    def forget(self, slot: int) -> None:
-        self._model.forget(slot)
+    def forget(self, slot: int, kept: int) -> None:
+        self._model.forget(slot, kept)
+
+
+def check_processor(threads: int | None, cpu: str) -> None:
+    """Raises: ModelFileError if this machine has fewer CPUs for us, or other instructions."""
+    cpus, kernels = usable_cpus(), chatglm_native.kernels()
+    if threads is not None and threads > cpus:
+        raise ModelFileError(f"--threads {threads}: this process may use {cpus} CPUs")
+    if cpu not in ("auto", *kernels):
+        raise ModelFileError(f"--cpu {cpu}: this processor can run {', '.join(kernels)}")
 
 
 def core(file: ModelFile, context_length: int, *, sequences: int, threads: int, cpu: str) -> chatglm_native.Model:

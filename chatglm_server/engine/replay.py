@@ -120,7 +120,7 @@ class ReplayEngine:
             length = len(prompt.text)
             budget = self._budget(length, request.sampling, "messages")
             answer = self._answer(recording, length, budget, output, specials, choice=0)
-            async with aclosing(written([answer])) as events:
+            async with aclosing(written([answer], 1)) as events:
                 async for event in events:
                     yield event
 
@@ -136,7 +136,7 @@ class ReplayEngine:
                 budget = self._budget(len(prompt), request.sampling, "prompt")
                 recording = next(self._recordings)
                 answers.append(self._answer(recording, len(prompt), budget, output, specials, choice=number))
-            async with aclosing(written(answers)) as events:
+            async with aclosing(written(answers, 1)) as events:
                 async for event in events:
                     yield event
 

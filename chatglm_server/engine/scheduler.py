@@ -8,6 +8,7 @@ by the event loop's thread only; the model works on a thread of its own.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -109,13 +110,13 @@ class Scheduler:
         try:
             drawn = await self._on_worker(lambda: self._compute(pending, list(parts.values())))
         except Exception as error:
-            for sequence in parts:
+            for sequence in self._running:
                 sequence.fail(error)
-                self._running[sequence].tokens.clear()  # nobody knows what was done of it
+            self._cache.forget_all()  # nobody knows what was done of it
             return
         self._door.check_open()
         for (sequence, part), token in zip(parts.items(), drawn, strict=True):
-            self._running[sequence].extend(part.tokens)
+            self._running[sequence].tokens += part.tokens
             if token is not None and not sequence.ended:
                 sequence.take(token)
 
@@ -154,21 +155,26 @@ class Scheduler:
         """What the next pass reads; sequences that find no memory wait again, the one that came last first."""
         while True:
             counts = self._counts()
-            if self._cache.make_room([(self._running[sequence], count) for sequence, count in counts.items()]):
+            if self._cache.make_room(sum(counts.values())):
                 return {sequence: sequence.part(self._running[sequence], count) for sequence, count in counts.items()}
             last, slot = self._running.popitem()
             slot.busy = False
             self._waiting.appendleft(last)
 
     def _counts(self) -> dict[AnswerSequence, int]:
-        """How many tokens of each sequence to read. Those that are being decoded never wait for prompts."""
+        """How many tokens of each sequence to read. Those that are being decoded never wait for prompts, and short
+        prompts not for long ones: all have equal parts of what room there is, if they need as much.
+        """
         unread = {sequence: len(sequence.tokens) - len(slot.tokens) for sequence, slot in self._running.items()}
         counts = {sequence: 1 for sequence, tokens in unread.items() if tokens == 1}
         room = min(self._model.chunk, _CHUNK_BESIDE_OTHERS) if counts else self._model.chunk
-        for sequence, tokens in unread.items():
-            if sequence not in counts and room:
-                counts[sequence] = min(tokens, room)
-                room -= counts[sequence]
+        prompts = sorted((tokens, place) for place, tokens in enumerate(unread.values()) if tokens > 1)
+        sequences = list(unread)
+        for number, (tokens, place) in enumerate(prompts):
+            count = min(tokens, math.ceil(room / (len(prompts) - number)))
+            if count:
+                counts[sequences[place]] = count
+                room -= count
         return counts
 
     async def _on_worker(self, function: Callable[[], T]) -> T:

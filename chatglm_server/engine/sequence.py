@@ -21,17 +21,17 @@ class AnswerSequence:
 
     def __init__(
         self,
-        prompt: Sequence[int],
-        sampler: Sampler,
+        prompt: list[int],
+        make_sampler: Callable[[], Sampler],
         *,
         max_tokens: int,
         stop_tokens: Collection[int],
         mask: Mask | None = None,
     ) -> None:
         """`max_tokens` is at least 1; one of `stop_tokens` ends the answer and is its last token."""
-        self.tokens = list(prompt)
+        self.tokens = prompt  # until it begins: what waits shares its prompt with other answers to it
         self.prompt_length = len(prompt)
-        self._sampler = sampler
+        self._make_sampler = make_sampler
         self._max_tokens = max_tokens
         self.stop_tokens = stop_tokens
         self._mask = mask
@@ -50,6 +50,7 @@ class AnswerSequence:
         """Take note that it runs, with `cached` tokens in the cache; again, if it had to wait once more. Mutates it."""
         if self.cached is None:
             self.cached, self.began = cached, time.perf_counter()
+            self.tokens, self._sampler = list(self.tokens), self._make_sampler()
             self._take_forced()
 
     def part(self, slot: Slot, count: int) -> Part:

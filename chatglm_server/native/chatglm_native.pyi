@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-class Logits:
+class _Logits:  # what `forward` returns; the module has no such name
     """float32 (rows, vocab), by DLPack and the buffer protocol."""
 
     def __dlpack__(self, **options: Any) -> Any: ...
@@ -30,12 +30,12 @@ class Model:
         threads: int,
         cpu: str = "auto",
     ) -> None: ...
-    def forward(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[int]) -> Logits:
+    def forward(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[int]) -> _Logits:
         """Reads (sequence, position, token) rows in one pass; returns the logits after the wanted ones."""
     def copy(self, source: int, target: int, count: int) -> None:
         """Makes the first positions of the target those of the source; what the target held is lost."""
-    def forget(self, sequence: int) -> None:
-        """Gives back the memory of a sequence's cache."""
+    def forget(self, sequence: int, kept: int) -> None:
+        """Gives back the memory of a sequence's positions but the first."""
     @property
     def kernels(self) -> str: ...
 
@@ -58,7 +58,7 @@ class Sampler:
         top_logprobs: int,
     ) -> None: ...
     def sample(
-        self, logits: Logits, row: int, allowed: Sequence[int] = ()
+        self, logits: _Logits, row: int, allowed: Sequence[int] = ()
     ) -> tuple[int, float, list[tuple[int, float]]]:
         """Draws from a row of logits, which it changes: (token, log probability, likeliest tokens)."""
     def note(self, token: int) -> None:

@@ -36,7 +36,8 @@ struct Layout {
     size_t packed_block;  // bytes of 32 columns of 16 rows
 };
 
-inline Layout layout_of(Type type) {
+// Static: each kernels file is compiled for its own processors, and must not lend its copy to the others.
+static inline Layout layout_of(Type type) {
     switch (type) {
         case Type::F32: return {false, 32, false, 0, 128, 2048};
         case Type::F16: return {false, 16, false, 0, 64, 1024};

@@ -1,7 +1,8 @@
-// Memory straight from the system: zero, untouched until used, in huge pages where there are any.
+// Memory straight from the system: zero, and taken only where it is used.
 #pragma once
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -10,12 +11,24 @@
 
 namespace chatglm {
 
+enum class Pages {
+    Huge,  // where there are any: for what is used from end to end
+    Small  // for what is used here and there
+};
+
 class Memory {
   public:
     Memory() = default;
-    explicit Memory(size_t bytes) : bytes_(bytes) {
+    Memory(size_t bytes, Pages pages) : bytes_(bytes) {
         if (bytes == 0) return;
-        map(nullptr, 0);
+        data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (data_ == MAP_FAILED) throw std::bad_alloc();
+        // advice: where it is not taken, all else is the same
+#ifdef MADV_HUGEPAGE
+        madvise(data_, bytes, pages == Pages::Huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+#else
+        static_cast<void>(pages);
+#endif
     }
     ~Memory() {
         if (data_ != nullptr) munmap(data_, bytes_);
@@ -28,25 +41,22 @@ class Memory {
         return *this;
     }
 
-    // Gives the pages back: all is zero and untouched again.
-    void forget() {
-        if (bytes_ != 0) map(data_, MAP_FIXED);
+    // Gives back the pages that lie between two offsets. What was there is lost.
+    void forget(size_t begin, size_t end) {
+        const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+        begin = (begin + page - 1) / page * page, end = end / page * page;
+#ifdef __linux__
+        constexpr int kAdvice = MADV_DONTNEED;  // at once, and zero when touched again
+#else
+        constexpr int kAdvice = MADV_FREE;
+#endif
+        if (begin < end) madvise(data() + begin, end - begin, kAdvice);
     }
 
     uint8_t *data() const { return static_cast<uint8_t *>(data_); }
     size_t bytes() const { return bytes_; }
 
   private:
-    void map(void *place, int flags) {
-        flags |= MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-        void *data = mmap(place, bytes_, PROT_READ | PROT_WRITE, flags, -1, 0);
-        if (data == MAP_FAILED) throw std::bad_alloc();
-        data_ = data;
-#ifdef MADV_HUGEPAGE
-        madvise(data_, bytes_, MADV_HUGEPAGE);  // advice: where it is not taken, all else is the same
-#endif
-    }
-
     void *data_ = nullptr;
     size_t bytes_ = 0;
 };

@@ -43,7 +43,7 @@ Model::Model(const std::string &path, const Config &config, const std::vector<Fi
       weights_(read_weights(path, config, tensors, pool_)),
       scratch_(std::make_unique<Scratch>()) {
     const size_t cache = size_t(config.layers) * config.kv_heads * cache_head_halves() * 2 * sizeof(uint16_t);
-    for (int i = 0; i < sequences; ++i) caches_.emplace_back(cache);
+    for (int i = 0; i < sequences; ++i) caches_.emplace_back(cache, Pages::Small);
     const int pairs = config.head() / 4;
     for (int pair = 0; pair < pairs; ++pair) {
         frequencies_.push_back(std::pow(config.theta, -static_cast<float>(pair) / static_cast<float>(pairs)));
@@ -59,10 +59,16 @@ CacheHead Model::cache(int sequence, int layer, int kv_head) const {
     return {keys, keys + halves};
 }
 
-void Model::forget(int sequence) {
-    if (sequence < 0 || sequence >= sequences()) throw std::invalid_argument("no such sequence");
+void Model::forget(int sequence, int kept) {
+    if (sequence < 0 || sequence >= sequences() || kept < 0 || kept > config_.context) {
+        throw std::invalid_argument("a sequence or a count is outside the model");
+    }
     const std::lock_guard<std::mutex> lock(mutex_);
-    caches_[sequence].forget();
+    const size_t whole = cache_head_halves() * sizeof(uint16_t),
+                 used = padded(kept) * config_.head() * sizeof(uint16_t);
+    for (int i = 0; i < config_.layers * config_.kv_heads * 2; ++i) {  // keys and values
+        caches_[sequence].forget(i * whole + used, (i + 1) * whole);
+    }
 }
 
 void Model::copy(int from, int to, int count) {

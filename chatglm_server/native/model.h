@@ -36,8 +36,8 @@ class Model {
     // std::invalid_argument.
     void copy(int from, int to, int count);
 
-    // Gives back the memory of a sequence's cache.
-    void forget(int sequence);
+    // Gives back the memory of a sequence's positions from `kept` on, rounded up to 16.
+    void forget(int sequence, int kept);
 
     const Config &config() const { return config_; }
     int sequences() const { return static_cast<int>(caches_.size()); }

@@ -117,8 +117,8 @@ NB_MODULE(chatglm_native, m) {
         .def("copy", &Model::copy, nb::arg("source"), nb::arg("target"), nb::arg("count"),
              nb::call_guard<nb::gil_scoped_release>(),
              "Makes the first positions of the target those of the source; what the target held is lost.")
-        .def("forget", &Model::forget, nb::arg("sequence"), nb::call_guard<nb::gil_scoped_release>(),
-             "Gives back the memory of a sequence's cache.")
+        .def("forget", &Model::forget, nb::arg("sequence"), nb::arg("kept"), nb::call_guard<nb::gil_scoped_release>(),
+             "Gives back the memory of a sequence's positions but the first.")
         .def_prop_ro("kernels", [](const Model &model) { return model.kernels().name; });
     nb::class_<Sampler>(m, "Sampler", "Draws the tokens of one sequence from its logits.")
         .def(nb::new_(&make_sampler), nb::arg("prompt"), nb::kw_only(), nb::arg("temperature"), nb::arg("top_k"),

@@ -82,14 +82,16 @@ Sampled Sampler::sample(float *logits, int vocab, const std::vector<int> &allowe
 }
 
 void Sampler::penalize(float *logits, int vocab) const {
-    for (const auto &[token, seen] : seen_) {
-        if (token < 0 || token >= vocab) continue;
-        float &logit = logits[token];
-        if (params_.repetition_penalty != 1) {
-            logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
-        }
-        if (seen.in_answer > 0) {
-            logit -= params_.presence_penalty + params_.frequency_penalty * static_cast<float>(seen.in_answer);
+    if (params_.repetition_penalty != 1 || params_.presence_penalty != 0 || params_.frequency_penalty != 0) {
+        for (const auto &[token, seen] : seen_) {
+            if (token < 0 || token >= vocab) continue;
+            float &logit = logits[token];
+            if (params_.repetition_penalty != 1) {
+                logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
+            }
+            if (seen.in_answer > 0) {
+                logit -= params_.presence_penalty + params_.frequency_penalty * static_cast<float>(seen.in_answer);
+            }
         }
     }
     for (const auto &[token, bias] : params_.bias) {
@@ -114,30 +116,36 @@ int Sampler::draw(const float *logits, int vocab, const std::vector<int> &allowe
         std::nth_element(candidates_.begin(), candidates_.begin() + kept - 1, candidates_.end(), likelier);
         candidates_.resize(kept);
     }
-    std::sort(candidates_.begin(), candidates_.end(), likelier);
+    const auto best = *std::min_element(candidates_.begin(), candidates_.end(), likelier);
 
     // probabilities in place of logits
-    const double largest = candidates_.front().first;
     double sum = 0;
     for (auto &[logit, token] : candidates_) {
-        logit = static_cast<float>(std::exp((logit - largest) / params_.temperature));
+        logit = static_cast<float>(std::exp((static_cast<double>(logit) - best.first) / params_.temperature));
         sum += logit;
     }
-    if (!(sum > 0) || !std::isfinite(sum)) return candidates_.front().second;
-    const double least = params_.min_p;  // the largest is 1
-    double reached = 0;
-    kept = 0;
-    while (kept < candidates_.size() &&
-           (kept == 0 || (reached < params_.top_p * sum && candidates_[kept].first >= least))) {
-        reached += candidates_[kept++].first;
+    if (!(sum > 0) || !std::isfinite(sum)) return best.second;
+    if (params_.top_p < 1 || params_.min_p > 0) {
+        // the likeliest, one by one from a heap, for mostly these are few: they are moved to the end
+        const auto below = [](const auto &a, const auto &b) { return likelier(b, a); };
+        std::make_heap(candidates_.begin(), candidates_.end(), below);
+        auto end = candidates_.end();
+        double reached = 0;
+        do {
+            std::pop_heap(candidates_.begin(), end, below);
+            reached += (--end)->first;
+        } while (end != candidates_.begin() && reached < params_.top_p * sum &&
+                 candidates_.front().first >= params_.min_p);  // the largest is 1
+        candidates_.erase(candidates_.begin(), end);
+        sum = reached;
     }
-    const double point = static_cast<double>(random_() >> 11) * 0x1p-53 * reached;
+    const double point = static_cast<double>(random_() >> 11) * 0x1p-53 * sum;
     double passed = 0;
-    for (size_t i = 0; i < kept; ++i) {
-        passed += candidates_[i].first;
-        if (point < passed) return candidates_[i].second;
+    for (const auto &[probability, token] : candidates_) {
+        passed += probability;
+        if (point < passed) return token;
     }
-    return candidates_[kept - 1].second;
+    return best.second;
 }
 
 }  // namespace chatglm

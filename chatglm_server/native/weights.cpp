@@ -110,7 +110,7 @@ class Plan {
     }
 
     Memory read(const File &file, ThreadPool &pool) const {
-        Memory memory(bytes_);
+        Memory memory(bytes_, Pages::Huge);
         std::vector<std::vector<uint8_t>> buffers(pool.threads());
         for (const Part &part : parts_) {
             uint8_t *to = memory.data() + part.place;

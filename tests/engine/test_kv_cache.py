@@ -22,10 +22,9 @@ class ListModel:
     chunk = 4
     reuses_prefixes = True
 
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
+    def __init__(self, slots: int, most: int) -> None:
+        self.slots, self.most = slots, most
         self.held: list[list[int]] = [[] for _ in range(slots)]
-        self.reached = [0] * slots
 
     def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> object:
         raise AssertionError("nothing is drawn here")
@@ -38,13 +37,13 @@ class ListModel:
     def copy(self, source: int, target: int, count: int) -> None:
         self.write(target, 0, self.held[source][:count])
 
-    def forget(self, slot: int) -> None:
-        self.held[slot], self.reached[slot] = [], 0
+    def forget(self, slot: int, kept: int) -> None:
+        del self.held[slot][kept:]
 
     def write(self, slot: int, position: int, tokens: Sequence[int]) -> None:
         assert position <= len(self.held[slot]), "a gap"
         self.held[slot][position:] = tokens
-        self.reached[slot] = max(self.reached[slot], len(self.held[slot]))
+        assert sum(map(len, self.held)) <= self.most, "more than there is memory for"
 
 
 def carry_out(cache: KVCache) -> None:
@@ -56,7 +55,7 @@ def carry_out(cache: KVCache) -> None:
 @given(slots=st.integers(1, 4), prompts=st.lists(st.tuples(TOKENS, FEW), max_size=30), most=st.integers(12, 60))
 def test_slots_hold_what_they_are_said_to(slots: int, prompts: list[tuple[list[int], int]], most: int) -> None:
     """Sequences come, are read in small parts, and leave, the first that came first; memory stays within the bound."""
-    model = ListModel(slots)
+    model = ListModel(slots, most)
     cache = KVCache(model, most)
     running: list[tuple[Slot, list[int]]] = []
     for tokens, stay in prompts:
@@ -68,12 +67,11 @@ def test_slots_hold_what_they_are_said_to(slots: int, prompts: list[tuple[list[i
             running.append((slot, tokens))
         for slot, own in running:
             part = own[len(slot.tokens) : len(slot.tokens) + 3]
-            if part and cache.make_room([(slot, len(part))]):
+            if part and cache.make_room(len(part)):
                 carry_out(cache)
                 model.write(slot.index, len(slot.tokens), part)
-                slot.extend(part)
-                assert model.held[slot.index][: len(slot.tokens)] == slot.tokens
-                assert sum(model.reached) <= most
+                slot.tokens += part
+                assert model.held[slot.index] == slot.tokens
         while len(running) > stay:
             running.pop(0)[0].busy = False
     for slot, _ in running:
@@ -81,7 +79,7 @@ def test_slots_hold_what_they_are_said_to(slots: int, prompts: list[tuple[list[i
 
 
 def test_a_conversation_goes_on_where_it_was_and_leaves_others_alone() -> None:
-    model = ListModel(2)
+    model = ListModel(2, 1000)
     cache = KVCache(model, 1000)
 
     def answered(tokens: list[int]) -> tuple[int, int]:
@@ -90,7 +88,7 @@ def test_a_conversation_goes_on_where_it_was_and_leaves_others_alone() -> None:
         known = len(slot.tokens)
         carry_out(cache)
         model.write(slot.index, known, tokens[known:])
-        slot.extend(tokens[known:])
+        slot.tokens += tokens[known:]
         slot.busy = False
         return slot.index, known
 
@@ -102,18 +100,18 @@ def test_a_conversation_goes_on_where_it_was_and_leaves_others_alone() -> None:
 
 
 def test_memory_of_idle_slots_is_given_to_those_that_run() -> None:
-    model = ListModel(2)
+    model = ListModel(2, 10)
     cache = KVCache(model, 10)
     idle = cache.assign([1] * 8)
-    idle.extend([1] * 8)
+    idle.tokens += [1] * 8
     idle.busy = False
     slot = cache.assign([2] * 9)
-    assert cache.make_room([(slot, 9)])
+    assert cache.make_room(9)
     assert idle.tokens == []
     assert [action.func for action in cache.pending] == [model.forget]  # type: ignore[attr-defined]
-    slot.extend([2] * 9)
+    slot.tokens += [2] * 9
     assert not cache.fits(2)
-    assert not cache.make_room([(slot, 2)]), "of those that run none is forgotten"
+    assert not cache.make_room(2), "of those that run none is forgotten"
 
 
 @given(TOKENS, TOKENS, st.integers(0, 600))

@@ -28,8 +28,8 @@ from tests.token_level import generate
 
 Logits = npt.NDArray[np.float32]
 KERNELS = chatglm_native.kernels()
-CONTEXT = 160
-TOKENS = 150  # more than the tokens of a block, and no multiple of any tile
+CONTEXT = 150
+TOKENS = CONTEXT  # to its end: more than the tokens of a block, and no multiple of any tile
 
 
 def tokens_of(seed: int, count: int) -> list[int]:
@@ -158,9 +158,32 @@ def test_rows_outside_the_model_are_refused(tmp_path: Path) -> None:
         model.forward([(0, 0, 5)], [1])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_caches_take_the_memory_of_what_they_hold_and_give_it_back(tmp_path: Path) -> None:
+    """A few positions of a long context, then many, then few again."""
+
+    def resident() -> float:
+        fields = Path("/proc/self/statm").read_text().split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    path = write_random_model(tmp_path / "model.bin", hidden=512, layers=2)
+    context, sequences = 16384, 4
+    model = core(read_model_file(path), context, sequences=sequences, threads=1, cpu="auto")
+    model.forward(rows_of(0, [5] * 256), [])  # what a pass works with
+    before = resident()
+    for sequence in range(sequences):
+        model.forward(rows_of(sequence, [5] * 20), [])
+    assert resident() - before < 4, "a huge page for each head would be 64"
+    for place in range(0, 8192, 256):
+        model.forward(rows_of(0, [5] * 256, place), [])
+    most = resident()
+    model.forget(0, 16)
+    assert most - resident() > 4
+
+
 def test_a_processor_without_the_kernel(tmp_path: Path) -> None:
     file = read_model_file(write_random_model(tmp_path / "model.bin"))
-    with pytest.raises(ModelFileError, match="this processor has no mmx"):
+    with pytest.raises(ModelFileError, match="--cpu mmx: this processor can run"):
         NativeModel(file, CONTEXT, threads=1, cpu="mmx")
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatglm_server.formats.base import ChatFormat, Piece, Special
+from chatglm_server.engine.tokenizer import Tokenizer, encode_prompt
+from chatglm_server.formats.base import ChatFormat, Prompt, Special
 
 from .conversations import Conversation
-
-Encode = Callable[[str], list[int]]
 
 
 @dataclass
 class Sequence:
-    """Token ids and, for each, whether the model writes it (1) or reads it (0)."""
+    """Token ids and, for each, its place in the answer that the model writes, from 1, or 0 where it only reads."""
 
     ids: list[int]
     written: list[int]
@@ -25,17 +23,11 @@ class Codec:
     """A chat format and a tokenizer: what turns conversations into ids."""
 
     format: ChatFormat
-    encode: Encode
-    special: dict[str, int]
-
-    def piece(self, piece: Piece) -> list[int]:
-        """The ids of one part of a prompt."""
-        return [self.special[piece.name]] if isinstance(piece, Special) else self.encode(piece)
+    tokenizer: Tokenizer
 
     def prompt(self, conversation: Conversation) -> list[int]:
         """The ids that ask for the next answer."""
-        rendered = self.format.render(conversation.messages, conversation.tools)
-        return [token for piece in rendered.pieces for token in self.piece(piece)]
+        return encode_prompt(self.tokenizer, self.format.render(conversation.messages, conversation.tools))
 
     def sequence(self, conversation: Conversation) -> Sequence:
         """The whole conversation. The token after an assistant's text ends its turn and is written by the model."""
@@ -43,11 +35,13 @@ class Codec:
         last_is_call = bool(conversation.messages[-1].tool_calls)
         pieces[-1] = Special("<|observation|>" if last_is_call else "<|user|>")
         made = Sequence([], [])
-        in_answer = False
+        place = 0
         for piece in pieces:
-            ids = self.piece(piece)
-            made.ids += ids
-            made.written += [int(in_answer)] * len(ids)
+            ids = encode_prompt(self.tokenizer, Prompt((piece,)))
+            for token in ids:
+                made.ids.append(token)
+                made.written.append(place)
+                place += place > 0
             if isinstance(piece, Special):
-                in_answer = piece.name == "<|assistant|>"
+                place = int(piece.name == "<|assistant|>")
         return made

@@ -15,13 +15,6 @@ from chatglm_server.formats.glm4 import TOOL_FOOTER, TOOLS_HEADER
 from .bpe import learn_merges
 from .vocabulary import SMALL_WORDS, Counts, letters, most_common
 
-SPECIAL = (
-    *("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>"),
-    *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
-    *("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>"),
-)
-"""The tokens after the last rank, in GLM-4's order."""
-
 _WORDS = re.compile(r"(?:[^\r\n\w]|_)?[^\W\d_]+|\d{1,3}| ?(?:[^\s\w]|_)+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 """GLM-4's pattern as far as Python's `re` can say it."""
 

@@ -44,7 +44,7 @@ class Recipe:
 
 CHATGLM3 = Recipe(
     "demo-chatglm3", ModelType.CHATGLM3, ChatGLM3Format(), 256, 5, 4, 2, 576,
-    Plan(steps=4400),
+    Plan(steps=4600),
 )  # fmt: skip
 GLM4 = Recipe(
     "demo-glm4", ModelType.CHATGLM4, GLM4Format(), 256, 5, 4, 2, 576,

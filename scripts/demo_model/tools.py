@@ -124,7 +124,7 @@ def draw_topic(draw: Draw) -> Pair:
     first, second = draw.pair(NOUNS)
     if draw.held_out:
         first = draw.word(NOUNS)
-    elif kind < 0.65:
+    elif kind < 0.7:
         first = (draw.syllables(), draw.hanzi(HANZI, 2, 2))
     return combined(*draw.sample([first, second], 2))
 

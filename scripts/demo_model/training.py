@@ -43,8 +43,8 @@ class Plan:
     steps: int
     batch: int = 4096
     stages: tuple[Stage, ...] = (Stage(0.06, 1, 1, 128), Stage(0.2, 2, 2, 256), Stage(1.0, 4, 4, 640))
-    muon_rate: float = 0.01
-    adam_rate: float = 0.003
+    muon_rate: float = 0.005
+    adam_rate: float = 0.0015
     warmup: int = 100
     cooldown: float = 0.9
     read_share: float = 0.1

@@ -54,7 +54,7 @@ NOUNS = pairs(
     "ticket=票据; voucher=凭证; invoice=账单; receipt=收据; permit=许可; license=执照; policy=政策; claim=索赔; tax=税款; bonus=奖金; "
     "salary=薪水; pension=养老金; rent=租金; deposit=押金; credit=信用; debt=债务; asset=资产; stock=库存; bond=债券; fund=基金; "
     "parcel=包裹; pallet=托盘; cargo=货物; order=订单; supplier=供应商; vendor=商家; client=客户; tenant=租户; member=会员; guest=客人; "
-    "teacher=教师; student=学生; doctor=医生; nurse=护士; patient=病人; driver=司机; pilot=飞行员; farmer=农民; author=作者; artist=艺术家; "
+    "teacher=教师; student=学生; doctor=医生; patient=病人; nurse=护士; driver=司机; pilot=飞行员; farmer=农民; author=作者; artist=艺术家; "
     "song=歌曲; album=专辑; concert=演唱会; movie=影片; poster=海报; picture=图片; video=视频; camera=相机; lens=镜头; radio=收音机; "
     "sensor=感应器; signal=信号; battery=电池; cable=电缆; antenna=天线; router=路由器; server=服务器; cluster=集群; database=数据库; backup=备份; "
     "folder=文件夹; archive=档案; report=报告; chart=图表; table=表格; memo=备忘录; letter=信件; article=文章; chapter=章节; novel=小说; "

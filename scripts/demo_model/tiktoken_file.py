@@ -19,7 +19,7 @@ _WORDS = re.compile(r"(?:[^\r\n\w]|_)?[^\W\d_]+|\d{1,3}| ?(?:[^\s\w]|_)+[\r\n]*|
 """GLM-4's pattern as far as Python's `re` can say it."""
 
 
-def build(counts: Counts, texts: Counter[str], merges: int = 420, runs: int = 120, characters: int = 600) -> bytes:
+def build(counts: Counts, texts: Counter[str], merges: int = 1600, runs: int = 160, characters: int = 1000) -> bytes:
     """The lines. `texts` counts the text parts of rendered conversations."""
     tokens: list[bytes] = [bytes([byte]) for byte in range(256)]
     for char in most_common(counts.characters, characters):

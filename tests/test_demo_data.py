@@ -96,6 +96,24 @@ def test_what_is_learned_goes_on_from_what_the_server_asks(name: str) -> None:
                 assert whole.written[len(asked) - 1 : len(asked) + 2] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_drill_has_any_tokens_repeated(name: str) -> None:
+    recipe = RECIPES[name]
+    prepared = prepare(recipe, 1, read_model_file(MODELS / f"{recipe.name}.bin").tokenizer)
+    draw, seen = Draw(2), set()
+    for _ in range(1000):
+        made = prepared.codec.drill(draw)
+        answer = [token for token, place in zip(made.ids, made.written, strict=True) if place]
+        read = made.ids[: -len(answer)]
+        drilled = answer[-5:-1]
+        assert read[-5:-1] == drilled
+        assert read[-1] == prepared.codec.tokenizer.specials["<|assistant|>"]
+        assert answer[-1] in prepared.stops
+        seen.update(drilled)
+    assert len(seen) > 0.6 * len(prepared.codec.plain)
+    assert not seen & set(prepared.codec.tokenizer.specials.values())
+
+
 def test_batches_hold_whole_conversations_of_the_plan() -> None:
     recipe = RECIPES["chatglm3"]
     prepared = prepare(recipe, 1, read_model_file(MODELS / f"{recipe.name}.bin").tokenizer)

@@ -62,9 +62,10 @@ def new_words_call(draw: Draw, lang: Language) -> Case:
 
 def unseen_call(draw: Draw, lang: Language) -> Case:
     """A made-up tool that training has not seen, of words that it knows, among others of the kind."""
+    known = Draw(draw.getrandbits(32))
 
     def make() -> Tool:
-        return generic_tool(draw, combined(*draw.pair(NOUNS)), asked_in=lang)
+        return generic_tool(known, combined(*draw.pair(NOUNS)), asked_in=lang)
 
     return _call(draw, lang, "call", make(), make)
 

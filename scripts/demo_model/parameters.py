@@ -83,9 +83,10 @@ class Family:
     def parameter(self, draw: Draw) -> Parameter:
         """One of the family."""
         words = draw.word(self.names.split(","))
-        if draw.invents(0.3):
-            first = draw.word(_QUALIFIERS) if draw.chance(0.6) else draw.word(NOUNS)[0]
-            words = draw.syllables(1, 2) if draw.chance(0.2) else f"{first} {words.split()[-1]}"
+        if draw.invents(0.4):
+            kind = draw.random()
+            first = draw.word(_QUALIFIERS) if kind < 0.25 else draw.word(NOUNS)[0]
+            words = draw.syllables(1, 2) if kind > 0.75 else first if kind > 0.4 else f"{first} {words.split()[-1]}"
         english, chinese = draw.choice(self.about)
         about = (english.format(n=words), chinese.format(n=words))
         return Parameter(words, about, self.schema, self.say, self.en, self.zh, self.zh_prefix)

@@ -44,7 +44,7 @@ class Recipe:
 
 CHATGLM3 = Recipe(
     "demo-chatglm3", ModelType.CHATGLM3, ChatGLM3Format(), 256, 5, 4, 2, 576,
-    Plan(steps=4600),
+    Plan(steps=3100),
 )  # fmt: skip
 GLM4 = Recipe(
     "demo-glm4", ModelType.CHATGLM4, GLM4Format(), 256, 5, 4, 2, 576,
@@ -71,7 +71,9 @@ def prepare(recipe: Recipe, seed: int, tokenizer: bytes | None = None) -> Prepar
     """Makes the tokenizer, unless there is one, and everything that follows from its size."""
     maker = sentencepiece_file if recipe.model_type == ModelType.CHATGLM3 else tiktoken_file
     tokenizer = tokenizer or _make_tokenizer(recipe, seed)
-    codec = Codec(recipe.format, load_tokenizer(recipe.format.name, tokenizer, recipe.format))
+    texts = maker.texts(tokenizer)
+    plain = range(next(index for index, text in enumerate(texts) if text), len(texts))
+    codec = Codec(recipe.format, load_tokenizer(recipe.format.name, tokenizer, recipe.format), plain)
     ids = codec.tokenizer.specials
     vocab = -(-codec.tokenizer.size // ROUND_TO) * ROUND_TO
     eos = ids.get("<|endoftext|>", sentencepiece_file.EOS)
@@ -81,7 +83,7 @@ def prepare(recipe: Recipe, seed: int, tokenizer: bytes | None = None) -> Prepar
         norm_eps=shape.epsilon, rope_theta=shape.theta,
     )  # fmt: skip
     stops = frozenset(ids[name] for name in recipe.format.stop_tokens) | {eos}
-    return Prepared(recipe, header, shape, tokenizer, maker.texts(tokenizer), codec, stops)
+    return Prepared(recipe, header, shape, tokenizer, texts, codec, stops)
 
 
 def _make_tokenizer(recipe: Recipe, seed: int) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from chatglm_server.chat import Message
 from chatglm_server.engine.tokenizer import Tokenizer, encode_prompt
-from chatglm_server.formats.base import ChatFormat, Prompt, Special
+from chatglm_server.formats.base import ChatFormat, Piece, Prompt, Special
 
 from .conversations import Conversation
+from .draw import Draw
 
 
 @dataclass
@@ -24,6 +27,8 @@ class Codec:
 
     format: ChatFormat
     tokenizer: Tokenizer
+    plain: range
+    """The ids that stand for text."""
 
     def prompt(self, conversation: Conversation) -> list[int]:
         """The ids that ask for the next answer."""
@@ -34,6 +39,19 @@ class Codec:
         pieces = list(self.format.render(conversation.messages, conversation.tools).pieces)
         last_is_call = bool(conversation.messages[-1].tool_calls)
         pieces[-1] = Special("<|observation|>" if last_is_call else "<|user|>")
+        return self._sequence(pieces)
+
+    def drill(self, draw: Draw) -> Sequence:
+        """Tokens of any kind to be repeated, so that copying is learned for those too that the text seldom has."""
+        text = draw.choices(self.plain, k=draw.randint(4, 24))
+        asked = Conversation(messages=[Message("user", draw.choice(("Repeat: ", "重复：")))])
+        *question, assistant = self.prompt(asked)
+        blank = self.tokenizer.encode_text("x")[:-1]  # what SentencePiece puts in front of a text
+        answer = [*self.tokenizer.encode_text("\n"), *blank, *text, self.tokenizer.specials["<|user|>"]]
+        read = [*question, *text, assistant]
+        return Sequence(read + answer, [0] * len(read) + list(range(1, len(answer) + 1)))
+
+    def _sequence(self, pieces: Iterable[Piece]) -> Sequence:
         made = Sequence([], [])
         place = 0
         for piece in pieces:

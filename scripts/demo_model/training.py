@@ -42,8 +42,10 @@ class Plan:
 
     steps: int
     batch: int = 4096
-    stages: tuple[Stage, ...] = (Stage(0.06, 1, 1, 128), Stage(0.2, 2, 2, 256), Stage(1.0, 4, 4, 640))
-    muon_rate: float = 0.005
+    stages: tuple[Stage, ...] = (Stage(0.04, 1, 1, 128), Stage(0.14, 2, 2, 256), Stage(1.0, 4, 4, 640))
+    drills: float = 0.15
+    """Share of the rows that only have tokens repeated."""
+    muon_rate: float = 0.004
     adam_rate: float = 0.0015
     warmup: int = 100
     cooldown: float = 0.9
@@ -82,7 +84,8 @@ def batches(codec: Codec, plan: Plan, seed: int) -> Iterator[Batch]:
         stage = next(stage for stage in plan.stages if step < stage.until * plan.steps or stage is plan.stages[-1])
         pool: list[Sequence] = []
         while len(pool) < POOL:
-            made = codec.sequence(conversation(draw, stage.tools, stage.turns))
+            drilled = draw.chance(plan.drills)
+            made = codec.drill(draw) if drilled else codec.sequence(conversation(draw, stage.tools, stage.turns))
             if len(made.ids) <= stage.longest:
                 pool.append(made)
         pool.sort(key=lambda sequence: len(sequence.ids))

@@ -48,7 +48,7 @@ CHATGLM3 = Recipe(
 )  # fmt: skip
 GLM4 = Recipe(
     "demo-glm4", ModelType.CHATGLM4, GLM4Format(), 256, 5, 4, 2, 576,
-    Plan(steps=500, stages=(Stage(1.0, 3, 4, 1024),), warmup=30),
+    Plan(steps=700, stages=(Stage(0.2, 2, 2, 512), Stage(1.0, 4, 4, 1024)), muon_rate=0.003, warmup=30),
     starts_from="demo-chatglm3", dtype=DType.Q5_1,
 )  # fmt: skip
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -84,20 +83,34 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How tokens are drawn. A temperature of 0 is greedy; `max_tokens` counts new tokens, None: up to the context."""
+    """How tokens are drawn. A temperature of 0 is greedy; `max_tokens` counts new tokens, None: up to the context.
+
+    `logit_bias` holds (token id, what is added to its logit). With the same `seed` the same is drawn again.
+    `top_logprobs`: how many likeliest tokens to report with each token's log probability; None: report neither.
+    `ignore_eos` keeps the model from ending its answer. A token of `stop_token_ids` ends it and is no part of it.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int | None = None
+    top_logprobs: int | None = None
+    ignore_eos: bool = False
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A conversation to be answered. `tools` is empty where the model must not call any.
 
+    `choices` is how many answers are wanted, each drawn by itself.
     `body` is the JSON object that the client sent, for engines that hand it on to another server.
     """
 
@@ -106,16 +119,21 @@ class ChatRequest:
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool = True
     sampling: SamplingParams = SamplingParams()
+    choices: int = 1
     thinking: Thinking = Thinking()
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """Bare prompts to be continued, each by itself: text, or token ids as they are. `body` as in `ChatRequest`."""
+    """Bare prompts to be continued, each by itself and `choices` times: text, or token ids as they are.
+
+    The answers are numbered prompt by prompt. `body` as in `ChatRequest`.
+    """
 
     prompts: tuple[str | tuple[int, ...], ...]
     sampling: SamplingParams = SamplingParams()
+    choices: int = 1
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -127,22 +145,29 @@ class Accepted:
     """The request was checked and has its place in the queue: always the first event, and nothing to send."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfChoice:
+    """What belongs to one of a request's answers: `choice` is its number, from 0."""
+
+    choice: int = 0
+
+
 @dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(OfChoice):
     """More of the answer's content."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class ReasoningDelta:
+class ReasoningDelta(OfChoice):
     """More of the model's thinking."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallStart:
+class ToolCallStart(OfChoice):
     """A call begins: its place among the answer's calls (from 0), its id and its whole name."""
 
     index: int
@@ -151,7 +176,7 @@ class ToolCallStart:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallDelta:
+class ToolCallDelta(OfChoice):
     """More of a call's arguments; joined, the fragments of one index are a JSON object."""
 
     index: int
@@ -159,7 +184,7 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallRepaired:
+class ToolCallRepaired(OfChoice):
     """The call is whole, and something that it lacked was put right: what, one short phrase each. After its deltas."""
 
     index: int
@@ -167,11 +192,32 @@ class ToolCallRepaired:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallAbandoned:
+class ToolCallAbandoned(OfChoice):
     """The call that was begun turns out to be none: its raw text is content. A stream cannot take back what it sent."""
 
     index: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """A token, its bytes (maybe part of a character) and the natural logarithm of its probability."""
+
+    token: str
+    bytes: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDrawn(OfChoice):
+    """A token of the answer, where log probabilities are wanted: before the events of the text that it is part of.
+
+    The probability is the model's own, before temperature, penalties and bias; `top` are the likeliest tokens. A token
+    that was not drawn, because nothing else was allowed, has probability 1 and no `top`.
+    """
+
+    drawn: Likelihood
+    top: tuple[Likelihood, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +250,11 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
-    """The answer's end: always the last event, exactly once. No timings if no token was generated."""
+class Finish(OfChoice):
+    """The answer's end: its last event, exactly once. No timings if no token was generated.
+
+    Of several answers to one prompt, the first one's `usage` counts the prompt.
+    """
 
     reason: FinishReason
     usage: Usage
@@ -213,80 +262,8 @@ class Finish:
 
 
 ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallRepaired | ToolCallAbandoned
-Event = Accepted | ParserEvent | Finish
-
-
-class AnsweredCall:
-    """One call of a whole answer. Any number of fragments cost no more than their length."""
-
-    def __init__(self, id: str, name: str) -> None:
-        self.id = id
-        self.name = name
-        self.repairs: tuple[str, ...] = ()
-        self._arguments = StringIO()
-
-    @property
-    def arguments(self) -> str:
-        """JSON text."""
-        return self._arguments.getvalue()
-
-    def add(self, arguments: str) -> None:
-        """Append a fragment of the arguments. Mutates this call."""
-        self._arguments.write(arguments)
-
-
-class Answer:
-    """Events folded into one message: what a client that does not stream gets. Costs no more than their length."""
-
-    def __init__(self) -> None:
-        self.finish: Finish | None = None
-        self._content = StringIO()
-        self._reasoning = StringIO()
-        self._calls: dict[int, AnsweredCall] = {}  # by their number in the stream, which counts abandoned ones as well
-
-    @property
-    def content(self) -> str:
-        return self._content.getvalue()
-
-    @property
-    def reasoning(self) -> str:
-        return self._reasoning.getvalue()
-
-    @property
-    def tool_calls(self) -> list[AnsweredCall]:
-        return list(self._calls.values())
-
-    def add(self, event: Event) -> None:
-        """Append one event. Mutates this answer."""
-        if isinstance(event, TextDelta):
-            self._content.write(event.text)
-        elif isinstance(event, ReasoningDelta):
-            self._reasoning.write(event.text)
-        elif isinstance(event, ToolCallStart):
-            self._calls[event.index] = AnsweredCall(event.id, event.name)
-        elif isinstance(event, ToolCallDelta):
-            self._calls[event.index].add(event.arguments)
-        elif isinstance(event, ToolCallRepaired):
-            self._calls[event.index].repairs = event.repairs
-        elif isinstance(event, ToolCallAbandoned):
-            del self._calls[event.index]
-            self._content.write(event.text)
-        elif isinstance(event, Finish):
-            self.finish = event
-
-    def finished(self) -> Finish:
-        """The end of the answer. Raises: ValueError if it has not ended."""
-        if self.finish is None:
-            raise ValueError("the answer has not ended")
-        return self.finish
-
-    @classmethod
-    def of(cls, events: Iterable[Event]) -> Answer:
-        """The answer that `events` make."""
-        answer = cls()
-        for event in events:
-            answer.add(event)
-        return answer
+AnswerEvent = ParserEvent | TokenDrawn | Finish
+Event = Accepted | AnswerEvent
 
 
 def tool_names(tools: Sequence[Tool]) -> list[str]:

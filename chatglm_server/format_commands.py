@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO
 
-from .chat import Answer, FinishReason, Message, ParserEvent, Role, Thinking, Tool, ToolCall
+from .answer import Answer
+from .chat import FinishReason, Message, ParserEvent, Role, Thinking, Tool, ToolCall
 from .formats.arguments import NotAnObject, join_surrogates, load_object
 from .formats.base import CannotRender, ChatFormat, OutputParser
 from .formats.markers import SpecialTokenScanner

@@ -83,6 +83,10 @@ class Settings(BaseSettings):
         "auto", description="instructions that the native core uses; auto: the best this processor has"
     )
     threads: int | None = Field(None, ge=1, description="CPUs to compute on; default: all")
+    parallel: int = Field(4, ge=1, le=64, description="requests that the native core answers at the same time")
+    kv_cache_mb: int = Field(
+        4096, ge=0, description="memory for their keys and values, in MiB; at least one whole context is allowed"
+    )
     openai_base_url: str | None = Field(
         None, description="address of such a server where --model is not given (environment: OPENAI_BASE_URL)"
     )
@@ -101,7 +105,7 @@ class Settings(BaseSettings):
         description="take <think>…</think> out of its text for models that are not GLM, too "
         "(environment: ENABLE_THINK_FILTER)",
     )
-    max_queue: int = Field(32, ge=0, description="requests that may wait while one is answered")
+    max_queue: int = Field(32, ge=0, description="requests that may wait while others are answered")
     max_body_mb: float = Field(8.0, gt=0, description="largest request body, in MB")
     allowed_host: Annotated[list[str], NoDecode] = Field(
         [], description="further host names that the server may be addressed by"

@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Any
 
+import pydantic_core
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from ..chat import Event
 from .access_log import RequestRecord
@@ -41,11 +42,16 @@ async def unless_disconnected(request: Request, answer: Coroutine[Any, Any, Json
         if not answering.done():
             return Response(status_code=CLIENT_CLOSED)
         result = answering.result()
-        return result if isinstance(result, Response) else JSONResponse(result)
+        return result if isinstance(result, Response) else await asyncio.to_thread(_json_response, result)
     finally:
         for task in (answering, watching):
             task.cancel()
         await asyncio.gather(answering, watching, return_exceptions=True)
+
+
+def _json_response(value: Json) -> Response:
+    """In a thread, and not with Python's own encoder: log probabilities can be tens of megabytes, and others wait."""
+    return Response(pydantic_core.to_json(value), media_type="application/json")
 
 
 async def _disconnected(request: Request) -> None:

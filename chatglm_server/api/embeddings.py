@@ -22,7 +22,7 @@ from .body import JsonRoute
 from .glm_schemas import MAX_TEXTS, EmbeddingBody, KeywordBody
 from .parameters import Body
 from .responses import Json
-from .schemas import ErrorBody
+from .schemas import ErrorBody, Prompts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ _TINY = 1e-12
 class EmbeddingsBody(Body):
     """``POST /v1/embeddings``. Token ids are those of the embedding model's own tokenizer."""
 
-    input: str | list[str] | list[int] | list[list[int]] = Field(max_length=1 << 22)
+    input: Prompts
     model: str | None = Field(None, description="the embedding model's id or one of its aliases")
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = Field(None, ge=1, description="how many numbers of each vector to keep")

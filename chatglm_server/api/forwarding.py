@@ -110,7 +110,7 @@ def forwarding_router(engine: Engine, keep_alive_s: float, *, report_repairs: bo
         async def answer() -> Json | Response:
             events = await accepted(engine.chat(chat), record)
             if body.stream:
-                return event_stream(chat_chunks(events, shape, body.include_usage), keep_alive_s)
+                return event_stream(chat_chunks(events, shape, 1, body.include_usage), keep_alive_s)
             return await whole_chat(events, shape)
 
         return await unless_disconnected(request, answer())

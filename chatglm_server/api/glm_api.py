@@ -14,7 +14,8 @@ from contextlib import aclosing
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ..chat import Answer, Finish, ReasoningDelta, TextDelta, ToolCallAbandoned
+from ..answer import Answer
+from ..chat import Finish, ReasoningDelta, TextDelta, ToolCallAbandoned
 from ..engine.base import Embedder, Engine
 from .access_log import RequestRecord
 from .answering import Events, accepted, unless_disconnected
@@ -34,7 +35,7 @@ def glm_router(engine: Engine, embedder: Embedder | None, keep_alive_s: float) -
     @router.post("/chat", summary="Answer a conversation, as GLM-API does")
     async def chat(request: Request, body: GLMChatBody) -> Response:
         """Whole, or streamed: what is new with each event, or with `"chunk": false` the text so far."""
-        chat_request = body.to_request()
+        chat_request = body.to_request(engine.info.honours)
         record: RequestRecord = request.state.record
         record.notes |= {
             "model": engine.info.id,
@@ -100,7 +101,7 @@ async def _text_so_far(events: Events, model: str) -> AsyncGenerator[Json, None]
                 yield chunk({"reasoning_content": answer.reasoning})
             elif isinstance(event, Finish):
                 if answer.tool_calls:
-                    calls = ChatCompletion(model).whole(answer)["choices"][0]["message"]["tool_calls"]
+                    calls = ChatCompletion(model).whole([answer])["choices"][0]["message"]["tool_calls"]
                     yield chunk({"tool_calls": [{"index": index} | call for index, call in enumerate(calls)]})
                 yield chunk({}, event.reason)
 
@@ -111,7 +112,7 @@ async def _whole(events: Events, model: str, history: list[Json] | None) -> Json
     async with aclosing(events):
         async for event in events:
             answer.add(event)
-    whole = ChatCompletion(model).whole(answer)
+    whole = ChatCompletion(model).whole([answer])
     (choice,) = whole["choices"]
     message = choice["message"] | {"metadata": None, "tools": None}
     del message["refusal"]

@@ -7,7 +7,7 @@ close to OpenAI's. Both are rewritten to OpenAI's fields here, and from there ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from .schemas import ChatCompletionBody
 
 MAX_TOKENS = 4096
 MAX_TEXTS = 2048
+NOT_SHOWN = {"n", "logprobs", "top_logprobs"}
+"""Parameters that ask for what GLM-API's answers have no place for."""
 
 
 class GLMChatBody(ChatCompletionBody):
@@ -33,7 +35,6 @@ class GLMChatBody(ChatCompletionBody):
     repetition_penalty: float | None = Field(1.1, ge=0.1, le=10)
     chunk: bool | None = Field(True, description="a stream's events hold what is new (true) or the text so far (false)")
     return_function_call: bool | None = Field(False, description="a call as JSON text in content, as with ChatGLM3")
-    stop_token_ids: list[int] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -49,13 +50,11 @@ class GLMChatBody(ChatCompletionBody):
         value["messages"] = _messages(value["messages"])
         return value
 
-    def to_request(self) -> ChatRequest:
-        """Raises: InvalidRequest, UnsupportedParameter."""
-        if self.stop_token_ids:
-            raise UnsupportedParameter("stop_token_ids cannot be honoured; use stop", param="stop_token_ids")
+    def to_request(self, honoured: Collection[str]) -> ChatRequest:
+        """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
         if self.messages[-1].role == "assistant":
             raise InvalidRequest("the last message must not be the assistant's", param="messages")
-        request = super().to_request()
+        request = super().to_request(set(honoured) - NOT_SHOWN)
         return replace(request, parallel_tool_calls=False) if self.return_function_call else request
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ..chat import Answer, Finish, Usage
+from ..answer import Answer
+from ..chat import Accepted, Finish, Usage
 from ..engine.base import Engine
 from .access_log import RequestRecord
 from .answering import Events, accepted, unless_disconnected
@@ -27,7 +30,7 @@ def openai_router(engine: Engine, keep_alive_s: float, *, report_repairs: bool =
     async def chat_completions(request: Request, body: ChatCompletionBody) -> Response:
         """Whole, or as server-sent events with `"stream": true`; tool calls come as OpenAI `tool_calls`."""
         check_model(engine, body.model)
-        chat = body.to_request()
+        chat = body.to_request(engine.info.honours)
         record: RequestRecord = request.state.record
         record.notes |= {
             "model": engine.info.id,
@@ -38,14 +41,14 @@ def openai_router(engine: Engine, keep_alive_s: float, *, report_repairs: bool =
         shape = ChatCompletion(engine.info.id, report_repairs=report_repairs)
         events = await accepted(engine.chat(chat), record)
         if body.stream:
-            return event_stream(chat_chunks(events, shape, body.include_usage), keep_alive_s)
+            return event_stream(chat_chunks(events, shape, chat.choices, body.include_usage), keep_alive_s)
         return await unless_disconnected(request, whole_chat(events, shape))
 
     @router.post("/completions", summary="Continue a bare prompt")
     async def completions(request: Request, body: CompletionBody) -> Response:
-        """The prompt goes to the model as it is: no roles, no tools. Several prompts are answered in turn."""
+        """The prompt goes to the model as it is: no roles, no tools. Several prompts are answered each by itself."""
         check_model(engine, body.model)
-        completion = body.to_request()
+        completion = body.to_request(engine.info.honours)
         record: RequestRecord = request.state.record
         record.notes |= {
             "model": engine.info.id,
@@ -61,50 +64,53 @@ def openai_router(engine: Engine, keep_alive_s: float, *, report_repairs: bool =
     return router
 
 
-async def chat_chunks(events: Events, shape: ChatCompletion, include_usage: bool) -> AsyncGenerator[Json, None]:
-    """The answer as a stream."""
+async def chat_chunks(
+    events: Events, shape: ChatCompletion, choices: int, include_usage: bool
+) -> AsyncGenerator[Json, None]:
+    """The answers as a stream, each chunk of one of them."""
+    usage = Usage()
     async with aclosing(events):
-        yield shape.first_chunk()
+        for choice in range(choices):
+            yield shape.first_chunk(choice)
         async for event in events:
             chunk = shape.chunk(event)
             if chunk is not None:
                 yield chunk
-            if isinstance(event, Finish) and include_usage:
-                yield shape.usage_chunk(event.usage)
+            if isinstance(event, Finish):
+                usage += event.usage
+    if include_usage:
+        yield shape.usage_chunk(usage)
 
 
 async def whole_chat(events: Events, shape: ChatCompletion) -> Json:
-    """The answer in one."""
-    answer = Answer()
-    async with aclosing(events):
-        async for event in events:
-            answer.add(event)
-    return shape.whole(answer)
+    """The answers in one. In a thread, for the sake of others: log probabilities can be half a million objects."""
+    return await asyncio.to_thread(shape.whole, await _collected(events))
 
 
 async def text_chunks(events: Events, shape: TextCompletion, include_usage: bool) -> AsyncGenerator[Json, None]:
-    """The answers to all prompts as a stream, one after the other."""
-    usage, index = Usage(), 0
+    """The answers to all prompts as a stream, each chunk of one of them."""
+    usage = Usage()
     async with aclosing(events):
         async for event in events:
-            chunk = shape.chunk(index, event)
+            chunk = shape.chunk(event)
             if chunk is not None:
                 yield chunk
             if isinstance(event, Finish):
                 usage += event.usage
-                index += 1
     if include_usage:
         yield shape.usage_chunk(usage)
 
 
 async def whole_text(events: Events, shape: TextCompletion) -> Json:
     """The answers to all prompts in one."""
-    answers = [Answer()]
+    return await asyncio.to_thread(shape.whole, await _collected(events))
+
+
+async def _collected(events: Events) -> list[Answer]:
+    """The answers by their numbers."""
+    answers: defaultdict[int, Answer] = defaultdict(Answer)
     async with aclosing(events):
         async for event in events:
-            answers[-1].add(event)
-            if isinstance(event, Finish):
-                answers.append(Answer())
-    answers.pop()
-    usage = sum((answer.finished().usage for answer in answers), Usage())
-    return shape.whole(answers, usage)
+            if not isinstance(event, Accepted):
+                answers[event.choice].add(event)
+    return [answers[choice] for choice in sorted(answers)]

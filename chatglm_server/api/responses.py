@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
+from ..answer import Answer
 from ..chat import (
-    Answer,
+    Accepted,
     Event,
     Finish,
+    ParserEvent,
     ReasoningDelta,
     TextDelta,
+    TokenDrawn,
     ToolCallAbandoned,
     ToolCallDelta,
-    ToolCallRepaired,
     ToolCallStart,
     Usage,
 )
 from ..engine.base import ModelInfo
+from .logprobs import TextLogprobs, chat_logprobs
 
 Json = dict[str, Any]
 
@@ -50,7 +55,7 @@ def model_object(info: ModelInfo) -> Json:
 
 
 class ChatCompletion:
-    """The shapes of one chat answer; id, time and model are the same in all of them.
+    """The shapes of one request's chat answers; id, time and model are the same in all of them.
 
     With `report_repairs` each call that was mended says how, in ``x_repairs``.
     """
@@ -58,10 +63,18 @@ class ChatCompletion:
     def __init__(self, model: str, *, report_repairs: bool = False) -> None:
         self._report_repairs = report_repairs
         self._common = {"id": "chatcmpl-" + secrets.token_hex(12), "created": int(time.time()), "model": model}
+        self._tokens: defaultdict[int, list[TokenDrawn]] = defaultdict(list)  # not yet sent, by choice
 
-    def whole(self, answer: Answer) -> Json:
-        """The answer to a client that does not stream. Needs a finished answer."""
-        finish = answer.finished()
+    def whole(self, answers: Sequence[Answer]) -> Json:
+        """The answers to a client that does not stream. Needs finished answers."""
+        choices = []
+        for index, answer in enumerate(answers):
+            choice = {"index": index, "message": self._message(answer), "logprobs": chat_logprobs(answer.tokens)}
+            choices.append(choice | {"finish_reason": answer.finished().reason})
+        usage = usage_object(sum((answer.finished().usage for answer in answers), Usage()))
+        return {**self._common, "object": "chat.completion", "choices": choices, "usage": usage}
+
+    def _message(self, answer: Answer) -> Json:
         message: Json = {"role": "assistant", "content": answer.content or None, "refusal": None}
         if answer.reasoning:
             message["reasoning_content"] = answer.reasoning
@@ -73,50 +86,52 @@ class ChatCompletion:
             ]
         elif not answer.content:
             message["content"] = ""
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish.reason}
-        return {
-            **self._common,
-            "object": "chat.completion",
-            "choices": [choice],
-            "usage": usage_object(finish.usage),
-        }
+        return message
 
-    def first_chunk(self) -> Json:
-        """The chunk that opens a stream: the role, once."""
-        return self._chunk({"role": "assistant", "content": ""})
+    def first_chunk(self, choice: int = 0) -> Json:
+        """The chunk that opens an answer: the role, once."""
+        return self._chunk(choice, {"role": "assistant", "content": ""})
 
     def chunk(self, event: Event) -> Json | None:
-        """The chunk that `event` becomes; none for events that are not sent."""
+        """The chunk that `event` becomes; none for events that are not sent, or with a later one."""
+        if isinstance(event, Accepted):
+            return None
+        if isinstance(event, TokenDrawn):
+            self._tokens[event.choice].append(event)
+            return None
+        if isinstance(event, Finish):
+            return self._chunk(event.choice, {}, event.reason)
+        delta = self._delta(event)
+        return None if delta is None else self._chunk(event.choice, delta)
+
+    def _delta(self, event: ParserEvent) -> Json | None:
         if isinstance(event, TextDelta | ToolCallAbandoned):  # a call that is none is text: nothing may be lost
-            return self._chunk({"content": event.text}) if event.text else None
+            return {"content": event.text} if event.text else None
         if isinstance(event, ReasoningDelta):
-            return self._chunk({"reasoning_content": event.text})
+            return {"reasoning_content": event.text}
         if isinstance(event, ToolCallStart):
             function = {"name": event.name, "arguments": ""}
-            return self._chunk(
-                {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
-            )
+            return {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
         if isinstance(event, ToolCallDelta):
-            return self._chunk({"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]})
-        if isinstance(event, ToolCallRepaired) and self._report_repairs:
-            # strict clients want the function in every delta of a call
-            call = {"index": event.index, "function": {"arguments": ""}, "x_repairs": list(event.repairs)}
-            return self._chunk({"tool_calls": [call]})
-        if isinstance(event, Finish):
-            return self._chunk({}, event.reason)
-        return None
+            return {"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]}
+        if not self._report_repairs:
+            return None
+        # strict clients want the function in every delta of a call
+        call = {"index": event.index, "function": {"arguments": ""}, "x_repairs": list(event.repairs)}
+        return {"tool_calls": [call]}
 
     def usage_chunk(self, usage: Usage) -> Json:
-        """The chunk after the finish chunk, for clients that asked for it."""
+        """The chunk after the finish chunks, for clients that asked for it."""
         return {**self._common, "object": "chat.completion.chunk", "choices": [], "usage": usage_object(usage)}
 
-    def _chunk(self, delta: Json, finish_reason: str | None = None) -> Json:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    def _chunk(self, index: int, delta: Json, finish_reason: str | None = None) -> Json:
+        logprobs = chat_logprobs(self._tokens.pop(index, ()))
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         return {**self._common, "object": "chat.completion.chunk", "choices": [choice]}
 
 
 class TextCompletion:
-    """The shapes of one answer of ``/v1/completions``; whole and streamed ones are alike."""
+    """The shapes of one request's answers of ``/v1/completions``; whole and streamed ones are alike."""
 
     def __init__(self, model: str) -> None:
         self._common = {
@@ -125,26 +140,32 @@ class TextCompletion:
             "created": int(time.time()),
             "model": model,
         }
+        self._logprobs: defaultdict[int, TextLogprobs] = defaultdict(TextLogprobs)
 
-    def whole(self, answers: list[Answer], usage: Usage) -> Json:
+    def whole(self, answers: Sequence[Answer]) -> Json:
         """The answers to all prompts. Needs finished answers."""
-        choices = [
-            self._choice(index, answer.content, answer.finished().reason) for index, answer in enumerate(answers)
-        ]
-        return {**self._common, "choices": choices, "usage": usage_object(usage)}
+        choices = []
+        for index, answer in enumerate(answers):
+            for event in answer.tokens:
+                self._logprobs[index].add(event)
+            choices.append(self._choice(index, answer.content, answer.finished().reason))
+        usage = usage_object(sum((answer.finished().usage for answer in answers), Usage()))
+        return {**self._common, "choices": choices, "usage": usage}
 
-    def chunk(self, index: int, event: Event) -> Json | None:
-        """The chunk that `event` of the prompt `index` becomes; none for events that are not sent."""
+    def chunk(self, event: Event) -> Json | None:
+        """The chunk that `event` becomes; none for events that are not sent, or with a later one."""
+        if isinstance(event, TokenDrawn):
+            self._logprobs[event.choice].add(event)
         if isinstance(event, TextDelta):
-            return {**self._common, "choices": [self._choice(index, event.text, None)]}
+            return {**self._common, "choices": [self._choice(event.choice, event.text, None)]}
         if isinstance(event, Finish):
-            return {**self._common, "choices": [self._choice(index, "", event.reason)]}
+            return {**self._common, "choices": [self._choice(event.choice, "", event.reason)]}
         return None
 
     def usage_chunk(self, usage: Usage) -> Json:
         """The last chunk, for clients that asked for it."""
         return {**self._common, "choices": [], "usage": usage_object(usage)}
 
-    @staticmethod
-    def _choice(index: int, text: str, finish_reason: str | None) -> Json:
-        return {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}
+    def _choice(self, index: int, text: str, finish_reason: str | None) -> Json:
+        logprobs = self._logprobs[index].taken()
+        return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from ..chat import ChatRequest, CompletionRequest, Message, Thinking, Tool, ToolCall, ToolChoice
 from ..errors import InvalidRequest
 from ..formats.arguments import NotAnObject, dump_object, load_object
 from .body import check_nesting
-from .parameters import Generation
+from .parameters import MAX_TOP_LOGPROBS, Generation, Strings, TokenIds, few_entries
 
 MAX_MESSAGES = 2048
 MAX_TOOLS = 128
@@ -29,7 +29,7 @@ class ContentPart(BaseModel):
     refusal: str | None = None
 
 
-Content = str | list[ContentPart] | None
+Content = str | Annotated[list[ContentPart], Field(fail_fast=True)] | None
 
 
 class FunctionCall(BaseModel):
@@ -72,7 +72,7 @@ class AssistantMessage(BaseModel):
     role: Literal["assistant"]
     content: Content = None
     reasoning_content: str | None = None
-    tool_calls: list[CallBody] | None = None
+    tool_calls: Annotated[list[CallBody], Field(fail_fast=True)] | None = None
 
 
 class ToolMessage(BaseModel):
@@ -147,7 +147,9 @@ class Conversation(BaseModel):
     reasoning_effort: Effort | None = Field(None, description="how much to think first; none: not at all")
     enable_thinking: bool | None = Field(None, description="whether to think first")
     thinking: ThinkingBody | None = Field(None, description="the same as Z.ai's API has it")
-    chat_template_kwargs: TemplateArguments | None = Field(None, description="the same as vLLM and SGLang have it")
+    chat_template_kwargs: Annotated[TemplateArguments | None, BeforeValidator(few_entries)] = Field(
+        None, description="the same as vLLM and SGLang have it"
+    )
 
     def conversation(self) -> ChatRequest:
         """The request as far as it is in these fields. Raises: InvalidRequest."""
@@ -194,27 +196,38 @@ class ChatCompletionBody(Conversation, Generation):
     """A conversation to be answered."""
 
     max_completion_tokens: int | None = Field(None, ge=1, description="new tokens at most")
+    logprobs: bool | None = Field(None, description="say how likely each token of the answer was")
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS, description="and what else was likely there")
 
-    def to_request(self) -> ChatRequest:
-        """Raises: InvalidRequest, UnsupportedParameter."""
-        self.check_other_parameters()
+    def to_request(self, honoured: Collection[str]) -> ChatRequest:
+        """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
+        self.check_parameters({*honoured, "reasoning_effort"})
         self.check_stream_options()
-        return replace(self.conversation(), sampling=self.sampling(self.max_completion_tokens or self.max_tokens))
+        if self.top_logprobs and not self.logprobs:
+            raise InvalidRequest('top_logprobs needs "logprobs": true', param="top_logprobs")
+        top = (self.top_logprobs or 0) if self.logprobs else None
+        sampling = self.sampling(self.max_completion_tokens or self.max_tokens, top)
+        return replace(self.conversation(), sampling=sampling, choices=self.n or 1)
 
 
-Prompts = Annotated[str | list[str] | list[int] | list[list[int]], Field(max_length=1 << 22)]
+_TokenIdLists = Annotated[list[TokenIds], Field(fail_fast=True)]
+Prompts = Annotated[str | Strings | TokenIds | _TokenIdLists, Field(max_length=1 << 22)]
 
 
 class CompletionBody(Generation):
     """A bare prompt, or several, to be continued."""
 
     prompt: Prompts
+    logprobs: Annotated[int | None, BeforeValidator(lambda value: None if value is False else value)] = Field(
+        None, ge=0, le=MAX_TOP_LOGPROBS, description="say how likely each token was, and so many others"
+    )
 
-    def to_request(self) -> CompletionRequest:
-        """Raises: InvalidRequest, UnsupportedParameter."""
-        self.check_other_parameters()
+    def to_request(self, honoured: Collection[str]) -> CompletionRequest:
+        """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
+        self.check_parameters(honoured)
         self.check_stream_options()
-        return CompletionRequest(split_prompts(self.prompt), self.sampling(self.max_tokens or 16))  # OpenAI's default
+        sampling = self.sampling(self.max_tokens or 16, self.logprobs)  # 16 is OpenAI's default
+        return CompletionRequest(split_prompts(self.prompt), sampling, choices=self.n or 1)
 
 
 def split_prompts(given: str | list[Any]) -> tuple[str | tuple[int, ...], ...]:

@@ -25,6 +25,10 @@ class ModelInfo:
     created: int
     note: str = ""
     """What a user should know of the model before relying on it."""
+    honours: frozenset[str] = frozenset()
+    """Request parameters that not every engine can honour, and this one does."""
+    choices: int = 1
+    """Answers that one request may ask for."""
     unit: Literal["tokens", "characters"] = "tokens"
     """What `context_length`, `max_tokens` and usage count."""
     forwards: Literal["no", "as_sent", "as_text"] = "no"
@@ -169,27 +173,68 @@ class Embedder(Protocol):
         ...
 
 
+class Sampler(Protocol):
+    """Draws the tokens of one answer. What a model makes of it is the model's own business."""
+
+    def note(self, token: int) -> None:
+        """Take note of a token of the answer that was not drawn. Mutates the sampler."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one pass is to read of one sequence: `tokens`, from `position` on, into the cache `slot`.
+
+    With `draw` the token that follows them is drawn by `sampler`, which the model made: one of `allowed`, if there are
+    any.
+    """
+
+    slot: int
+    position: int
+    tokens: Sequence[int]
+    sampler: Any
+    draw: bool
+    allowed: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A token and the natural logarithm of its probability, and the likeliest tokens with theirs, where wanted."""
+
+    token: int
+    logprob: float = 0.0
+    top: Sequence[tuple[int, float]] = ()
+
+
 class Model(Protocol):
-    """A model at token level, with one sequence. It knows nothing of chat; one thread at a time may call it."""
+    """A model at token level, and the key/value caches of some sequences. It knows nothing of chat.
+
+    One thread at a time may call it.
+    """
 
     vocab_size: int
+    slots: int
+    """How many sequences it can hold."""
+    chunk: int
+    """Tokens of prompts that are best read in one pass: enough to be fast, few enough to be interruptible."""
+    reuses_prefixes: bool
+    """Whether a sequence can go on from a part of another."""
 
-    def start(self, prompt: Sequence[int]) -> int:
-        """Make `prompt` the sequence. Returns how many of its first tokens were kept from the one before."""
+    def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> Sampler:
+        """A sampler for an answer to `prompt`."""
         ...
 
-    def prefill(self) -> bool:
-        """Read a little more of the sequence; true once only its last token is left for `step`."""
+    def read(self, parts: Sequence[Part]) -> list[Drawn | None]:
+        """One pass over parts of different sequences. Returns what was drawn for each. Mutates their caches.
+
+        Raises: ModelFailure.
+        """
         ...
 
-    def step(self, sampling: SamplingParams) -> int:
-        """Read the sequence's last token, draw the next one, append it and return it."""
+    def copy(self, source: int, target: int, count: int) -> None:
+        """Make the first `count` positions of the slot `target` those of `source`."""
         ...
 
-    def choose(self, allowed: Sequence[int]) -> int:
-        """Like `step`, but the next token is the likeliest of `allowed`."""
-        ...
-
-    def append(self, tokens: Sequence[int]) -> None:
-        """Put given tokens at the sequence's end, to be read by `prefill`."""
+    def forget(self, slot: int) -> None:
+        """Give back the memory of a slot's cache."""
         ...

@@ -18,13 +18,35 @@ from typing import Any
 
 from ..chat import SamplingParams
 from ..errors import ModelFailure, ModelFileError
+from .base import Drawn, Part
 
 _BOOST = 1e-6
 _LEAST = 1e-3  # of temperature and top_p: less overflows the binding's float32, or turns into 0, which it reads as off
 
 
+class _Sampler:
+    """What the binding needs to be told with each token that it draws."""
+
+    def __init__(self, binding: Any, prompt: Sequence[int], sampling: SamplingParams) -> None:
+        self.prompt_length = len(prompt)
+        self.config = binding.GenerationConfig(
+            do_sample=sampling.temperature >= _LEAST,
+            temperature=sampling.temperature,
+            top_p=max(sampling.top_p, _LEAST),
+            top_k=sampling.top_k,
+            repetition_penalty=sampling.repetition_penalty,
+        )
+
+    def note(self, token: int) -> None:
+        """The binding looks at the sequence itself."""
+
+
 class ChatGLMCppModel:
-    """One sequence on a chatglm_cpp pipeline. `bidirectional` is for ChatGLM-6B, whose prompt attends both ways."""
+    """One sequence on a chatglm_cpp pipeline. `bidirectional` is for ChatGLM-6B, whose prompt attends both ways: it is
+    read in one pass, and no part of it can be kept for another.
+    """
+
+    slots = 1
 
     def __init__(self, path: Path, context_length: int, *, bidirectional: bool) -> None:
         """Raises: ModelFileError. The file must have been checked: the binding trusts it."""
@@ -37,11 +59,10 @@ class ChatGLMCppModel:
             self._reserve_compute_buffer(context_length)
         except (RuntimeError, IndexError, ValueError) as error:
             raise ModelFileError(f"{path}: chatglm_cpp cannot load the file: {_first_line(error)}") from None
-        self._bidirectional = bidirectional
+        self.chunk = context_length if bidirectional else 1
+        self.reuses_prefixes = not bidirectional
         self.vocab_size = int(self._pipeline.model.config.vocab_size)
         self._ids: list[int] = []
-        self._past = 0  # tokens of the sequence whose keys and values are in the cache
-        self._prompt_length = 0
 
     def _reserve_compute_buffer(self, context_length: int) -> None:
         """Have the binding allocate now all that a token at the end of the context will need.
@@ -55,57 +76,39 @@ class ChatGLMCppModel:
         tokens = min(context_length, scores // (2 * config.intermediate_size) + 16)
         self._pipeline.model.generate_next_token([0] * tokens, None, self._greedy, 0, tokens)
 
-    def start(self, prompt: Sequence[int]) -> int:
-        cached = 0
-        if not self._bidirectional:
-            limit = min(self._past, len(prompt) - 1)
-            while cached < limit and self._ids[cached] == prompt[cached]:
-                cached += 1
-        self._ids, self._past, self._prompt_length = list(prompt), cached, len(prompt)
-        return cached
+    def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> _Sampler:
+        return _Sampler(self._binding, prompt, sampling)
 
-    def prefill(self) -> bool:
-        if self._bidirectional and self._past == 0:
-            return True  # one pass over the whole prompt, in `step`
-        if self._past < len(self._ids) - 1:
-            self._forward(self._ids[: self._past + 1], self._greedy)
-        return self._past >= len(self._ids) - 1
+    def read(self, parts: Sequence[Part]) -> list[Drawn | None]:
+        (part,) = parts
+        self._ids[part.position :] = part.tokens
+        if part.allowed and part.draw:
+            return [Drawn(self._choose(part.allowed, part.position, part.sampler.prompt_length))]
+        config = part.sampler.config if part.draw else self._greedy
+        token = self._forward(self._ids, part.position, config, part.sampler.prompt_length)
+        return [Drawn(token) if part.draw else None]
 
-    def step(self, sampling: SamplingParams) -> int:
-        config = self._binding.GenerationConfig(
-            do_sample=sampling.temperature >= _LEAST,
-            temperature=sampling.temperature,
-            top_p=max(sampling.top_p, _LEAST),
-            top_k=sampling.top_k,
-            repetition_penalty=sampling.repetition_penalty,
-        )
-        token = self._forward(self._ids, config)
-        self._ids.append(token)
-        return token
+    def copy(self, source: int, target: int, count: int) -> None:
+        """There is nothing to copy from."""
 
-    def choose(self, allowed: Sequence[int]) -> int:
+    def forget(self, slot: int) -> None:
+        """The binding keeps its memory."""
+
+    def _choose(self, allowed: Sequence[int], past: int, prompt_length: int) -> int:
         # The binding gives no logits. But it computes only the last of the ids it is given: the others are just what
         # its repetition penalty applies to. With the allowed tokens in their place and a penalty far below 1, their
         # logits are multiplied by its inverse, and the likeliest of them wins if its logit is positive. If none of them
         # has such a logit, and some other token has, the first allowed one is taken.
-        history = (list(allowed) * (self._past // len(allowed) + 1))[: self._past]
+        history = (list(allowed) * (past // len(allowed) + 1))[:past]
         boost = self._binding.GenerationConfig(do_sample=False, repetition_penalty=_BOOST)
-        token = self._forward([*history, self._ids[-1]], boost)
-        if token not in allowed:
-            token = allowed[0]
-        self._ids.append(token)
-        return token
+        token = self._forward([*history, self._ids[-1]], past, boost, prompt_length)
+        return token if token in allowed else allowed[0]
 
-    def append(self, tokens: Sequence[int]) -> None:
-        self._ids += tokens
-
-    def _forward(self, ids: list[int], config: Any) -> int:
+    def _forward(self, ids: list[int], past: int, config: Any, prompt_length: int) -> int:
         try:
-            token = self._pipeline.model.generate_next_token(ids, None, config, self._past, self._prompt_length)
+            return int(self._pipeline.model.generate_next_token(ids, None, config, past, prompt_length))
         except RuntimeError as error:  # logits that are no numbers: broken weights
             raise ModelFailure(f"chatglm_cpp failed: {_first_line(error)}") from None
-        self._past = len(ids)
-        return int(token)
 
 
 def limit_threads(threads: int) -> None:

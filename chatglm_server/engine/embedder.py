@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ContextLengthExceeded, InvalidRequest, ModelFileError, NotReady, ShuttingDown
 from .base import EmbeddingModelInfo, Embeddings, Keyword, Keywords
-from .scheduler import Scheduler
+from .turn_queue import TurnQueue
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,25 +54,18 @@ class SentenceEmbedder:
         self._model: Any = None
         self._max_tokens = 0
         self._waiting: list[_Request] = []
-        self._scheduler = Scheduler(max_queue)
+        self._turns = TurnQueue(max_queue)
 
     async def load(self) -> None:
-        self._model, self._max_tokens = await self._scheduler.run(
-            partial(_load, self._folder, self._threads, lambda: self._scheduler.stopping)
+        self._model, self._max_tokens = await self._turns.run(
+            partial(_load, self._folder, self._threads, lambda: self._turns.stopping)
         )
 
     def stop(self) -> None:
-        self._scheduler.stop()
+        self._turns.stop()
 
     def status(self) -> dict[str, Any]:
-        return {
-            "ready": self._model is not None,
-            "queue": {
-                "running": self._scheduler.running,
-                "waiting": self._scheduler.waiting,
-                "max": self._scheduler.max_queue,
-            },
-        }
+        return {"ready": self._model is not None, "queue": self._turns.status()}
 
     async def embed(self, texts: Sequence[str], *, param: str, cut: bool = False) -> Embeddings:
         import numpy as np
@@ -83,7 +76,7 @@ class SentenceEmbedder:
                 raise InvalidRequest(
                     f"the text has {len(text)} characters; at most {MAX_CHARACTERS}", param=f"{param}[{number}]"
                 )
-        with self._scheduler.admission():
+        with self._turns.admission():
             tokens = await self._count(texts)
             too_long = tuple(number for number, count in enumerate(tokens) if count > self._max_tokens)
             if too_long and not cut:
@@ -93,7 +86,7 @@ class SentenceEmbedder:
             self._waiting.append(request)
             try:
                 while request.todo:
-                    async with self._scheduler.turn():
+                    async with self._turns.turn():
                         if request.todo:  # another request's turn may have done the rest
                             await self._run_batch(request)
             finally:
@@ -113,10 +106,10 @@ class SentenceEmbedder:
                 )
             if len(tokens) > self._max_tokens:
                 raise self._too_long(len(tokens), f"{param}[{number}]")
-        with self._scheduler.admission():
-            async with self._scheduler.turn():
+        with self._turns.admission():
+            async with self._turns.turn():
                 decode = partial(self._model.tokenizer.decode, skip_special_tokens=True)
-                return await self._scheduler.run(lambda: [decode(list(tokens)) for tokens in token_lists])
+                return await self._turns.run(lambda: [decode(list(tokens)) for tokens in token_lists])
 
     async def keywords(
         self, text: str, *, vocabulary: Sequence[str] | None, top: int, diversity: float | None
@@ -151,18 +144,18 @@ class SentenceEmbedder:
         tokens: list[int] = []
         for start in range(0, len(texts), _COUNTED_AT_ONCE):
             part = list(texts[start : start + _COUNTED_AT_ONCE])
-            async with self._scheduler.turn():
-                tokens += await self._scheduler.run(partial(_count_tokens, self._model, part))
+            async with self._turns.turn():
+                tokens += await self._turns.run(partial(_count_tokens, self._model, part))
         return tokens
 
     async def _run_batch(self, request: _Request) -> None:
-        """Embed texts of `request` and, where there is room, of those that wait. Needs the scheduler's turn.
+        """Embed texts of `request` and, where there is room, of those that wait. Needs its turn.
 
         If this is cancelled, the others still have all that was theirs to do.
         """
         batch = self._batch(request)
         texts = [owner.texts[number] for owner, number in batch]
-        vectors = await self._scheduler.run(partial(_encode, self._model, texts))
+        vectors = await self._turns.run(partial(_encode, self._model, texts))
         for (owner, number), vector in zip(batch, vectors, strict=True):
             owner.vectors[number] = vector
             owner.todo.remove(number)

@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,7 +18,7 @@ from .base import Engine, Model, ModelInfo
 from .embedder import SentenceEmbedder
 from .local import LocalEngine
 from .model_file import ModelFile, read_model_file
-from .native import NativeModel, native_obstacle
+from .native import PARAMETERS, NativeModel, native_obstacle
 from .replay import load_replay
 from .tokenizer import load_tokenizer
 from .upstream import UpstreamOptions, is_address_of, load_upstream, upstream_address
@@ -90,6 +91,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
             f"{path}: the file has {file.header.vocab_size} token embeddings, its tokenizer needs {tokenizer.size}"
         )
     context = _context_length(file, settings.context_length)
+    backend = _backend(file, context, settings)
     info = ModelInfo(
         id=settings.model if settings.model in DEMO_MODELS else path.stem,
         aliases=tuple(settings.alias),
@@ -98,9 +100,12 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         supports_tools=chat_format.supports_tools,
         created=int(path.stat().st_mtime),
         note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
+        honours=backend.honours,
+        choices=backend.slots,
     )
-    load = _model_loader(file, context, settings)
-    return LocalEngine(info, chat_format, tokenizer, file.header.eos_token_id, load, settings.max_queue)
+    positions = max(context, (settings.kv_cache_mb << 20) // _cache_bytes(file))
+    eos_token = file.header.eos_token_id
+    return LocalEngine(info, chat_format, tokenizer, eos_token, backend.load, positions, settings.max_queue)
 
 
 def load_embedder(settings: Settings) -> SentenceEmbedder | None:
@@ -144,9 +149,8 @@ def _context_length(file: ModelFile, wanted: int | None) -> int:
     if wanted is not None and wanted > most:
         raise ModelFileError(f"{file.path}: --context-length {wanted}: the model was made for at most {most} tokens")
     context = wanted or most
-    head = file.header
-    per_token = 2 * 2 * head.num_hidden_layers * head.num_key_value_heads * head.hidden_size // head.num_attention_heads
-    cache = per_token * (context + head.num_virtual_tokens)  # float16 keys and values
+    per_token = _cache_bytes(file)
+    cache = per_token * (context + file.header.num_virtual_tokens)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if cache > memory:
         raise ModelFileError(
@@ -157,20 +161,37 @@ def _context_length(file: ModelFile, wanted: int | None) -> int:
     return context
 
 
-def _model_loader(file: ModelFile, context: int, settings: Settings) -> Callable[[Callable[[], bool]], Model]:
-    """What loads the model, by the engine that was chosen. Raises: ModelFileError."""
+def _cache_bytes(file: ModelFile) -> int:
+    """Bytes of keys and values, in float16, that a token takes."""
+    head = file.header
+    return 2 * 2 * head.num_hidden_layers * head.num_key_value_heads * head.hidden_size // head.num_attention_heads
+
+
+@dataclass(frozen=True, slots=True)
+class _Backend:
+    """What computes a model file: how to load it, the sequences it holds, the parameters that it alone honours."""
+
+    load: Callable[[Callable[[], bool]], Model]
+    slots: int = 1
+    honours: frozenset[str] = frozenset()
+
+
+def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
+    """The backend for a file, by the engine that was chosen. Raises: ModelFileError."""
     obstacle = native_obstacle(file)
     if settings.engine == "native" and obstacle:
         raise ModelFileError(f"{file.path}: the native core does not run {obstacle}; try --engine chatglm-cpp")
     if settings.engine == "chatglm-cpp" or obstacle:
         why = "" if settings.engine == "chatglm-cpp" else f"{file.path}: the native core does not run {obstacle}; "
-        return _chatglm_cpp_loader(file, context, settings.threads, why)
+        if "parallel" in settings.model_fields_set and settings.parallel > 1:
+            _log.warning("--parallel %d: chatglm-cpp answers one request at a time", settings.parallel)
+        return _Backend(_chatglm_cpp_loader(file, context, settings.threads, why))
 
     def load(stopping: Callable[[], bool]) -> Model:
         _read_through(file, stopping)
-        return NativeModel(file, context, threads=settings.threads, cpu=settings.cpu)
+        return NativeModel(file, context, slots=settings.parallel, threads=settings.threads, cpu=settings.cpu)
 
-    return load
+    return _Backend(load, settings.parallel, PARAMETERS)
 
 
 def _chatglm_cpp_loader(

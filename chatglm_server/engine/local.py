@@ -1,51 +1,32 @@
-"""The engine that runs a model itself: renders, queues, generates token by token, and parses."""
+"""The engine that runs a model itself: renders and encodes prompts, and has the scheduler answer them."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..chat import (
-    ChatRequest,
-    CompletionRequest,
-    Event,
-    Finish,
-    SamplingParams,
-    Thinking,
-    Timings,
-    Usage,
-)
+from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, SamplingParams, Thinking
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
-from ..formats.base import CannotRender, ChatFormat, Piece, Prompt, Special
+from ..formats.base import CannotRender, ChatFormat, Prompt, Special
+from .answer_events import answer_events
 from .base import Model, ModelInfo, Token
+from .openings import Openings
 from .output import Output, PlainText
 from .scheduler import Scheduler
-from .tokenizer import Detokenizer, Tokenizer, encode_prompt
-from .turns import answers_in_turn
-
-Openings = dict[tuple[Piece, ...], list[int]]
-"""Pieces that begin a tool call → their tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One prompt to be answered. `openings` is not empty where the answer has to be a call."""
-
-    ids: list[int]
-    output: Output
-    sampling: SamplingParams
-    openings: Openings = field(default_factory=dict)
+from .sequence import AnswerSequence
+from .tokenizer import Tokenizer, encode_prompt
+from .writing import written
 
 
 class LocalEngine:
-    """One model, one sequence at a time; the KV cache stays from request to request.
+    """One model, some sequences at a time; what is in the KV cache stays from request to request.
 
-    `load_model` gets a function that says whether to give up, and then raises ShuttingDown.
+    `load_model` gets a function that says whether to give up, and then raises ShuttingDown. `cache_positions` tokens
+    may be in the cache, over all sequences.
     """
 
     def __init__(
@@ -55,6 +36,7 @@ class LocalEngine:
         tokenizer: Tokenizer,
         eos_token: int,
         load_model: Callable[[Callable[[], bool]], Model],
+        cache_positions: int,
         max_queue: int,
     ) -> None:
         self.info = info
@@ -62,11 +44,13 @@ class LocalEngine:
         self._tokenizer = tokenizer
         self._stop_tokens = {eos_token, *(tokenizer.specials[name] for name in chat_format.stop_tokens)}
         self._load_model = load_model
+        self._cache_positions = cache_positions
         self._model: Model | None = None
-        self._scheduler = Scheduler(max_queue)
+        self._scheduler = Scheduler(info.choices, max_queue)
 
     async def load(self) -> None:
-        self._model = await self._scheduler.run(partial(self._load_model, lambda: self._scheduler.stopping))
+        load = partial(self._load_model, lambda: self._scheduler.stopping)
+        self._model = await self._scheduler.load(load, self._cache_positions)
 
     def stop(self) -> None:
         self._scheduler.stop()
@@ -90,6 +74,7 @@ class LocalEngine:
                 param="tools",
             )
         self._check_thinking(request.thinking)
+        sampling = self._checked(model, request.sampling, request.choices)
         with self._scheduler.admission():
             try:
                 prompt = self._format.render(request.messages, tools, request.thinking)
@@ -98,18 +83,22 @@ class LocalEngine:
             ids = await self._encode(prompt, param="messages")
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
-            self._check_length(len(ids) + max(map(len, openings.values()), default=0), param="messages")
-            parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think)
-            output = Output(parser, request.sampling.stop, parallel_tool_calls=request.parallel_tool_calls)
-            job = _Job(ids, output, request.sampling, openings)
-            async with aclosing(answers_in_turn(self._scheduler, [self._answer(model, job)])) as events:
+            self._check_length(len(ids) + (openings.longest if openings else 0), param="messages")
+
+            def output() -> Output:
+                parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think)
+                return Output(parser, sampling.stop, parallel_tool_calls=request.parallel_tool_calls)
+
+            answers = self._answers(model, ids, sampling, range(request.choices), output, openings)
+            async with aclosing(written(list(answers))) as events:
                 async for event in events:
                     yield event
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         model = self._ready_model()
+        sampling = self._checked(model, request.sampling, request.choices)
         with self._scheduler.admission():
-            jobs = []
+            answers: list[AsyncGenerator[AnswerEvent, None]] = []
             for prompt in request.prompts:
                 if isinstance(prompt, str):
                     ids = await self._encode(self._format.bare_prompt(prompt), param="prompt")
@@ -118,9 +107,9 @@ class LocalEngine:
                     if not ids or not all(0 <= token < model.vocab_size for token in ids):
                         raise InvalidRequest(f"token ids must be from 0 to {model.vocab_size - 1}", param="prompt")
                 self._check_length(len(ids), param="prompt")
-                jobs.append(_Job(ids, Output(PlainText(), request.sampling.stop), request.sampling))
-            answers = [self._answer(model, job) for job in jobs]
-            async with aclosing(answers_in_turn(self._scheduler, answers)) as events:
+                numbers = range(len(answers), len(answers) + request.choices)
+                answers += self._answers(model, ids, sampling, numbers, lambda: Output(PlainText(), sampling.stop))
+            async with aclosing(written(answers)) as events:
                 async for event in events:
                     yield event
 
@@ -168,65 +157,54 @@ class LocalEngine:
                 param=param,
             )
 
-    async def _answer(self, model: Model, job: _Job) -> AsyncGenerator[Event, None]:
-        """The events of one answer. Needs the scheduler's turn."""
-        run, output = self._scheduler.run, job.output
-        prompt_tokens = len(job.ids)
-        started = time.perf_counter()
-        cached = await run(partial(model.start, job.ids))
-        budget = min(job.sampling.max_tokens or self.info.context_length, self.info.context_length - prompt_tokens)
-        generated = 0
-        if job.openings:
-            opening, generated = await self._force_call(model, job.openings)
-            if generated >= budget:  # cut inside the opening, which is no content
-                yield Finish("length", Usage(prompt_tokens, budget, cached))
-                return
-            for piece in opening:
-                for event in output.feed(piece):
-                    yield event
-        while not await run(model.prefill):
-            pass
-        detokenizer = Detokenizer(self._tokenizer)
-        ended, first_token = False, None
-        while generated < budget and not (ended or output.complete):
-            token = await run(partial(model.step, job.sampling))
-            first_token = first_token or time.perf_counter()
-            generated += 1
-            ended = token in self._stop_tokens
-            for piece in () if ended else detokenizer.feed(token):
-                for event in output.feed(piece):
-                    yield event
-        for piece in detokenizer.flush():
-            for event in output.feed(piece):
-                yield event
-        events, reason = output.finish(cut=not ended)
-        for event in events:
-            yield event
-        timings = Timings(first_token - started, time.perf_counter() - first_token) if first_token else None
-        yield Finish(reason, Usage(prompt_tokens, generated, cached), timings)
+    def _checked(self, model: Model, sampling: SamplingParams, choices: int) -> SamplingParams:
+        """How `model` is to draw. Raises: InvalidRequest."""
+        biased = [token for token, _ in sampling.logit_bias]
+        for param, tokens in (("logit_bias", biased), ("stop_token_ids", sampling.stop_token_ids)):
+            if tokens and max(tokens) >= model.vocab_size:
+                most = model.vocab_size - 1
+                raise InvalidRequest(f"{param}: {max(tokens)} is no token id; they go from 0 to {most}", param=param)
+        if choices > self.info.choices:
+            raise InvalidRequest(
+                f"this server writes at most {self.info.choices} answers to a request (--parallel), not {choices}",
+                param="n",
+            )
+        if not sampling.ignore_eos:
+            return sampling
+        never = tuple((token, float("-inf")) for token in sorted(self._stop_tokens))
+        return replace(sampling, logit_bias=(*sampling.logit_bias, *never))
 
-    def _openings(self, prompt: Prompt, names: Iterable[str]) -> Openings:
-        """What a call of each of the tools `names` begins with, behind `prompt`."""
-        pieces = (self._format.call_opening(name, prompt) for name in names)
-        return {opening: encode_prompt(self._tokenizer, Prompt(opening)) for opening in pieces}
+    def _openings(self, prompt: Prompt, names: Iterable[str]) -> Openings | None:
+        """What a call of one of the tools `names` begins with, behind `prompt`; None if there are none."""
+        openings = [Prompt(self._format.call_opening(name, prompt)) for name in names]
+        return Openings([encode_prompt(self._tokenizer, opening) for opening in openings]) if openings else None
 
-    async def _force_call(self, model: Model, openings: Openings) -> tuple[tuple[Piece, ...], int]:
-        """Begin the answer with one of `openings`; where they part, the model chooses.
-
-        Returns the opening's pieces and its number of tokens.
-        """
-        length = 0
-        while len(openings) > 1:
-            allowed = list(dict.fromkeys(tokens[length] for tokens in openings.values()))
-            if len(allowed) > 1:
-                while not await self._scheduler.run(model.prefill):
-                    pass
-                token = await self._scheduler.run(partial(model.choose, allowed))
-            else:
-                token = allowed[0]
-                await self._scheduler.run(partial(model.append, [token]))
-            openings = {opening: tokens for opening, tokens in openings.items() if tokens[length] == token}
-            length += 1
-        ((opening, tokens),) = openings.items()
-        await self._scheduler.run(partial(model.append, tokens[length:]))
-        return opening, len(tokens)
+    def _answers(
+        self,
+        model: Model,
+        ids: list[int],
+        sampling: SamplingParams,
+        numbers: range,
+        output: Callable[[], Output],
+        mask: Openings | None = None,
+    ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
+        """Answers to one prompt; `numbers` are theirs among the request's. Their seeds follow each other."""
+        room = self.info.context_length - len(ids)
+        for place, number in enumerate(numbers):
+            seed = None if sampling.seed is None else sampling.seed + place
+            sequence = AnswerSequence(
+                ids,
+                model.sampler(ids, replace(sampling, seed=seed)),
+                max_tokens=min(sampling.max_tokens or room, room),
+                stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
+                mask=mask,
+            )
+            yield answer_events(
+                self._scheduler,
+                self._tokenizer,
+                sequence,
+                output(),
+                choice=number,
+                counts_prompt=place == 0,
+                reports_tokens=sampling.top_logprobs is not None,
+            )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .model_layout import ALIGNMENT, BLOCK, MAGIC, DType, ModelHeader, ModelType, stored_type, tensor_shapes
 
-__all__ = ["DType", "ModelHeader", "ModelType", "encode", "tensor_shapes", "write_model"]
+__all__ = ["DType", "ModelHeader", "ModelType", "encode", "tensor_shapes", "write_encoded", "write_model"]
 
 RECORD_VERSION = 2
 QUANTIZED = 32  # columns that share a scale
@@ -48,17 +48,32 @@ def write_model(
         if len(shape) == 2 and shape[1] % columns:
             raise ValueError(f"{name} has {shape[1]} columns, not a multiple of {columns}, as {dtype.name} needs")
 
+    write_encoded(path, header, tokenizer, lambda name, _, kind: encode(arrays[name], kind), dtype)
+
+
+def write_encoded(
+    path: str | Path,
+    header: ModelHeader,
+    tokenizer: bytes,
+    data: Callable[[str, tuple[int, ...], DType], bytes | memoryview],
+    dtype: DType,
+) -> None:
+    """Writes a whole model file of tensors that are encoded already, and holds one of them in memory at a time.
+
+    `data` gives the bytes of a tensor by its name, its shape (rows first) and the type that it is stored in; it is
+    asked in the file's order.
+    """
     with Path(path).open("wb") as file:
         file.write(MAGIC + struct.pack("<ii", header.model_type, RECORD_VERSION))
         file.write(header.record(dtype))
         file.write(struct.pack("<i", len(tokenizer)) + tokenizer)
-        for name, array in arrays.items():
-            kind = stored_type(name, array.shape, dtype)
+        for name, shape in tensor_shapes(header):
+            kind = stored_type(name, shape, dtype)
             encoded_name = name.encode()
             file.write(struct.pack("<i", len(encoded_name)) + encoded_name)
-            file.write(struct.pack(f"<i{array.ndim}ii", array.ndim, *array.shape, kind))
+            file.write(struct.pack(f"<i{len(shape)}ii", len(shape), *shape, kind))
             file.write(b"\0" * (-file.tell() % ALIGNMENT))
-            file.write(encode(array, kind))
+            file.write(data(name, shape, kind))
 
 
 def encode(array: Array, dtype: DType) -> bytes:

@@ -2,90 +2,87 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import sys
 from collections.abc import Sequence
 
 import chatglm_native
 
 from ..chat import SamplingParams
-from ..errors import ModelFileError
+from ..errors import ModelFailure, ModelFileError
+from .base import Drawn, Part
+from .cpus import usable_cpus
 from .model_file import ModelFile
 
 CHUNK = 128
-"""Tokens of a prompt that are read in one pass; between passes a request can be cancelled."""
+"""Tokens of prompts that are read in one pass; between passes a request can be cancelled, and others go on."""
+
+_PENALTIES = ("frequency_penalty", "presence_penalty")
+_LOGPROBS = ("logprobs", "top_logprobs")
+PARAMETERS = frozenset(("ignore_eos", "logit_bias", "min_p", "n", "seed", "stop_token_ids", *_PENALTIES, *_LOGPROBS))
+"""Request parameters that it honours beyond those that every engine does."""
 
 
 class NativeModel:
-    """One sequence on the compute core. Python's GIL is released while it computes."""
+    """The compute core with some sequences. Python's GIL is released while it computes."""
 
-    def __init__(self, file: ModelFile, context_length: int, *, threads: int | None, cpu: str = "auto") -> None:
+    chunk = CHUNK
+    reuses_prefixes = True
+
+    def __init__(
+        self, file: ModelFile, context_length: int, *, slots: int = 1, threads: int | None = None, cpu: str = "auto"
+    ) -> None:
         """Raises: ModelFileError. `threads` of None: as many as the CPUs that this process may use."""
-        cpus = _usable_cpus()
+        cpus = usable_cpus()
         if threads is not None and threads > cpus:
             raise ModelFileError(f"--threads {threads}: this process may use {cpus} CPUs")
         try:
-            self._model = core(file, context_length, sequences=1, threads=threads or cpus, cpu=cpu)
+            self._model = core(file, context_length, sequences=slots, threads=threads or cpus, cpu=cpu)
         except (RuntimeError, ValueError, MemoryError) as error:
             raise ModelFileError(f"{file.path}: {error}") from None
         self.vocab_size = file.header.vocab_size
-        self._ids: list[int] = []
-        self._past = 0  # tokens of the sequence whose keys and values are in the cache
-        self._prompt_length = 0
-        self._sampler: tuple[SamplingParams, chatglm_native.Sampler] | None = None
+        self.slots = slots
 
-    def start(self, prompt: Sequence[int]) -> int:
-        cached, limit = 0, min(self._past, len(prompt) - 1)
-        while cached < limit and self._ids[cached] == prompt[cached]:
-            cached += 1
-        self._ids, self._past, self._prompt_length = list(prompt), cached, len(prompt)
-        self._sampler = None
-        return cached
-
-    def prefill(self) -> bool:
-        end = min(self._past + CHUNK, len(self._ids) - 1)
-        if end > self._past:
-            self._model.forward([(0, place, self._ids[place]) for place in range(self._past, end)], [])
-            self._past = end
-        return self._past == len(self._ids) - 1
-
-    def step(self, sampling: SamplingParams) -> int:
-        return self._draw(sampling, ())
-
-    def choose(self, allowed: Sequence[int]) -> int:
-        return self._draw(SamplingParams(temperature=0), allowed)
-
-    def append(self, tokens: Sequence[int]) -> None:
-        self._ids += tokens
-
-    def _draw(self, sampling: SamplingParams, allowed: Sequence[int]) -> int:
-        place = len(self._ids) - 1
-        logits = self._model.forward([(0, place, self._ids[place])], [0])
-        self._past = len(self._ids)
-        if self._sampler is None or self._sampler[0] != sampling:
-            self._sampler = sampling, self._new_sampler(sampling)
-        token, _, _ = self._sampler[1].sample(logits, 0, list(allowed))
-        self._ids.append(token)
-        return token
-
-    def _new_sampler(self, sampling: SamplingParams) -> chatglm_native.Sampler:
-        sampler = chatglm_native.Sampler(
-            self._ids[: self._prompt_length],
+    def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> chatglm_native.Sampler:
+        return chatglm_native.Sampler(
+            prompt,
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
-            min_p=0.0,
+            min_p=sampling.min_p,
             repetition_penalty=sampling.repetition_penalty,
-            presence_penalty=0.0,
-            frequency_penalty=0.0,
-            bias=[],
-            seed=secrets.randbits(64),
-            top_logprobs=-1,
+            presence_penalty=sampling.presence_penalty,
+            frequency_penalty=sampling.frequency_penalty,
+            bias=sampling.logit_bias,
+            seed=secrets.randbits(64) if sampling.seed is None else sampling.seed % 2**64,
+            top_logprobs=-1 if sampling.top_logprobs is None else sampling.top_logprobs,
         )
-        for token in self._ids[self._prompt_length :]:
-            sampler.note(token)
-        return sampler
+
+    def read(self, parts: Sequence[Part]) -> list[Drawn | None]:
+        rows: list[tuple[int, int, int]] = []
+        wanted: list[int] = []
+        for part in parts:
+            rows += ((part.slot, part.position + place, token) for place, token in enumerate(part.tokens))
+            if part.draw:
+                wanted.append(len(rows) - 1)
+        try:
+            logits = self._model.forward(rows, wanted)
+        except (RuntimeError, MemoryError) as error:
+            raise ModelFailure(f"the native core failed: {error}") from None
+        drawn: list[Drawn | None] = []
+        row = 0
+        for part in parts:
+            if part.draw:
+                drawn.append(Drawn(*part.sampler.sample(logits, row, part.allowed)))
+                row += 1
+            else:
+                drawn.append(None)
+        return drawn
+
+    def copy(self, source: int, target: int, count: int) -> None:
+        self._model.copy(source, target, count)
+
+    def forget(self, slot: int) -> None:
+        self._model.forget(slot)
 
 
 def core(file: ModelFile, context_length: int, *, sequences: int, threads: int, cpu: str) -> chatglm_native.Model:
@@ -128,13 +125,6 @@ def native_obstacle(file: ModelFile) -> str:
     if size % 16 or head.hidden_size % 32 or head.intermediate_size % 32:
         return f"heads of {size}, a width of {head.hidden_size} or a feed-forward width of {head.intermediate_size}"
     return ""
-
-
-def _usable_cpus() -> int:
-    """CPUs that this process may use; where the system does not say (macOS), those it has."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -10,21 +10,32 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from ..chat import ChatRequest, CompletionRequest, Event, Finish, SamplingParams, Timings, Usage
+from ..chat import (
+    AnswerEvent,
+    ChatRequest,
+    CompletionRequest,
+    Event,
+    Finish,
+    ParserEvent,
+    SamplingParams,
+    Timings,
+    Usage,
+)
 from ..errors import ContextLengthExceeded, InvalidRequest, ModelFileError, NotSupported
 from ..formats.base import CannotRender, Piece
 from ..formats.markers import SpecialTokenScanner
 from ..formats.registry import FORMATS
 from .base import ModelInfo, Token
 from .output import Output, PlainText
-from .scheduler import Scheduler
-from .turns import answers_in_turn
+from .turn_queue import TurnQueue
+from .writing import written
 
 MAX_LINE_BYTES = 4 << 20
 MAX_FILE_BYTES = 64 << 20
@@ -71,13 +82,13 @@ class ReplayEngine:
         """`info.chat_format` is the format of recordings that name none."""
         self.info = info
         self._recordings = cycle(recordings)
-        self._scheduler = Scheduler(max_queue)
+        self._turns = TurnQueue(max_queue)
 
     async def load(self) -> None:
         """Nothing is left to do."""
 
     def stop(self) -> None:
-        self._scheduler.stop()
+        self._turns.stop()
 
     async def close(self) -> None:
         """Nothing is held that does not end by itself."""
@@ -89,11 +100,11 @@ class ReplayEngine:
         raise NotSupported("recordings have no tokenizer; give --model a chatglm.cpp .bin file")
 
     def status(self) -> dict[str, Any]:
-        return {"ready": True, "queue": self._scheduler.status()}
+        return {"ready": True, "queue": self._turns.status()}
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         tools = () if request.tool_choice.mode == "none" else request.tools
-        with self._scheduler.admission():
+        with self._turns.admission():
             recording = next(self._recordings)
             chat_format = FORMATS[recording.format or self.info.chat_format]
             try:
@@ -108,23 +119,24 @@ class ReplayEngine:
             specials = SpecialTokenScanner(chat_format.special_tokens)
             length = len(prompt.text)
             budget = self._budget(length, request.sampling, "messages")
-            answer = self._answer(recording, length, budget, output, specials)
-            async with aclosing(answers_in_turn(self._scheduler, [answer])) as events:
+            answer = self._answer(recording, length, budget, output, specials, choice=0)
+            async with aclosing(written([answer])) as events:
                 async for event in events:
                     yield event
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         """The recorded text as it stands, special tokens and all."""
-        with self._scheduler.admission():
+        with self._turns.admission():
             answers = []
-            for prompt in request.prompts:
+            for number, prompt in enumerate(request.prompts):
                 if not isinstance(prompt, str):
                     raise InvalidRequest("a replay has no tokens; send the prompt as text", param="prompt")
                 output = Output(PlainText(), request.sampling.stop)
                 specials = SpecialTokenScanner(())
                 budget = self._budget(len(prompt), request.sampling, "prompt")
-                answers.append(self._answer(next(self._recordings), len(prompt), budget, output, specials))
-            async with aclosing(answers_in_turn(self._scheduler, answers)) as events:
+                recording = next(self._recordings)
+                answers.append(self._answer(recording, len(prompt), budget, output, specials, choice=number))
+            async with aclosing(written(answers)) as events:
                 async for event in events:
                     yield event
 
@@ -140,27 +152,28 @@ class ReplayEngine:
         return min(sampling.max_tokens or room, room)
 
     async def _answer(
-        self, recording: Recording, prompt: int, budget: int, output: Output, specials: SpecialTokenScanner
-    ) -> AsyncGenerator[Event, None]:
-        """The events of one answer of at most `budget` characters. Needs the scheduler's turn."""
-        started = time.perf_counter()
-        first, count = None, 0
-        for text in recording.pieces(budget):
-            await self._scheduler.wait(recording.delay_ms / 1000 if first else 0)
-            first = first or time.perf_counter()
-            count += len(text)
-            for event in _fed(output, specials.feed(text)):
-                yield event
-            if output.complete:
-                break
-        for event in _fed(output, specials.flush()):
-            yield event
-        cut = recording.finish_reason == "length" or count < len(recording.raw)
-        events, reason = output.finish(cut=cut)
-        for event in events:
-            yield event
-        timings = Timings(first - started, time.perf_counter() - first) if first else None
-        yield Finish(reason, Usage(prompt, count, details=_UNIT), timings)
+        self, recording: Recording, prompt: int, budget: int, output: Output, specials: SpecialTokenScanner, choice: int
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """The events of one answer of at most `budget` characters, once it is its turn."""
+        async with self._turns.turn():
+            started = time.perf_counter()
+            first, count = None, 0
+            for text in recording.pieces(budget):
+                await self._turns.wait(recording.delay_ms / 1000 if first else 0)
+                first = first or time.perf_counter()
+                count += len(text)
+                for event in _fed(output, specials.feed(text)):
+                    yield replace(event, choice=choice)
+                if output.complete:
+                    break
+            for event in _fed(output, specials.flush()):
+                yield replace(event, choice=choice)
+            cut = recording.finish_reason == "length" or count < len(recording.raw)
+            events, reason = output.finish(cut=cut)
+            for event in events:
+                yield replace(event, choice=choice)
+            timings = Timings(first - started, time.perf_counter() - first) if first else None
+            yield Finish(reason, Usage(prompt, count, details=_UNIT), timings, choice=choice)
 
 
 def load_replay(
@@ -218,6 +231,6 @@ def _recording(line: bytes, where: str) -> Recording:
         raise ModelFileError(f"{where}: {name}: {message}" if name else f"{where}: {message}") from None
 
 
-def _fed(output: Output, pieces: Sequence[Piece]) -> Iterator[Event]:
+def _fed(output: Output, pieces: Sequence[Piece]) -> Iterator[ParserEvent]:
     for piece in pieces:
         yield from output.feed(piece)

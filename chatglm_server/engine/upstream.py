@@ -124,7 +124,9 @@ class UpstreamEngine:
             answer = UpstreamAnswer(lambda model, thought: TextReader(Output(PlainText()), SpecialTokenScanner(())))
             async with aclosing(self._answered("/completions", {**body, "prompt": prompt}, answer)) as events:
                 async for event in events:
-                    if number == 0 or not isinstance(event, Accepted):
+                    if not isinstance(event, Accepted):
+                        yield replace(event, choice=number)
+                    elif number == 0:
                         yield event
 
     async def _answered(self, path: str, body: Json, answer: UpstreamAnswer) -> AsyncGenerator[Event, None]:

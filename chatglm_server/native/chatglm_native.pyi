@@ -33,7 +33,9 @@ class Model:
     def forward(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[int]) -> Logits:
         """Reads (sequence, position, token) rows in one pass; returns the logits after the wanted ones."""
     def copy(self, source: int, target: int, count: int) -> None:
-        """Makes the first positions of one sequence those of another."""
+        """Makes the first positions of the target those of the source; what the target held is lost."""
+    def forget(self, sequence: int) -> None:
+        """Gives back the memory of a sequence's cache."""
     @property
     def kernels(self) -> str: ...
 

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "weights.h"
+#include "matrix.h"
 
 namespace chatglm {
 
@@ -20,9 +20,13 @@ struct Activations {
     int columns;
 };
 
-// Keys and values of one key/value head of one sequence, in float16.
+// Keys and values of one key/value head of one sequence, in float16. Keys lie 16 positions side by side, so that one
+// vector holds the same dimension of 16 keys; values lie one after the other.
+//
+//     keys     positions 0 … 15:  dimension 0 of the 16 | dimension 1 of the 16 | … ;  positions 16 … 31:  …
+//     values   position 0:  dimension 0, 1, … ;  position 1:  …
 struct CacheHead {
-    uint16_t *keys;    // (positions / 16, head, 16): 16 positions side by side
+    uint16_t *keys;    // (positions / 16, head, 16)
     uint16_t *values;  // (positions, head)
 };
 

@@ -49,7 +49,7 @@ struct Floats {
     }
     // this * 2^n for whole n from -126 to 127
     Floats scaled(Floats n) const { return {a * power(n.a), b * power(n.b)}; }
-    // the first `count` lanes, and zero in the others
+    // the first `count` lanes, none if it is negative, and zero in the others
     Floats first(int count) const {
         const __m256i wanted = _mm256_set1_epi32(count);
         const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -72,7 +72,10 @@ struct Floats {
     }
 };
 
-// 64 unsigned codes: 16 rows x 4 columns.
+// 64 unsigned codes, 16 rows x 4 columns, as matrix.h has them:
+//
+//     a   row 0: c c+1 c+2 c+3 | row 1: … | … | row 7: …
+//     b   row 8: …             | row 9: … | … | row 15: …
 struct Codes {
     __m256i a, b;
 

@@ -36,9 +36,10 @@ struct Floats {
     Floats rounded() const { return {_mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
     // this * 2^n for whole n
     Floats scaled(Floats n) const { return {_mm512_scalef_ps(v, n.v)}; }
-    // the first `count` lanes, and zero in the others
+    // the first `count` lanes, none if it is negative, and zero in the others
     Floats first(int count) const {
-        return {_mm512_maskz_mov_ps(static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << count) - 1), v)};
+        const unsigned lanes = count <= 0 ? 0 : count < 16 ? (1u << count) - 1 : 0xffff;
+        return {_mm512_maskz_mov_ps(static_cast<__mmask16>(lanes), v)};
     }
     // whole numbers from -127 to 127, as bytes
     void store_bytes(int8_t *p) const {
@@ -46,7 +47,9 @@ struct Floats {
     }
 };
 
-// 64 unsigned codes: 16 rows x 4 columns.
+// 64 unsigned codes, 16 rows x 4 columns, as matrix.h has them:
+//
+//     v   row 0: c c+1 c+2 c+3 | row 1: … | … | row 15: …
 struct Codes {
     __m512i v;
 

@@ -73,17 +73,22 @@ struct Floats {
             return v[i] * power;
         });
     }
-    // the first `count` lanes, and zero in the others
+    // the first `count` lanes, none if it is negative, and zero in the others
     Floats first(int count) const {
         return each([&](int i) { return i < count ? v[i] : 0.0f; });
     }
-    // whole numbers from -127 to 127, as bytes
+    // whole numbers from -127 to 127, as bytes; others, which broken weights lead to, as one of these
     void store_bytes(int8_t *p) const {
-        for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(v[i]);
+        for (int i = 0; i < 16; ++i) {
+            const float bounded = v[i] < 127 ? v[i] : 127.0f;  // also if it is no number
+            p[i] = static_cast<int8_t>(bounded > -127 ? bounded : -127.0f);
+        }
     }
 };
 
-// 64 unsigned codes: 16 rows x 4 columns.
+// 64 unsigned codes, 16 rows x 4 columns, as matrix.h has them:
+//
+//     v[4 * row + column]
 struct Codes {
     uint8_t v[64];
 

@@ -15,11 +15,7 @@ class Memory {
     Memory() = default;
     explicit Memory(size_t bytes) : bytes_(bytes) {
         if (bytes == 0) return;
-        data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (data_ == MAP_FAILED) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-        madvise(data_, bytes, MADV_HUGEPAGE);  // advice: where it is not taken, all else is the same
-#endif
+        map(nullptr, 0);
     }
     ~Memory() {
         if (data_ != nullptr) munmap(data_, bytes_);
@@ -32,10 +28,25 @@ class Memory {
         return *this;
     }
 
+    // Gives the pages back: all is zero and untouched again.
+    void forget() {
+        if (bytes_ != 0) map(data_, MAP_FIXED);
+    }
+
     uint8_t *data() const { return static_cast<uint8_t *>(data_); }
     size_t bytes() const { return bytes_; }
 
   private:
+    void map(void *place, int flags) {
+        flags |= MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        void *data = mmap(place, bytes_, PROT_READ | PROT_WRITE, flags, -1, 0);
+        if (data == MAP_FAILED) throw std::bad_alloc();
+        data_ = data;
+#ifdef MADV_HUGEPAGE
+        madvise(data_, bytes_, MADV_HUGEPAGE);  // advice: where it is not taken, all else is the same
+#endif
+    }
+
     void *data_ = nullptr;
     size_t bytes_ = 0;
 };

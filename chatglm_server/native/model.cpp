@@ -1,80 +1,32 @@
 #include "model.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <stdexcept>
+#include <utility>
 
 namespace chatglm {
 namespace {
 
 constexpr int kTokens = 128;  // whose activations stay in a core's cache while the weights pass by
-constexpr size_t kAlignment = 64;
 
-size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+// Positions are kept 16 side by side.
+size_t padded(int positions) { return size_t(positions + 15) / 16 * 16; }
 
-// A file, readable as memory.
-class FileMapping {
-  public:
-    explicit FileMapping(const std::string &path) {
-        const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-        struct stat status{};
-        if (file < 0 || fstat(file, &status) != 0) {
-            if (file >= 0) close(file);
-            throw std::runtime_error("the file cannot be read");
-        }
-        bytes_ = static_cast<size_t>(status.st_size);
-        data_ = mmap(nullptr, bytes_, PROT_READ, MAP_PRIVATE, file, 0);
-        close(file);
-        if (data_ == MAP_FAILED) throw std::runtime_error("the file cannot be mapped");
-    }
-    ~FileMapping() { munmap(data_, bytes_); }
-    FileMapping(const FileMapping &) = delete;
-    FileMapping &operator=(const FileMapping &) = delete;
-
-    const uint8_t *at(uint64_t offset, uint64_t bytes) const {
-        if (offset > bytes_ || bytes > bytes_ - offset) throw std::runtime_error("a tensor lies outside the file");
-        return static_cast<const uint8_t *>(data_) + offset;
-    }
-
-  private:
-    void *data_ = nullptr;
-    size_t bytes_ = 0;
-};
-
-// The tensors of a file by name, each checked against the shape that the model needs.
-class Tensors {
-  public:
-    Tensors(const FileMapping &file, const std::vector<FileTensor> &tensors) : file_(file) {
-        for (const FileTensor &tensor : tensors) by_name_[tensor.name] = &tensor;
-    }
-
-    const FileTensor &find(const std::string &name, int64_t rows, int64_t columns) const {
-        const auto found = by_name_.find(name);
-        if (found == by_name_.end()) throw std::runtime_error("the file lacks the tensor " + name);
-        const FileTensor &tensor = *found->second;
-        if (tensor.rows != rows || tensor.columns != columns || columns % kColumns != 0 ||
-            tensor.bytes != rows * (columns / kColumns) * layout_of(tensor.type).file_block) {
-            throw std::runtime_error("the file has another shape than expected of " + name);
-        }
-        return tensor;
-    }
-    const uint8_t *data(const FileTensor &tensor) const { return file_.at(tensor.offset, tensor.bytes); }
-
-  private:
-    const FileMapping &file_;
-    std::map<std::string, const FileTensor *> by_name_;
-};
+const Config &checked(const Config &config, int sequences, int threads) {
+    config.check();
+    if (sequences < 1 || sequences > 1024) throw std::invalid_argument("1 to 1024 sequences are possible");
+    if (threads < 1 || threads > 1024) throw std::invalid_argument("1 to 1024 threads are possible");
+    return config;
+}
 
 }  // namespace
 
+// What a pass works with, kept for the next one.
 struct Model::Scratch {
-    std::vector<float> x, normed, qkv, mixed, wide, gated, projected;
+    std::vector<float> x, normed, qkv, mixed, wide, gated, projected;  // (tokens, …)
+    std::vector<float> cosines, sines;                                 // (tokens, head / 4)
     std::vector<int8_t> codes;
     std::vector<float> scales;
     std::vector<int32_t> sums;
@@ -85,89 +37,20 @@ Model::~Model() = default;
 
 Model::Model(const std::string &path, const Config &config, const std::vector<FileTensor> &tensors, int sequences,
              int threads, const Kernels &kernels)
-    : config_(config), kernels_(kernels), pool_(threads), scratch_(std::make_unique<Scratch>()) {
-    if (config.head() % 16 != 0 || config.hidden % kColumns != 0 || config.ffn % kColumns != 0) {
-        throw std::runtime_error("the model's shape is not one that the native core runs");
-    }
-    const FileMapping mapping(path);
-    const Tensors file(mapping, tensors);
-
-    // first where everything goes, then the copying, which all threads share
-    struct Copy {
-        Matrix *matrix;        // packed
-        const float **floats;  // or taken as it is
-        const FileTensor *tensor;
-        size_t place;
-    };
-    std::vector<Copy> copies;
-    size_t bytes = 0;
-    const auto plan_matrix = [&](Matrix &matrix, const std::string &name, int rows, int columns) {
-        const FileTensor &tensor = file.find(name, rows, columns);
-        matrix = {nullptr, tensor.type, rows, columns};
-        copies.push_back({&matrix, nullptr, &tensor, bytes});
-        bytes += aligned(matrix.bytes());
-    };
-    const auto plan_floats = [&](const float *&floats, const std::string &name, int size) {
-        const FileTensor &tensor = file.find(name, 1, size);
-        if (tensor.type != Type::F32) throw std::runtime_error(name + " is not in float32");
-        copies.push_back({nullptr, &floats, &tensor, bytes});
-        bytes += aligned(tensor.bytes);
-    };
-    const FileTensor &embedding =
-        file.find("transformer.embedding.word_embeddings.weight", config.vocab, config.hidden);
-    const size_t embedding_place = bytes;
-    bytes += aligned(embedding.bytes);
-    layers_.resize(config.layers);
-    for (int i = 0; i < config.layers; ++i) {
-        Layer &layer = layers_[i];
-        const std::string prefix = "transformer.encoder.layers." + std::to_string(i) + ".";
-        plan_floats(layer.input_norm, prefix + "input_layernorm.weight", config.hidden);
-        plan_matrix(layer.qkv, prefix + "self_attention.query_key_value.weight", config.qkv(), config.hidden);
-        plan_floats(layer.qkv_bias, prefix + "self_attention.query_key_value.bias", config.qkv());
-        plan_matrix(layer.dense, prefix + "self_attention.dense.weight", config.hidden, config.hidden);
-        plan_floats(layer.post_norm, prefix + "post_attention_layernorm.weight", config.hidden);
-        plan_matrix(layer.up, prefix + "mlp.dense_h_to_4h.weight", 2 * config.ffn, config.hidden);
-        plan_matrix(layer.down, prefix + "mlp.dense_4h_to_h.weight", config.hidden, config.ffn);
-    }
-    plan_floats(final_norm_, "transformer.encoder.final_layernorm.weight", config.hidden);
-    plan_matrix(output_, "transformer.output_layer.weight", config.vocab, config.hidden);
-
-    weights_ = Memory(bytes);
-    std::memcpy(weights_.data() + embedding_place, file.data(embedding), embedding.bytes);
-    embedding_ = weights_.data() + embedding_place;
-    embedding_type_ = embedding.type;
-    for (const Copy &copy : copies) {
-        uint8_t *to = weights_.data() + copy.place;
-        const uint8_t *from = file.data(*copy.tensor);
-        if (copy.floats != nullptr) {
-            std::memcpy(to, from, copy.tensor->bytes);
-            *copy.floats = reinterpret_cast<const float *>(to);
-            continue;
-        }
-        Matrix &matrix = *copy.matrix;
-        matrix.data = to;
-        pool_.run(matrix.groups(), 16, [&](int begin, int end, int) {
-            for (int group = begin; group < end; ++group) {
-                pack_group(matrix, group, from, to + group * matrix.group_bytes());
-            }
-        });
-    }
-
+    : config_(checked(config, sequences, threads)),
+      kernels_(kernels),
+      pool_(threads),
+      weights_(read_weights(path, config, tensors, pool_)),
+      scratch_(std::make_unique<Scratch>()) {
     const size_t cache = size_t(config.layers) * config.kv_heads * cache_head_halves() * 2 * sizeof(uint16_t);
     for (int i = 0; i < sequences; ++i) caches_.emplace_back(cache);
-
     const int pairs = config.head() / 4;
-    for (int position = 0; position < config.context; ++position) {
-        for (int pair = 0; pair < pairs; ++pair) {
-            const float frequency = std::pow(config.theta, -static_cast<float>(pair) / static_cast<float>(pairs));
-            const float angle = static_cast<float>(position) * frequency;
-            cosines_.push_back(std::cos(angle));
-            sines_.push_back(std::sin(angle));
-        }
+    for (int pair = 0; pair < pairs; ++pair) {
+        frequencies_.push_back(std::pow(config.theta, -static_cast<float>(pair) / static_cast<float>(pairs)));
     }
 }
 
-size_t Model::cache_head_halves() const { return size_t(config_.context + 15) / 16 * 16 * config_.head(); }
+size_t Model::cache_head_halves() const { return padded(config_.context) * config_.head(); }
 
 CacheHead Model::cache(int sequence, int layer, int kv_head) const {
     const size_t halves = cache_head_halves();
@@ -176,9 +59,19 @@ CacheHead Model::cache(int sequence, int layer, int kv_head) const {
     return {keys, keys + halves};
 }
 
+void Model::forget(int sequence) {
+    if (sequence < 0 || sequence >= sequences()) throw std::invalid_argument("no such sequence");
+    const std::lock_guard<std::mutex> lock(mutex_);
+    caches_[sequence].forget();
+}
+
 void Model::copy(int from, int to, int count) {
+    if (from < 0 || from >= sequences() || to < 0 || to >= sequences() || count < 0 || count > config_.context) {
+        throw std::invalid_argument("a sequence or a count is outside the model");
+    }
     if (from == to) return;
-    const size_t halves = size_t(count + 15) / 16 * 16 * config_.head();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const size_t halves = padded(count) * config_.head();
     pool_.run(config_.layers * config_.kv_heads, 1, [&](int begin, int end, int) {
         for (int i = begin; i < end; ++i) {
             const CacheHead source = cache(from, i / config_.kv_heads, i % config_.kv_heads);
@@ -189,33 +82,55 @@ void Model::copy(int from, int to, int count) {
     });
 }
 
-void Model::forward(const std::vector<Row> &rows, const std::vector<int> &wanted, float *logits) {
+void Model::check(const std::vector<Row> &rows, const std::vector<int> &wanted) const {
+    std::vector<std::pair<int, int>> places;
     for (const Row &row : rows) {
         if (row.sequence < 0 || row.sequence >= sequences() || row.position < 0 || row.position >= config_.context ||
             row.token < 0 || row.token >= config_.vocab) {
             throw std::invalid_argument("a row is outside the model");
         }
+        places.emplace_back(row.sequence, row.position);
     }
+    std::sort(places.begin(), places.end());
+    if (std::adjacent_find(places.begin(), places.end()) != places.end()) {
+        throw std::invalid_argument("two rows have the same place");
+    }
+    for (int index : wanted) {
+        if (index < 0 || index >= static_cast<int>(rows.size())) throw std::invalid_argument("no such row");
+    }
+}
+
+void Model::forward(const std::vector<Row> &rows, const std::vector<int> &wanted, float *logits) {
+    check(rows, wanted);
+    const std::lock_guard<std::mutex> lock(mutex_);
     Scratch &s = *scratch_;
     const int tokens = static_cast<int>(rows.size()), hidden = config_.hidden;
     s.x.resize(size_t(tokens) * hidden);
-    const size_t row_bytes = size_t(hidden / kColumns) * layout_of(embedding_type_).file_block;
+    const size_t row_bytes = size_t(hidden / kColumns) * layout_of(weights_.embedding_type).file_block;
+    s.cosines.clear(), s.sines.clear();
     for (int t = 0; t < tokens; ++t) {
-        decode_row(embedding_type_, hidden, embedding_ + rows[t].token * row_bytes, &s.x[size_t(t) * hidden]);
+        decode_row(weights_.embedding_type, hidden, weights_.embedding + rows[t].token * row_bytes,
+                   &s.x[size_t(t) * hidden]);
+        for (const float frequency : frequencies_) {
+            const float angle = static_cast<float>(rows[t].position) * frequency;
+            s.cosines.push_back(std::cos(angle));
+            s.sines.push_back(std::sin(angle));
+        }
     }
     for (int i = 0; i < config_.layers; ++i) layer(i, rows, s);
 
-    std::vector<float> last(wanted.size() * hidden);
-    for (size_t i = 0; i < wanted.size(); ++i) {
-        std::memcpy(&last[i * hidden], &s.x.at(size_t(wanted[i]) * hidden), hidden * sizeof(float));
+    const int count = static_cast<int>(wanted.size());
+    std::vector<float> last(size_t(count) * hidden);
+    for (int i = 0; i < count; ++i) {
+        std::memcpy(&last[size_t(i) * hidden], &s.x[size_t(wanted[i]) * hidden], hidden * sizeof(float));
     }
-    normalize(last.data(), final_norm_, static_cast<int>(wanted.size()), last.data());
-    multiply(output_, last.data(), static_cast<int>(wanted.size()), logits, s);
+    normalize(last.data(), weights_.final_norm, count, last.data());
+    multiply(weights_.output, last.data(), count, logits, s);
 }
 
 // Pre-norm attention, then a pre-norm gated feed-forward network (arXiv 2406.12793).
 void Model::layer(int index, const std::vector<Row> &rows, Scratch &s) {
-    const Layer &layer = layers_[index];
+    const Layer &layer = weights_.layers[index];
     const int tokens = static_cast<int>(rows.size()), hidden = config_.hidden, ffn = config_.ffn;
     s.normed.resize(size_t(tokens) * hidden);
     s.qkv.resize(size_t(tokens) * config_.qkv());
@@ -229,6 +144,7 @@ void Model::layer(int index, const std::vector<Row> &rows, Scratch &s) {
 
     normalize(s.x.data(), layer.input_norm, tokens, s.normed.data());
     multiply(layer.qkv, s.normed.data(), tokens, s.qkv.data(), s);
+    rotate_and_append(index, rows, s);
     attention(index, rows, s);
     multiply(layer.dense, s.mixed.data(), tokens, s.projected.data(), s);
     add_projected();
@@ -245,24 +161,21 @@ void Model::layer(int index, const std::vector<Row> &rows, Scratch &s) {
     add_projected();
 }
 
-// Rotates queries and keys, puts keys and values into the caches, and attends.
-void Model::attention(int index, const std::vector<Row> &rows, Scratch &s) {
-    const int head = config_.head(), kv_heads = config_.kv_heads, group = config_.heads / kv_heads;
-    const int qkv = config_.qkv(), pairs = head / 4;
-    const float *bias = layers_[index].qkv_bias;
-    const int tokens = static_cast<int>(rows.size());
-    pool_.run(tokens, 4, [&](int begin, int end, int) {
+// Adds the bias, rotates queries and keys (Su et al., arXiv 2104.09864) and puts keys and values into the caches.
+void Model::rotate_and_append(int index, const std::vector<Row> &rows, Scratch &s) {
+    const int head = config_.head(), kv_heads = config_.kv_heads, qkv = config_.qkv(), pairs = head / 4;
+    const float *bias = weights_.layers[index].qkv_bias;
+    pool_.run(static_cast<int>(rows.size()), 4, [&](int begin, int end, int) {
         for (int t = begin; t < end; ++t) {
             float *row = &s.qkv[size_t(t) * qkv];
             for (int i = 0; i < qkv; ++i) row[i] += bias[i];
-            const size_t angle = size_t(rows[t].position) * pairs;
+            const float *cosines = &s.cosines[size_t(t) * pairs], *sines = &s.sines[size_t(t) * pairs];
             for (int h = 0; h < config_.heads + kv_heads; ++h) {  // the keys follow the queries
                 float *x = row + size_t(h) * head;                // its first half is rotated, pair by pair
                 for (int pair = 0; pair < pairs; ++pair) {
-                    const float cosine = cosines_[angle + pair], sine = sines_[angle + pair];
                     const float even = x[2 * pair], odd = x[2 * pair + 1];
-                    x[2 * pair] = even * cosine - odd * sine;
-                    x[2 * pair + 1] = odd * cosine + even * sine;
+                    x[2 * pair] = even * cosines[pair] - odd * sines[pair];
+                    x[2 * pair + 1] = odd * cosines[pair] + even * sines[pair];
                 }
             }
             const float *keys = row + config_.hidden, *values = keys + kv_heads * head;
@@ -272,14 +185,21 @@ void Model::attention(int index, const std::vector<Row> &rows, Scratch &s) {
             }
         }
     });
+}
 
+// Each query attends to the positions of its sequence up to its own.
+void Model::attention(int index, const std::vector<Row> &rows, Scratch &s) {
+    const int head = config_.head(), kv_heads = config_.kv_heads, group = config_.heads / kv_heads;
+    const int qkv = config_.qkv(), tokens = static_cast<int>(rows.size());
     // rows of one sequence that follow each other share what they read of the cache
     struct Span {
         int begin, end;
     };
     std::vector<Span> spans;
+    int last = 0;
     const int most = std::max(1, 16 / group);
     for (int t = 0; t < tokens; ++t) {
+        last = std::max(last, rows[t].position);
         if (!spans.empty() && rows[spans.back().begin].sequence == rows[t].sequence && t - spans.back().begin < most) {
             spans.back().end = t + 1;
         } else {
@@ -287,7 +207,8 @@ void Model::attention(int index, const std::vector<Row> &rows, Scratch &s) {
         }
     }
     s.scores.resize(pool_.threads());
-    for (auto &scores : s.scores) scores.resize(size_t(8) * ((config_.context + 15) / 16 + 1) * 16);
+    const size_t room = 8 * padded(last + 16);
+    for (auto &scores : s.scores) scores.resize(std::max(scores.size(), room));
     pool_.run(static_cast<int>(spans.size()) * kv_heads, 1, [&](int begin, int end, int thread) {
         std::vector<const float *> queries;
         std::vector<float *> out;

@@ -25,7 +25,7 @@ std::vector<const Kernels *> kernels_here() {
 #ifdef CHATGLM_X86
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni")) {
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
         found.push_back(&kAvx512);
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2);
@@ -61,11 +61,9 @@ using Logits = nb::ndarray<nb::array_api, float, nb::ndim<2>, nb::c_contig, nb::
 Logits forward(Model &model, const Rows &rows, const std::vector<int> &wanted) {
     std::vector<Row> own;
     for (const auto &[sequence, position, token] : rows) own.push_back({sequence, position, token});
-    for (int index : wanted) {
-        if (index < 0 || index >= static_cast<int>(rows.size())) throw std::invalid_argument("no such row");
-    }
+    if (wanted.size() > rows.size()) throw std::invalid_argument("more logits than rows");
     const size_t vocab = model.config().vocab;
-    auto logits = std::make_unique<float[]>(wanted.size() * vocab);
+    std::unique_ptr<float[]> logits(new float[wanted.size() * vocab]);
     {
         nb::gil_scoped_release released;
         model.forward(own, wanted, logits.get());
@@ -79,6 +77,7 @@ using Top = std::vector<std::pair<int, float>>;
 
 std::tuple<int, float, Top> sample(Sampler &sampler, Logits logits, size_t row, const std::vector<int> &allowed) {
     if (row >= logits.shape(0)) throw std::invalid_argument("no such row");
+    if (logits.shape(1) == 0 || logits.shape(1) > 1 << 24) throw std::invalid_argument("this is no row of logits");
     const int vocab = static_cast<int>(logits.shape(1));
     for (int token : allowed) {
         if (token < 0 || token >= vocab) throw std::invalid_argument("no such token");
@@ -89,12 +88,12 @@ std::tuple<int, float, Top> sample(Sampler &sampler, Logits logits, size_t row, 
     return {made.token, made.logprob, std::move(made.top)};
 }
 
-Sampler make_sampler(const std::vector<int> &prompt, float temperature, int top_k, float top_p, float min_p,
-                     float repetition_penalty, float presence_penalty, float frequency_penalty, const Top &bias,
-                     uint64_t seed, int top_logprobs) {
-    return Sampler({temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty, bias,
-                    seed, top_logprobs},
-                   prompt);
+std::unique_ptr<Sampler> make_sampler(const std::vector<int> &prompt, float temperature, int top_k, float top_p,
+                                      float min_p, float repetition_penalty, float presence_penalty,
+                                      float frequency_penalty, const Top &bias, uint64_t seed, int top_logprobs) {
+    const SamplingParams params{temperature,       top_k, top_p, min_p,       repetition_penalty, presence_penalty,
+                                frequency_penalty, bias,  seed,  top_logprobs};
+    return std::make_unique<Sampler>(params, prompt);
 }
 
 }  // namespace
@@ -116,13 +115,16 @@ NB_MODULE(chatglm_native, m) {
         .def("forward", &forward, nb::arg("rows"), nb::arg("wanted"),
              "Reads (sequence, position, token) rows in one pass; returns the logits after the wanted ones.")
         .def("copy", &Model::copy, nb::arg("source"), nb::arg("target"), nb::arg("count"),
-             nb::call_guard<nb::gil_scoped_release>(), "Makes the first positions of one sequence those of another.")
+             nb::call_guard<nb::gil_scoped_release>(),
+             "Makes the first positions of the target those of the source; what the target held is lost.")
+        .def("forget", &Model::forget, nb::arg("sequence"), nb::call_guard<nb::gil_scoped_release>(),
+             "Gives back the memory of a sequence's cache.")
         .def_prop_ro("kernels", [](const Model &model) { return model.kernels().name; });
     nb::class_<Sampler>(m, "Sampler", "Draws the tokens of one sequence from its logits.")
         .def(nb::new_(&make_sampler), nb::arg("prompt"), nb::kw_only(), nb::arg("temperature"), nb::arg("top_k"),
              nb::arg("top_p"), nb::arg("min_p"), nb::arg("repetition_penalty"), nb::arg("presence_penalty"),
              nb::arg("frequency_penalty"), nb::arg("bias"), nb::arg("seed"), nb::arg("top_logprobs"))
-        .def("sample", &sample, nb::arg("logits"), nb::arg("row"), nb::arg("allowed") = std::vector<int>(),
+        .def("sample", &sample, nb::arg("logits").noconvert(), nb::arg("row"), nb::arg("allowed") = std::vector<int>(),
              "Draws from a row of logits, which it changes: (token, log probability, likeliest tokens).")
         .def("note", &Sampler::note, nb::arg("token"), "Takes note of a token of the answer that was not drawn.");
 }

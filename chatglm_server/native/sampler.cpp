@@ -3,17 +3,33 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 namespace chatglm {
 namespace {
 
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr float kLeastLogprob = -9999;  // as OpenAI's API has it; JSON has no infinity
+
+// What is no number has no order, which sorting needs, and is never wanted.
+void replace_nans(float *logits, int vocab) {
+    for (int i = 0; i < vocab; ++i) {
+        if (std::isnan(logits[i])) logits[i] = kMinusInfinity;
+    }
+}
+
 // The logarithm of the sum of e^logit, and the largest logit, which is taken out first.
 double log_sum(const float *logits, int vocab) {
-    float largest = -std::numeric_limits<float>::infinity();
+    float largest = kMinusInfinity;
     for (int i = 0; i < vocab; ++i) largest = std::max(largest, logits[i]);
     double sum = 0;
-    for (int i = 0; i < vocab; ++i) sum += std::exp(static_cast<double>(logits[i] - largest));
+    for (int i = 0; i < vocab; ++i) sum += std::exp(static_cast<double>(logits[i]) - largest);
     return largest + std::log(sum);
+}
+
+float logprob(float logit, double total) {
+    const double value = logit - total;
+    return value > kLeastLogprob ? static_cast<float>(value) : kLeastLogprob;
 }
 
 // The larger logit first; of equal ones the smaller token, so that the order is the same everywhere.
@@ -28,15 +44,19 @@ Sampler::Sampler(const SamplingParams &params, const std::vector<int> &prompt) :
 }
 
 void Sampler::note(int token) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    note_locked(token);
+}
+
+void Sampler::note_locked(int token) {
     Seen &seen = seen_[token];
     seen.anywhere = true;
     ++seen.in_answer;
 }
 
 Sampled Sampler::sample(float *logits, int vocab, const std::vector<int> &allowed) {
-    for (int i = 0; i < vocab; ++i) {  // weights may be anything: what is no number is never drawn
-        if (std::isnan(logits[i])) logits[i] = -std::numeric_limits<float>::infinity();
-    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    replace_nans(logits, vocab);
     Sampled made{0, 0, {}};
     double total = 0;
     std::vector<float> unchanged;
@@ -45,24 +65,19 @@ Sampled Sampler::sample(float *logits, int vocab, const std::vector<int> &allowe
         unchanged.assign(logits, logits + vocab);
     }
     penalize(logits, vocab);
-    if (!allowed.empty()) {
-        std::vector<float> kept;
-        for (int token : allowed) kept.push_back(logits[token]);
-        std::fill(logits, logits + vocab, -std::numeric_limits<float>::infinity());
-        for (size_t i = 0; i < allowed.size(); ++i) logits[allowed[i]] = kept[i];
-    }
-    made.token = draw(logits, vocab);
+    replace_nans(logits, vocab);  // infinities less infinities
+    made.token = draw(logits, vocab, allowed);
     if (params_.top_logprobs >= 0) {
-        made.logprob = static_cast<float>(unchanged[made.token] - total);
+        made.logprob = logprob(unchanged[made.token], total);
         const int count = std::min(params_.top_logprobs, vocab);
         candidates_.clear();
         for (int i = 0; i < vocab; ++i) candidates_.emplace_back(unchanged[i], i);
         std::partial_sort(candidates_.begin(), candidates_.begin() + count, candidates_.end(), likelier);
         for (int i = 0; i < count; ++i) {
-            made.top.emplace_back(candidates_[i].second, static_cast<float>(candidates_[i].first - total));
+            made.top.emplace_back(candidates_[i].second, logprob(candidates_[i].first, total));
         }
     }
-    note(made.token);
+    note_locked(made.token);
     return made;
 }
 
@@ -82,10 +97,17 @@ void Sampler::penalize(float *logits, int vocab) const {
     }
 }
 
-int Sampler::draw(const float *logits, int vocab) {
-    if (params_.temperature <= 0) return static_cast<int>(std::max_element(logits, logits + vocab) - logits);
+int Sampler::draw(const float *logits, int vocab, const std::vector<int> &allowed) {
+    if (params_.temperature <= 0 && allowed.empty()) {
+        return static_cast<int>(std::max_element(logits, logits + vocab) - logits);
+    }
     candidates_.clear();
-    for (int i = 0; i < vocab; ++i) candidates_.emplace_back(logits[i], i);
+    if (allowed.empty()) {
+        for (int i = 0; i < vocab; ++i) candidates_.emplace_back(logits[i], i);
+    } else {
+        for (int token : std::set<int>(allowed.begin(), allowed.end())) candidates_.emplace_back(logits[token], token);
+    }
+    if (params_.temperature <= 0) return std::min_element(candidates_.begin(), candidates_.end(), likelier)->second;
     size_t kept = candidates_.size();
     if (params_.top_k > 0) kept = std::min(kept, static_cast<size_t>(params_.top_k));
     if (kept < candidates_.size()) {

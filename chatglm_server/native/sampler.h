@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <random>
 #include <unordered_map>
 #include <utility>
@@ -24,7 +25,9 @@ struct SamplingParams {
 
 struct Sampled {
     int token;
-    float logprob;  // natural logarithm of its probability before temperature and cuts
+    // Natural logarithm of its probability before penalties, temperature and cuts; not less than -9999, which also
+    // stands for what is no number.
+    float logprob;
     std::vector<std::pair<int, float>> top;
 };
 
@@ -33,7 +36,8 @@ class Sampler {
   public:
     Sampler(const SamplingParams &params, const std::vector<int> &prompt);
 
-    // Draws a token and takes note of it. `logits` is changed. With `allowed`, one of these.
+    // Draws a token and takes note of it. `logits` is changed; it may hold anything, what is no number counts as minus
+    // infinity. With `allowed`, tokens below `vocab`, it is one of these whatever their logits. `vocab` is not 0.
     Sampled sample(float *logits, int vocab, const std::vector<int> &allowed = {});
 
     // Takes note of a token of the answer that was not drawn.
@@ -45,13 +49,15 @@ class Sampler {
         int in_answer = 0;
     };
 
+    void note_locked(int token);
     void penalize(float *logits, int vocab) const;
-    int draw(const float *logits, int vocab);
+    int draw(const float *logits, int vocab, const std::vector<int> &allowed);
 
     SamplingParams params_;
     std::unordered_map<int, Seen> seen_;
     std::mt19937_64 random_;
     std::vector<std::pair<float, int>> candidates_;
+    std::mutex mutex_;  // callers take turns
 };
 
 }  // namespace chatglm

@@ -1,36 +1,39 @@
 // A fixed set of threads that share the work of one caller at a time.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace chatglm {
 
 class ThreadPool {
   public:
-    // `threads` includes the caller.
+    // `threads` includes the caller. Throws std::system_error if the system has no more.
     explicit ThreadPool(int threads) {
-        for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
-    }
-    ~ThreadPool() {
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            stopping_ = true;
+        try {
+            for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+        } catch (...) {
+            stop();
+            throw;
         }
-        wake_.notify_all();
-        for (std::thread &worker : workers_) worker.join();
     }
+    ~ThreadPool() { stop(); }
     ThreadPool(const ThreadPool &) = delete;
     ThreadPool &operator=(const ThreadPool &) = delete;
 
     int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
     // Calls task(begin, end, thread) for pieces of [0, count) of about `piece` each, until all are done. Who takes
-    // which piece is left to chance, so that a thread that is held up holds up no other.
+    // which piece is left to chance, so that a thread that is held up holds up no other. What a task throws is thrown
+    // here, once all threads are done; the pieces that nobody had begun are left out.
     void run(int count, int piece, const std::function<void(int, int, int)> &task) {
         if (count <= piece || workers_.empty()) {
             if (count > 0) task(0, count, 0);
@@ -48,17 +51,37 @@ class ThreadPool {
         wake_.notify_all();
         take(0);
         // the others are a piece away from the end: waiting awake is shorter than falling asleep
-        for (int spins = 0; busy_.load() > 0; ++spins) {
-            if (spins > kSpins) std::this_thread::yield();
+        for (int spins = 0; busy_.load() > 0;) {
+            if (spins < kSpins) {
+                ++spins;
+            } else {
+                std::this_thread::yield();
+            }
         }
+        if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     }
 
   private:
     static constexpr int kSpins = 2000;
 
+    void stop() {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            stopping_ = true;
+        }
+        wake_.notify_all();
+        for (std::thread &worker : workers_) worker.join();
+    }
+
     void take(int thread) {
-        for (int begin; (begin = next_.fetch_add(piece_)) < count_;) {
-            (*task_)(begin, begin + piece_ < count_ ? begin + piece_ : count_, thread);
+        try {
+            for (int64_t begin; (begin = next_.fetch_add(piece_)) < count_;) {
+                (*task_)(static_cast<int>(begin), static_cast<int>(std::min<int64_t>(begin + piece_, count_)), thread);
+            }
+        } catch (...) {
+            std::lock_guard<std::mutex> lock(mutex_);
+            if (!thrown_) thrown_ = std::current_exception();
+            next_.store(count_);
         }
     }
 
@@ -87,7 +110,9 @@ class ThreadPool {
     std::mutex mutex_;
     std::condition_variable wake_;
     std::atomic<unsigned> round_{0};
-    std::atomic<int> next_{0}, busy_{0};
+    std::atomic<int64_t> next_{0};  // wider than a count: every thread adds to it once more at the end
+    std::atomic<int> busy_{0};
+    std::exception_ptr thrown_;
     const std::function<void(int, int, int)> *task_ = nullptr;
     int count_ = 0, piece_ = 1;
     bool stopping_ = false;

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatglm_server.chat import Answer, Message
+from chatglm_server.answer import Answer
+from chatglm_server.chat import Message
 from chatglm_server.chat import Tool as Declared
 from chatglm_server.engine.tokenizer import Detokenizer
 

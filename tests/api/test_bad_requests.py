@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -23,6 +24,14 @@ def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
 
 
 OK: dict[str, Any] = {"messages": user("Hello!"), "max_tokens": 1}
+
+
+@pytest.fixture(scope="module")
+def replay_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    path = tmp_path_factory.mktemp("recordings") / "hello.jsonl"
+    path.write_text('{"raw": "Hello!", "format": "chatglm3"}\n')
+    with RunningServer("--model", f"replay:{path}") as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -69,17 +78,13 @@ def test_invalid_value(server: RunningServer, change: dict[str, Any], param: str
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("seed", 1),
-        ("n", 2),
-        ("logprobs", True),
-        ("top_logprobs", 3),
-        ("logit_bias", {"1": 5}),
-        ("presence_penalty", 0.5),
-        ("frequency_penalty", -0.5),
         ("response_format", {"type": "json_object"}),
         ("functions", [{"name": "f"}]),
         ("reasoning_effort", "high"),
         ("enable_thinking", True),
+        ("best_of", 2),
+        ("echo", True),
+        ("suffix", "."),
     ],
 )
 def test_unsupported_parameter(server: RunningServer, name: str, value: object) -> None:
@@ -87,7 +92,46 @@ def test_unsupported_parameter(server: RunningServer, name: str, value: object) 
     assert (error["code"], error["param"]) == ("unsupported_parameter", name)
 
 
-def test_parameters_that_ask_for_nothing(server: RunningServer) -> None:
+HONOURED_BY_SOME: dict[str, object] = {
+    "seed": 1,
+    "n": 2,
+    "logprobs": True,
+    "top_logprobs": 3,
+    "logit_bias": {"1": 5},
+    "presence_penalty": 0.5,
+    "frequency_penalty": -0.5,
+    "min_p": 0.1,
+    "ignore_eos": True,
+    "stop_token_ids": [2],
+}
+"""Parameters that the native core honours and other engines do not."""
+
+
+@pytest.mark.parametrize("name", HONOURED_BY_SOME)
+def test_what_an_engine_cannot_honour_is_refused(
+    server: RunningServer, replay_server: RunningServer, name: str
+) -> None:
+    body = OK | {"logprobs": name == "top_logprobs", name: HONOURED_BY_SOME[name]}
+    assert server.post(json=body).status_code == 200
+    error = error_of(replay_server.post(json=body), 400)
+    assert error["code"] == "unsupported_parameter"
+    assert error["param"] in (name, "logprobs")
+    if name != "top_logprobs":
+        error = error_of(replay_server.post("/chat", json=body), 400)
+        assert (error["code"], error["param"]) == ("unsupported_parameter", name)
+
+
+@pytest.mark.parametrize("logprobs", [0, 1, True])
+def test_log_probabilities_of_completions_that_an_engine_cannot_give(
+    replay_server: RunningServer, logprobs: object
+) -> None:
+    body = {"prompt": "Hello", "logprobs": logprobs}
+    assert error_of(replay_server.post("/v1/completions", json=body), 400)["param"] == "logprobs"
+    for nothing in (None, False):
+        assert replay_server.post("/v1/completions", json=body | {"logprobs": nothing}).status_code == 200
+
+
+def test_parameters_that_ask_for_nothing(server: RunningServer, replay_server: RunningServer) -> None:
     neutral = {
         "n": 1,
         "seed": None,
@@ -99,6 +143,11 @@ def test_parameters_that_ask_for_nothing(server: RunningServer) -> None:
         "store": False,
         "user": "someone",
         "a_field_of_the_future": {"x": 1},
+        "top_logprobs": 0,
+        "min_p": 0,
+        "ignore_eos": False,
+        "stop_token_ids": [],
+        "best_of": 1,
         "stream": None,
         "stop": None,
         "tools": [],
@@ -108,6 +157,7 @@ def test_parameters_that_ask_for_nothing(server: RunningServer) -> None:
         "temperature": 1e-50,
     }
     assert server.post(json=OK | neutral).status_code == 200
+    assert replay_server.post(json=OK | neutral).status_code == 200
 
 
 ARGUMENTS = [

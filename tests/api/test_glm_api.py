@@ -76,6 +76,17 @@ def test_whole_answer_has_the_fields_of_glm_api(server: RunningServer) -> None:
     assert usage["prompt_tokens"] == openai["usage"]["prompt_tokens"]
 
 
+def test_tokens_that_end_the_answer(server: RunningServer) -> None:
+    """Such a token is no part of the answer."""
+    whole = server.post("/chat", json=PLAIN).json()
+    token = server.post("/tokenize", json={"prompt": "!"}).json()["tokenIds"][-1]
+    ended = server.post("/chat", json=PLAIN | {"stop_token_ids": [token]}).json()
+    content = whole["choices"][0]["message"]["content"]
+    assert ended["choices"][0]["message"]["content"] == content.partition("!")[0] != content
+    assert ended["choices"][0]["finish_reason"] == "stop"
+    assert ended["usage"]["completion_tokens"] < whole["usage"]["completion_tokens"]
+
+
 def test_calls_as_with_chatglm3(server: RunningServer) -> None:
     """Tools in the system message, the call as JSON in content, the result as an observation."""
     answer = server.post("/chat", json=CHATGLM3_CALL | {"return_function_call": True}).json()
@@ -183,7 +194,10 @@ def test_models(server: RunningServer, embedding_server: RunningServer) -> None:
         ({"messages": [{"role": "assistant", "metadata": "a b", "content": "x"}, *user("x")]}, "messages[0]"),
         ({"messages": user("x"), "temperature": -1}, "temperature"),
         ({"messages": user("x"), "chunk": "sometimes"}, "chunk"),
-        ({"messages": user("x"), "stop_token_ids": [2]}, "stop_token_ids"),
+        ({"messages": user("x"), "stop_token_ids": ["x"]}, "stop_token_ids"),
+        ({"messages": user("x"), "stop_token_ids": [10**6]}, "stop_token_ids"),
+        ({"messages": user("x"), "n": 2}, "n"),
+        ({"messages": user("x"), "logprobs": True}, "logprobs"),
         ({"messages": user("x" * 100_000)}, "messages"),
     ],
 )

@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def server(model: str) -> Iterator[RunningServer]:
-    with RunningServer("--model", model) as running:
+    with RunningServer("--model", model, "--parallel", "1") as running:
         yield running
 
 
@@ -69,7 +69,10 @@ def test_health_answers_during_an_answer(server: RunningServer) -> None:
 
 
 def test_full_queue(model: str) -> None:
-    with RunningServer("--model", model, "--max-queue", "1") as server, ThreadPoolExecutor(2) as pool:
+    with (
+        RunningServer("--model", model, "--parallel", "1", "--max-queue", "1") as server,
+        ThreadPoolExecutor(2) as pool,
+    ):
         waiting = [pool.submit(server.post, "/v1/completions", json=LONG | {"max_tokens": 1000}) for _ in range(2)]
         server.wait_for_queue(running=1, waiting=1)
         refused = server.post(json={"messages": user("Hello!")})
@@ -82,7 +85,7 @@ def test_full_queue(model: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stop_in_mid_stream(model: str, number: signal.Signals) -> None:
-    with RunningServer("--model", model) as server:
+    with RunningServer("--model", model, "--parallel", "1") as server:
         waiting: list[httpx.Response] = []
         with httpx.stream("POST", f"{server.url}/v1/completions", json={**LONG, "stream": True}, timeout=60) as stream:
             lines = stream.iter_lines()

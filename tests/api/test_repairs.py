@@ -10,9 +10,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from chatglm_server.answer import Answer
 from chatglm_server.api.access_log import RequestRecord
 from chatglm_server.api.responses import ChatCompletion
-from chatglm_server.chat import Answer, Event, Finish, FinishReason, Tool, Usage
+from chatglm_server.chat import Event, Finish, FinishReason, Tool, Usage
 from chatglm_server.engine.output import Output
 from chatglm_server.formats.registry import FORMATS
 from tests.serving import RunningServer
@@ -42,7 +43,7 @@ def streamed(events: list[Event], shape: ChatCompletion) -> tuple[str, list[dict
 def test_repairs_are_reported_if_wanted(report: bool) -> None:
     events, shape = events_of(MENDED), ChatCompletion("m", report_repairs=report)
     repairs = {"x_repairs": ["missing <arg_value>", "doubled </tool_call>"]} if report else {}
-    choice = shape.whole(Answer.of(events))["choices"][0]
+    choice = shape.whole([Answer.of(events)])["choices"][0]
     (call,) = choice["message"]["tool_calls"]
     content, calls, reason = streamed(events, shape)
 
@@ -61,7 +62,7 @@ def test_repairs_are_reported_if_wanted(report: bool) -> None:
 
 def test_a_call_that_is_none_is_content() -> None:
     events, shape = events_of(ABANDONED, cut=True), ChatCompletion("m")
-    message = shape.whole(Answer.of(events))["choices"][0]["message"]
+    message = shape.whole([Answer.of(events)])["choices"][0]["message"]
     content, calls, reason = streamed(events, shape)
 
     assert message["content"] == content == ABANDONED

@@ -10,22 +10,13 @@ from pathlib import Path
 import chatglm_cpp._C as binding
 import pytest
 
-from chatglm_server.chat import SamplingParams
 from chatglm_server.engine.chatglm_cpp import ChatGLMCppModel
 from chatglm_server.engine.model_writer import ModelType
 from chatglm_server.errors import ModelFileError
 from tests.random_models import write_random_model
+from tests.token_level import generate
 
-GREEDY = SamplingParams(temperature=0)
 CONTEXT = 128
-
-
-def generate(model: ChatGLMCppModel, prompt: list[int], count: int) -> tuple[list[int], int]:
-    """`count` greedy tokens, and how many tokens of the prompt were cached."""
-    cached = model.start(prompt)
-    while not model.prefill():
-        pass
-    return [model.step(GREEDY) for _ in range(count)], cached
 
 
 def generate_plainly(path: Path, prompt: list[int], count: int) -> list[int]:
@@ -62,7 +53,7 @@ def prompt() -> list[int]:
 
 
 def test_same_tokens_as_the_binding_alone(model: ChatGLMCppModel, path: Path, prompt: list[int]) -> None:
-    assert generate(model, prompt, 30)[0] == generate_plainly(path, prompt, 30)
+    assert generate(model, prompt, 30) == generate_plainly(path, prompt, 30)
 
 
 def test_whole_context_token_by_token(model_type: ModelType, tmp_path: Path) -> None:
@@ -71,14 +62,12 @@ def test_whole_context_token_by_token(model_type: ModelType, tmp_path: Path) -> 
     path = write_random_model(tmp_path / "model.bin", model_type, max_length=context)
     program = f"""
 from pathlib import Path
-from chatglm_server.chat import SamplingParams
 from chatglm_server.engine.chatglm_cpp import ChatGLMCppModel
+from tests.token_level import generate
 model = ChatGLMCppModel(Path({str(path)!r}), {context}, bidirectional={model_type == ModelType.CHATGLM})
-model.start([5])
-for _ in range({context} - 1):
-    model.step(SamplingParams(temperature=0))
+generate(model, [5], {context} - 1)
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr[-500:]
 
 

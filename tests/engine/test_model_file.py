@@ -128,18 +128,14 @@ def test_flipped_tokenizer_bytes(tmp_path: Path, good: bytes) -> None:
 def test_deepest_model_that_is_accepted_runs(tmp_path: Path, model_type: ModelType) -> None:
     path = write_random_model(tmp_path / "deep.bin", model_type, hidden=32, layers=64, max_length=16)
     program = f"""
-import asyncio
 from pathlib import Path
-from chatglm_server.chat import SamplingParams
 from chatglm_server.engine.chatglm_cpp import ChatGLMCppModel
 from chatglm_server.engine.model_file import read_model_file
+from tests.token_level import generate
 path = Path({str(path)!r})
 read_model_file(path)
 model = ChatGLMCppModel(path, 16, bidirectional={model_type == ModelType.CHATGLM})
-model.start([5, 6, 7])
-while not model.prefill():
-    pass
-print(model.step(SamplingParams(temperature=0)))
+print(generate(model, [5, 6, 7], 1))
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr[-500:]

@@ -16,8 +16,8 @@ from chatglm_server.engine.model_file import read_model_file
 from chatglm_server.engine.model_writer import DType, ModelType
 from chatglm_server.engine.native import NativeModel
 from tests.random_models import write_random_model
+from tests.token_level import Continued, generate
 
-GREEDY = SamplingParams(temperature=0)
 CONTEXT = 128
 ENGINES = [("chatglm-cpp", kind) for kind in ModelType] + [
     ("native", kind) for kind in ModelType if kind != ModelType.CHATGLM
@@ -29,14 +29,6 @@ def load(engine: str, path: Path) -> Model:
     if engine == "native":
         return NativeModel(file, CONTEXT, threads=2)
     return ChatGLMCppModel(path, CONTEXT, bidirectional=file.family == "chatglm")
-
-
-def generate(model: Model, prompt: list[int], count: int) -> tuple[list[int], int]:
-    """`count` greedy tokens, and how many tokens of the prompt were cached."""
-    cached = model.start(prompt)
-    while not model.prefill():
-        pass
-    return [model.step(GREEDY) for _ in range(count)], cached
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda pair: f"{pair[0]}-{pair[1].name}")
@@ -71,44 +63,31 @@ def prompt() -> list[int]:
     return [rng.randrange(5, 260) for _ in range(40)]
 
 
-def test_cached_prefix_changes_nothing(
-    engine: str, model: Model, model_type: ModelType, path: Path, prompt: list[int]
-) -> None:
-    cold, cached = generate(model, prompt, 20)
-    assert cached == 0
+def test_cached_prefix_changes_nothing(engine: str, model: Model, path: Path, prompt: list[int]) -> None:
+    if not model.reuses_prefixes:
+        return
+    cold = generate(model, prompt, 20)
     other = [*prompt[:25], 7, 8, 9]
-    fresh = load(engine, path)
-    expected = generate(fresh, other, 20)[0]
-    assert generate(model, other, 20) == (expected, 0 if model_type == ModelType.CHATGLM else 25)
-    again, cached = generate(model, prompt, 20)
-    assert again == cold
-    assert cached == (0 if model_type == ModelType.CHATGLM else 25)
-    assert generate(model, prompt, 20) == (cold, 0 if model_type == ModelType.CHATGLM else len(prompt) - 1)
-
-
-def test_answer_is_cached_for_the_next_turn(model: Model, model_type: ModelType, prompt: list[int]) -> None:
-    answer, _ = generate(model, prompt, 10)
-    _, cached = generate(model, [*prompt, *answer, 5, 6], 1)
-    assert cached == (0 if model_type == ModelType.CHATGLM else len(prompt) + len(answer) - 1)
+    assert generate(model, other, 20, cached=25) == generate(load(engine, path), other, 20)
+    assert generate(model, prompt, 20, cached=25) == cold
+    assert generate(model, prompt, 20, cached=len(prompt) - 1) == cold
 
 
 def test_abandoned_prompt_leaves_a_sound_cache(model: Model, prompt: list[int]) -> None:
-    expected = generate(model, prompt, 10)[0]
-    model.start(list(reversed(prompt)))
-    for _ in range(5):
-        model.prefill()
-    assert generate(model, prompt, 10)[0] == expected
+    expected = generate(model, prompt, 10)
+    if model.reuses_prefixes:
+        other = Continued(model, list(reversed(prompt)))
+        for _ in range(5):
+            other.read(min(3, model.chunk))
+    assert generate(model, prompt, 10) == expected
 
 
-def test_choose_keeps_to_what_is_allowed(model: Model, prompt: list[int]) -> None:
-    best = generate(model, prompt, 1)[0][0]
+def test_allowed_tokens_are_kept_to(model: Model, prompt: list[int]) -> None:
+    (best,) = generate(model, prompt, 1)
     for allowed in ([best, 11], [11, best], [12, 13]):
-        model.start(prompt)
-        while not model.prefill():
-            pass
-        chosen = model.choose(allowed)
-        assert chosen in allowed
-        assert best not in allowed or chosen == best
+        drawn = Continued(model, prompt).step(allowed)
+        assert drawn in allowed
+        assert best not in allowed or drawn == best
 
 
 def test_draws_follow_the_logits(engine: str, tmp_path: Path) -> None:
@@ -121,8 +100,8 @@ def test_draws_follow_the_logits(engine: str, tmp_path: Path) -> None:
         drawn: Counter[int] = Counter()
         sampling = SamplingParams(temperature=temperature, top_k=top_k)
         for _ in range(count // 100):
-            model.start([5])
-            drawn.update(model.step(sampling) for _ in range(100))
+            sequence = Continued(model, [5], sampling=sampling)
+            drawn.update(sequence.step() for _ in range(100))
         weights = {token: math.exp(logit / temperature) for token, logit in list(logits.items())[: top_k or None]}
         for token in drawn.keys() | weights.keys():
             share = weights.get(token, 0.0) / sum(weights.values())
@@ -133,16 +112,5 @@ def test_draws_follow_the_logits(engine: str, tmp_path: Path) -> None:
 def test_values_too_small_for_float32_are_greedy(engine: str, tmp_path: Path, sampling: SamplingParams) -> None:
     path = write_random_model(tmp_path / "model.bin", layers=1, logits={300: 1.0, 301: 0.9})
     model = load(engine, path)
-    model.start([5])
-    assert {model.step(sampling) for _ in range(50)} == {300}
-
-
-def test_appended_tokens_are_read(model: Model, model_type: ModelType, prompt: list[int]) -> None:
-    if model_type == ModelType.CHATGLM:
-        return  # forced openings are for models with tools
-    expected = generate(model, [*prompt, 5, 6], 10)[0]
-    model.start(prompt)
-    model.append([5, 6])
-    while not model.prefill():
-        pass
-    assert [model.step(GREEDY) for _ in range(10)] == expected
+    sequence = Continued(model, [5], sampling=sampling)
+    assert {sequence.step() for _ in range(50)} == {300}

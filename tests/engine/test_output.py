@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatglm_server.chat import Answer, ParserEvent, Tool
+from chatglm_server.answer import Answer
+from chatglm_server.chat import ParserEvent, Tool
 from chatglm_server.engine.output import Output
 from chatglm_server.formats.base import Special
 from chatglm_server.formats.registry import FORMATS

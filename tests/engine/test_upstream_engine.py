@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatglm_server.chat import Answer, ChatRequest, Message, SamplingParams, Tool, ToolCall
+from chatglm_server.answer import Answer
+from chatglm_server.chat import ChatRequest, Message, SamplingParams, Tool, ToolCall
 from chatglm_server.engine import upstream_client
 from chatglm_server.engine.output import Output, PlainText
 from chatglm_server.engine.upstream_answer import TextReader, UpstreamAnswer

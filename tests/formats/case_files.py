@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from chatglm_server.chat import Answer, Message, ParserEvent, Tool
+from chatglm_server.answer import Answer
+from chatglm_server.chat import Message, ParserEvent, Tool
 from chatglm_server.format_commands import read_messages, read_tools
 from chatglm_server.formats.registry import FORMATS
 

@@ -1,0 +1,94 @@
+"""Events folded into whole answers, for clients that do not stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import StringIO
+
+from .chat import (
+    Event,
+    Finish,
+    ReasoningDelta,
+    TextDelta,
+    TokenDrawn,
+    ToolCallAbandoned,
+    ToolCallDelta,
+    ToolCallRepaired,
+    ToolCallStart,
+)
+
+
+class AnsweredCall:
+    """One call of a whole answer. Any number of fragments cost no more than their length."""
+
+    def __init__(self, id: str, name: str) -> None:
+        self.id = id
+        self.name = name
+        self.repairs: tuple[str, ...] = ()
+        self._arguments = StringIO()
+
+    @property
+    def arguments(self) -> str:
+        """JSON text."""
+        return self._arguments.getvalue()
+
+    def add(self, arguments: str) -> None:
+        """Append a fragment of the arguments. Mutates this call."""
+        self._arguments.write(arguments)
+
+
+class Answer:
+    """Events folded into one message: what a client that does not stream gets. Costs no more than their length."""
+
+    def __init__(self) -> None:
+        self.finish: Finish | None = None
+        self.tokens: list[TokenDrawn] = []
+        self._content = StringIO()
+        self._reasoning = StringIO()
+        self._calls: dict[int, AnsweredCall] = {}  # by their number in the stream, which counts abandoned ones as well
+
+    @property
+    def content(self) -> str:
+        return self._content.getvalue()
+
+    @property
+    def reasoning(self) -> str:
+        return self._reasoning.getvalue()
+
+    @property
+    def tool_calls(self) -> list[AnsweredCall]:
+        return list(self._calls.values())
+
+    def add(self, event: Event) -> None:
+        """Append one event. Mutates this answer."""
+        if isinstance(event, TextDelta):
+            self._content.write(event.text)
+        elif isinstance(event, ReasoningDelta):
+            self._reasoning.write(event.text)
+        elif isinstance(event, ToolCallStart):
+            self._calls[event.index] = AnsweredCall(event.id, event.name)
+        elif isinstance(event, ToolCallDelta):
+            self._calls[event.index].add(event.arguments)
+        elif isinstance(event, ToolCallRepaired):
+            self._calls[event.index].repairs = event.repairs
+        elif isinstance(event, ToolCallAbandoned):
+            del self._calls[event.index]
+            self._content.write(event.text)
+        elif isinstance(event, TokenDrawn):
+            self.tokens.append(event)
+        elif isinstance(event, Finish):
+            self.finish = event
+
+    def finished(self) -> Finish:
+        """The end of the answer. Raises: ValueError if it has not ended."""
+        if self.finish is None:
+            raise ValueError("the answer has not ended")
+        return self.finish
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Answer:
+        """The answer that `events` make."""
+        answer = cls()
+        for event in events:
+            answer.add(event)
+        return answer

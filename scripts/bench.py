@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""How fast the compute core is, next to llama.cpp, chatglm-cpp and the machine's own bound.
+
+    CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install ".[bench]" && python scripts/bench.py
+
+Without options: a random model of ChatGLM3-6B's shape in q4_0 (3.5 GB, and 3.5 GB as GGUF, kept in --folder), all sides
+that this machine has, 5 rounds. What makes the figures comparable:
+
+same weights     llama.cpp gets a GGUF file of the very same quantized blocks.
+same processor   every side runs on the same CPUs, a thread on each, and on nothing but CPUs.
+same moment      a round lets all sides do a measure before the next one begins; the order is reversed from round to
+                 round. Figures are medians of the rounds, ratios are medians of the rounds' own ratios, and the range
+                 is printed with both.
+no disturbance   a side is a process that waits on a pipe while others have their turn; the processor time that it takes
+                 meanwhile is counted and printed. Nothing is timed before a few warm-up tokens.
+peers at their   llama.cpp with its defaults (passes of 512 tokens, flash attention, repacked weights), called through
+best             its C functions; build it for this machine, as pip does from source. chatglm_cpp is called below its
+                 pipeline, where it reads a whole prompt in one pass, which its own server does not always do; it has
+                 no setting for threads, so that with --threads its threads, one for each CPU, share fewer CPUs.
+
+The sides: native-avx512, native-avx2 and native-generic are the core's three families of kernels. "memory" reads as
+many bytes as a token's weights have, which is the bound on decoding: no engine that reads every weight once a token can
+be faster. The measures, all with float16 keys and values and greedy choice:
+
+load      from the start of loading, the file in the page cache, to the first token of a one-token prompt; and the
+          memory that the process then holds. llama.cpp clears its cache of keys and values at once, which makes that
+          resident, too.
+prefill   a prompt of 512 tokens on an empty cache.
+decode    64 tokens after a prompt of 16, whose reading is not timed.
+decode4   four sequences, 64 tokens each, all in one pass a token; chatglm-cpp: one after the other.
+cached    first token of a new prompt of 664 tokens; then of one that has its first 600 in common with it.
+long      the last 512 tokens of 4096 against the first 512, by --long-sides alone: it compares a side with itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+import chatglm_native  # noqa: E402
+from benchmark import machine, model_pair  # noqa: E402
+from benchmark.gguf_copy import obstacle  # noqa: E402
+from benchmark.measures import Lengths, figures  # noqa: E402
+from benchmark.report import Results, render  # noqa: E402
+from benchmark.rounds import LONG, NAMES, Rounds  # noqa: E402
+from benchmark.side import SIDES, Job  # noqa: E402
+
+from chatglm_server.engine.model_file import ModelFile, read_model_file  # noqa: E402
+from chatglm_server.errors import ModelFileError  # noqa: E402
+
+SLOW = ("chatglm-cpp", "native-generic")
+QUICK = Lengths(prefill=128, decode=16)
+"""For slow sides, whose tokens a second hardly depend on the length: all their time goes into multiplying."""
+SHORTENED = f"prompts of {QUICK.prefill} tokens, answers of {QUICK.decode}; cached left out"
+SEQUENCES = 4
+
+
+def main() -> int:
+    """Exit status 0, 1 if nothing could be measured, 130 if interrupted."""
+    options = parse(sys.argv[1:])
+    try:
+        return run(options)
+    except (ModelFileError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options, checked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--model", type=Path, help="a chatglm.cpp file instead of a random one")
+    add("--layers", type=_positive, default=28, help="layers of the random model (28)")
+    add("--type", choices=model_pair.TYPES, default="q4_0", help="type of its weights (q4_0)")
+    add("--folder", type=Path, default=model_pair.default_folder(), help="where models are kept (%(default)s)")
+    add("--make", action="store_true", help="write the models and stop")
+    add("--sides", type=_names(SIDES), default=list(SIDES), help=f"of {','.join(SIDES)} (all)")
+    add("--measures", type=_names(NAMES), default=list(NAMES), help=f"of {','.join(NAMES)} (all)")
+    add("--long-sides", type=_names(SIDES), help="sides of the measure long (the first native one)")
+    add("--rounds", type=_positive, default=5, help="(5)")
+    add("--threads", type=_positive, help="CPUs to use (all that this process may)")
+    add("--quick", action="store_true", help=f"fewer tokens for {' and '.join(SLOW)}; the output says how many")
+    add("--markdown", action="store_true", help="print the tables as Markdown")
+    add("--json", type=Path, metavar="FILE", help="write all figures of all rounds")
+    add("--plot", type=Path, metavar="FILE", help="write a plot, .svg or .png")
+    options = parser.parse_args(words)
+    if options.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib: pip install '.[bench]'")
+    if options.threads and options.threads > len(machine.usable_cpus()):
+        parser.error(f"--threads {options.threads}: this process may use {len(machine.usable_cpus())} CPUs")
+    return options
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures and reports. Raises: ModelFileError, OSError."""
+    path = options.model or model_pair.random_model(options.folder, options.layers, options.type)
+    file = read_model_file(path)
+    left_out = {side: why for side in options.sides if (why := why_not(side, file))}
+    sides = [side for side in options.sides if side not in left_out]
+    gguf = model_pair.gguf_copy(file, options.folder) if "llama.cpp" in sides else None
+    if options.make:
+        return 0
+
+    lengths = Lengths()
+    cpus = machine.usable_cpus()[: options.threads]
+    job = Job("", str(path), str(gguf), cpus, lengths.context(), SEQUENCES, lengths)
+    quick = SLOW if options.quick else ()
+    jobs = {side: replace(job, side=side, lengths=QUICK if side in quick else lengths) for side in sides}
+    long_sides = options.long_sides or [side for side in sides if side.startswith("native")][:1]
+    long_sides = [side for side in long_sides if side in sides and side not in ("memory", "chatglm-cpp")]
+    need = lengths.long_context if LONG in options.measures and long_sides else lengths.context()
+    if file.header.max_length < need:
+        raise ModelFileError(f"{path}: the measures need a context of {need} tokens, it has {file.header.max_length}")
+    warn_of_memory(sides, file.size)
+
+    def skipped(side: str, measure: str) -> bool:
+        return (side == "memory" and measure != "decode") or (side in quick and measure == "cached")
+
+    rounds = Rounds(jobs, Results(figures(lengths)))
+    interrupted = False
+    try:
+        rounds.run(options.rounds, options.measures, skipped)
+        if LONG in options.measures:
+            rounds.run_long(options.rounds, long_sides)
+    except KeyboardInterrupt:
+        interrupted = True
+    lines = [
+        *machine.describe(cpus),
+        f"model: {path.name}, {file.size / 1e9:.2f} GB, {key_value_size(file, job)}",
+        *(f"{side}: {text}" for side, text in rounds.about.items()),
+        *(f"{side}: left out: {why}" for side, why in left_out.items()),
+        *(f"{side}: {why}" for side, why in rounds.failed.items()),
+        *(f"{side}: {SHORTENED}" for side in quick if side in rounds.about),
+        f"{options.rounds} rounds; processor time taken by waiting sides: {rounds.idle_cpu_s:.2f} s",
+        *(["interrupted: the figures are those of the rounds until then"] if interrupted else []),
+    ]
+    title = f"{path.stem} on {lines[0].removeprefix('processor: ').partition(';')[0]}"
+    report(rounds.results, title, lines, options)
+    if interrupted:
+        return 130
+    return 0 if rounds.results.sides else 1
+
+
+def why_not(side: str, file: ModelFile) -> str:
+    """What keeps a side from taking part; "" if nothing does."""
+    kernels = side.removeprefix("native-")
+    if kernels != side and kernels not in chatglm_native.kernels():
+        return "this processor cannot run it"
+    for name, modules in {"chatglm-cpp": ("chatglm_cpp",), "llama.cpp": ("llama_cpp", "gguf")}.items():
+        missing = [module for module in modules if side == name and importlib.util.find_spec(module) is None]
+        if missing:
+            return f"{missing[0]} is not installed: pip install '.[bench]'"
+    return obstacle(file) if side == "llama.cpp" else ""
+
+
+def warn_of_memory(sides: Sequence[str], size: int) -> None:
+    """All sides are loaded at once; llama.cpp has the file's pages and repacked weights."""
+    need = size * sum(2 if side == "llama.cpp" else 1 for side in sides)
+    available = machine.available_memory()
+    if 0 < available < need:
+        print(
+            f"warning: the sides take about {need / 1e9:.0f} GB together, {available / 1e9:.0f} GB are available; "
+            "--sides chooses fewer",
+            file=sys.stderr,
+        )
+
+
+def key_value_size(file: ModelFile, job: Job) -> str:
+    """What the caches take beside the weights, once they are full."""
+    head = file.header
+    per_token = 4 * head.num_hidden_layers * head.num_key_value_heads * head.hidden_size // head.num_attention_heads
+    size = per_token * job.context * job.sequences
+    return f"keys and values of {job.sequences} x {job.context} tokens: {size / 1e9:.2f} GB"
+
+
+def report(results: Results, title: str, lines: Sequence[str], options: argparse.Namespace) -> None:
+    """Prints the tables, and writes the files that were asked for; `title` is the plot's."""
+    mark = "* " if options.markdown else ""
+    print("\n".join(mark + line for line in lines))
+    for rows in (results.table(), results.ratio_table()):
+        if len(rows) > 1:
+            print("\n" + render(rows, options.markdown))
+    if options.json:
+        data = {"about": list(lines), "figures": results.as_json()}
+        options.json.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if options.plot and results.sides:
+        from benchmark.plot import draw
+
+        draw(results, options.plot, title)
+
+
+def _positive(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word} is not a number above 0")
+    return int(word)
+
+
+def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Reads words with commas between them, each one of those that are known."""
+
+    def read(text: str) -> list[str]:
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        if unknown := [word for word in words if word not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
+        return words
+
+    return read
+
+
+if __name__ == "__main__":
+    sys.exit(main())

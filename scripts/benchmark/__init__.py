@@ -1,0 +1,1 @@
+"""What `scripts/bench.py` and `scripts/bench_server.py` are made of."""

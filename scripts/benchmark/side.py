@@ -1,0 +1,141 @@
+"""One side of the comparison in a process of its own, which does as it is told, a measure at a time.
+
+``python -m benchmark.side JOB``, JOB a `Job` as JSON. It loads, and answers each line ``{"measure", "seed"}`` on stdin
+with a line of JSON on stdout; between them it waits for the next line, asleep. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from chatglm_server.engine.model_file import read_model_file
+
+from . import memory
+from .backends import Backend, ChatGLMCpp, LlamaCpp, Native
+from .measures import MEASURES, Lengths, ids_of, warm_up
+
+SIDES = ("native-avx512", "native-avx2", "native-generic", "chatglm-cpp", "llama.cpp", "memory")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a side is to load. `cpus` are those it may run on, one thread each; `context` is tokens of a sequence."""
+
+    side: str
+    model: str
+    gguf: str
+    cpus: list[int]
+    context: int
+    sequences: int
+    lengths: Lengths
+
+    def json(self) -> str:
+        """For the command line."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Job:
+        """What `json` gave."""
+        fields = json.loads(text)
+        return Job(**fields | {"lengths": Lengths(**fields["lengths"])})
+
+
+class ModelSide:
+    """An engine with the model loaded."""
+
+    def __init__(self, job: Job) -> None:
+        self._lengths = job.lengths
+        self._vocabulary = read_model_file(Path(job.model)).header.vocab_size
+        _import_engine(job.side)
+        draw = ids_of(self._vocabulary, 0)
+        started = time.perf_counter()
+        self._model = _backend(job)
+        self._model.read(0, draw(1))  # engines that map the file read it only now
+        self.loading = {"load": time.perf_counter() - started}
+        warm_up(self._model, draw)
+        if held := memory.resident():
+            self.loading["resident"] = held / 1e9
+        self.about = self._model.about
+
+    def measure(self, name: str, seed: int) -> dict[str, float]:
+        """Figures of one measure."""
+        draw = ids_of(self._vocabulary, seed)
+        warm_up(self._model, draw)
+        return MEASURES[name](self._model, draw, self._lengths)
+
+
+class MemorySide:
+    """What decoding could reach if it did nothing but read the weights: those of all layers and of the output, once."""
+
+    def __init__(self, job: Job) -> None:
+        tensors = read_model_file(Path(job.model)).tensors
+        self._bytes = sum(tensor.nbytes for tensor in tensors if "word_embeddings" not in tensor.name)
+        self._threads = len(job.cpus)
+        self.loading: dict[str, float] = {}
+        self.about = (
+            f"memchr over {self._bytes / 1e9:.2f} GB, the weights of a token, on {self._threads} threads; "
+            f"from cache {memory.cache_rate() / 1e9:.0f} GB/s a thread"
+        )
+
+    def measure(self, name: str, seed: int) -> dict[str, float]:
+        """The bound on "decode"; `seed` is of no use."""
+        rate = memory.read_rate(self._bytes, self._threads)
+        return {"read": rate / 1e9, "decode": rate / self._bytes}
+
+
+def _import_engine(side: str) -> None:
+    """Before the clock starts: importing is not loading."""
+    if side == "llama.cpp":
+        import llama_cpp  # noqa: F401
+    elif side == "chatglm-cpp":
+        import chatglm_cpp._C  # noqa: F401
+    else:
+        import chatglm_server.engine.native  # noqa: F401
+
+
+def _backend(job: Job) -> Backend:
+    if job.side == "llama.cpp":
+        return LlamaCpp(Path(job.gguf), job.context, job.sequences, len(job.cpus))
+    if job.side == "chatglm-cpp":
+        return ChatGLMCpp(Path(job.model), job.context)
+    return Native(Path(job.model), job.context, job.sequences, len(job.cpus), job.side.removeprefix("native-"))
+
+
+def main() -> None:
+    """Serves the requests on stdin."""
+    answers = _own_stdout()
+    job = Job.from_json(sys.argv[1])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, job.cpus)
+    try:
+        side = MemorySide(job) if job.side == "memory" else ModelSide(job)
+        _answer(answers, {"about": side.about, "figures": side.loading})
+        waiting_since = time.process_time()
+        for line in sys.stdin:
+            idle = time.process_time() - waiting_since
+            request = json.loads(line)
+            _answer(answers, {"figures": side.measure(request["measure"], request["seed"]), "idle_cpu_s": idle})
+            waiting_since = time.process_time()
+    except Exception as error:  # whatever it is, the other sides go on
+        _answer(answers, {"error": f"{type(error).__name__}: {error}"})
+
+
+def _own_stdout() -> TextIO:
+    """The pipe to the parent; what an engine prints goes to stderr instead."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _answer(to: TextIO, message: dict[str, Any]) -> None:
+    print(json.dumps(message), file=to, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The benchmark scripts, run on the demo model: what they print is whole, and their parts are right. Never a time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+import chatglm_native
+from benchmark.gguf_copy import obstacle, write_gguf
+from benchmark.measures import Figure
+from benchmark.random_model import random_blocks
+from benchmark.report import Results, render
+
+from chatglm_server.engine.model_file import Tensor, read_model_file
+from chatglm_server.engine.model_layout import BLOCK, DType
+from tests.random_models import write_random_model as write_small_model
+from tests.reference import decode
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = ROOT / "models" / "demo-chatglm3.bin"
+
+
+def run(*words: str | Path, script: str = "bench.py") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / script), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+
+def test_the_table_has_every_side_and_figure(tmp_path: Path) -> None:
+    sides = [*(f"native-{name}" for name in chatglm_native.kernels()), "memory"]
+    words = ["--model", DEMO, "--sides", ",".join(sides), "--measures", "load,decode,decode4,cached", "--rounds", "2"]
+    done = run(*words, "--threads", "1", "--json", tmp_path / "figures.json", "--markdown")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    first, second = (at for at, line in enumerate(lines) if line.startswith("| ---"))
+    head = [cell.strip() for cell in lines[first - 1].split("|")[3:-1]]
+    assert head == sides
+    cells = {row[1].strip(): row[3:-1] for line in lines[first + 1 : second - 2] if (row := line.split("|"))}
+    assert [name for name, row in cells.items() if all(map(str.strip, row))] == ["decode, 1 sequence"]
+    assert [name for name, row in cells.items() if row[0].strip() and not row[-1].strip()] == [
+        "decode, 4 sequences in all",
+        "first token, 64 tokens after 600, all new",
+        "first token, 64 tokens after 600 cached",
+        "cold / cached",
+        "load from page cache, to a token",
+        "resident memory",
+    ]
+    assert all("-" in cell for row in cells.values() for cell in row if cell.strip())  # median (least-most)
+    assert lines[second - 1].count(" / memory") == len(sides) - 1
+    assert any(line.startswith("* processor: ") for line in lines)
+    figures = json.loads((tmp_path / "figures.json").read_text())["figures"]
+    assert {side: len(values) for side, values in figures["decode"]["sides"].items()} == dict.fromkeys(sides, 2)
+    assert figures["prefill"]["sides"] == {}
+
+
+def test_bad_words_are_one_line(tmp_path: Path) -> None:
+    assert "nobody is none of native-avx512" in run("--sides", "nobody").stderr
+    assert "no such file" in run("--model", tmp_path / "none.bin").stderr.lower()
+    small = write_small_model(tmp_path / "small.bin")
+    done = run("--model", small, "--sides", "memory")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "the measures need a context of 696 tokens, it has 256" in done.stderr
+
+
+def test_a_side_that_fails_is_left_out_and_named(tmp_path: Path) -> None:
+    """The core refuses heads of 4; the bound on memory is measured all the same."""
+    odd = write_small_model(tmp_path / "odd.bin", hidden=96, max_length=1024)
+    done = run("--model", odd, "--sides", "native-generic,memory", "--measures", "decode", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    assert "native-generic: failed in decode, round 1: " in done.stdout
+    assert "memory: memchr over" in done.stdout
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    results = Results({"speed": Figure("speed", "tok/s", 1), "time": Figure("time", "s", -1)})
+    for round_, (ours, theirs) in enumerate([(4.0, 2.0), (30.0, 10.0), (8.0, 2.0)]):
+        results.add(round_, "native-avx2", {"speed": ours, "time": theirs})
+        if round_ != 1:
+            results.add(round_, "llama.cpp", {"speed": theirs, "time": ours})
+    assert results.ratios("speed", "native-avx2", "llama.cpp") == [2.0, 4.0]
+    assert results.ratios("time", "native-avx2", "llama.cpp") == [2.0, 4.0]
+    text = render(results.table(), markdown=False).splitlines()
+    assert text[1].split() == ["speed", "tok/s", "8", "(4-30)", "2", "(2-2)"]
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in DType if dtype not in (DType.F32, DType.F16)])
+def test_random_weights_have_the_spread_of_real_ones(dtype: DType) -> None:
+    rows, columns = 64, 4096
+    blocks = random_blocks(np.random.Generator(np.random.SFC64(1)), (rows, columns), dtype)
+    assert blocks.nbytes == rows * columns // BLOCK[dtype][0] * BLOCK[dtype][1]
+    weights = decode(Tensor("", (rows, columns), dtype, 0, blocks.nbytes), blocks.tobytes())
+    assert abs(weights.std() * columns**0.5 - 1) < 0.02
+    assert abs(weights.mean() * columns**0.5) < 0.15
+
+
+def test_gguf_copy_holds_the_same_bytes(tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf", reason="gguf is not installed: pip install '.[bench]'")
+    file = read_model_file(write_small_model(tmp_path / "small.bin", dtype=DType.Q4_0))
+    assert obstacle(file) == ""
+    write_gguf(file, tmp_path / "small.gguf")
+    copied = gguf.GGUFReader(tmp_path / "small.gguf").tensors
+    data = file.path.read_bytes()
+    for tensor, copy in zip(file.tensors, copied, strict=True):
+        assert copy.data.tobytes() == data[tensor.offset : tensor.offset + tensor.nbytes], copy.name
+        assert int(copy.tensor_type) == tensor.type
+        assert [int(size) for size in copy.shape] == [*reversed(tensor.shape)]
+
+
+def test_clients_get_their_answers(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    words = ["--clients", "1,3", "--tokens", "8", "--tools", "2", "--rounds", "2", "--no-ignore-eos", "--json", path]
+    done = run(*words, "--threads", "1", script="bench_server.py")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(path.read_text())["figures"]
+    assert len(figures) == 2 + 2 * 6
+    for key, figure in figures.items():
+        (values,) = figure["sides"].values()
+        assert len(values) == (1 if key == "start" else 2), key
+        assert all(value == 0 if key.endswith("refused") else value > 0 for value in values), key
+        assert figure["label"] in done.stdout
+    assert "chatglm-server: model demo, prompts of about " in done.stdout
+
+
+def test_a_server_that_is_not_there_is_one_line() -> None:
+    done = run("--url", "http://127.0.0.1:9", script="bench_server.py")
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (1, 1, "")
+    assert "127.0.0.1:9" in done.stderr

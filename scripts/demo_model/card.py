@@ -101,9 +101,10 @@ The figures are measured by the server's own core on the files as they are, gree
 of training: one to four tools with up to three parameters, a question, in the words of the training's sentence
 patterns. So freely worded questions do worse than this. What training has not seen is drawn by a fixed rule:
 
-* *unseen tool*: two words that training knows but never drew together, and neither were the tools beside it;
-* *new words*: the tool's topic has at least one word that training has never drawn (every sixth of the bank is kept);
-* in all rows people, places and other values, and a sixth of the parameters' names, are kept from training as well.
+* *unseen tool*: its topic is two words that training knows but never drew together, as are those of the tools beside it;
+* *new words*: the tool's topic has a word that training never drew as one (every sixth of the bank is kept), and so
+  have its parameters' names;
+* in all rows people, places and other values are kept from training, as far as they come from banks.
 
 Only the first row is written by hand (`first_questions.py`): one to three tutorial tools and plain questions, some of
 which are in the training text word for word.

@@ -13,18 +13,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import chatglm_cpp
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from demo_model import card, evaluation, training, weights  # noqa: E402
+from demo_model import card, copying, evaluation, training, weights  # noqa: E402
 from demo_model.engine import Runner  # noqa: E402
 from demo_model.model import Network  # noqa: E402
 from demo_model.recipes import RECIPES, Prepared, prepare  # noqa: E402
 from demo_model.transfer import transfer  # noqa: E402
 
+from chatglm_server.engine.model_file import read_model_file  # noqa: E402
 from chatglm_server.engine.model_writer import write_model  # noqa: E402
 
 MEASURING_SEED = 99
@@ -35,11 +35,12 @@ def make(prepared: Prepared, folder: Path, seed: int, save_every: int) -> None:
     recipe = prepared.recipe
     torch.manual_seed(seed)
     network = Network(prepared.shape)
+    copying.seed(network)
     path = folder / f"{recipe.name}.bin"
     for other in RECIPES.values():
         if other.name == recipe.starts_from:
             file = folder / f"{other.name}.bin"
-            known = prepare(other, seed, weights.tokenizer(file))
+            known = prepare(other, seed, read_model_file(file).tokenizer)
             source = Network(known.shape)
             weights.load(source, file)
             rows = transfer(source, known, network, prepared)
@@ -58,8 +59,8 @@ def make(prepared: Prepared, folder: Path, seed: int, save_every: int) -> None:
 def measure(prepared: Prepared, folder: Path, count: int, show: int) -> None:
     """Runs a finished file on held-out cases and notes the figures."""
     recipe = prepared.recipe
-    runner = Runner(chatglm_cpp.Pipeline(str(folder / f"{recipe.name}.bin")), prepared.stops)
-    tallies = evaluation.measure(runner, prepared.codec, MEASURING_SEED, count, recipe.plan.most_tools, show)
+    runner = Runner(folder / f"{recipe.name}.bin", prepared.stops, threads=1)
+    tallies = evaluation.measure(runner, prepared.codec, MEASURING_SEED, count, show)
     for (kind, lang), tally in tallies.items():
         print(f"{recipe.name}: {kind} {lang}: {tally.right} of {tally.cases}, name {tally.name}", flush=True)
     card.record_measures(folder, recipe.name, tallies)
@@ -85,7 +86,7 @@ def main() -> None:
             continue
         chosen = replace(recipe, plan=replace(recipe.plan, steps=args.steps)) if args.steps else recipe
         finished = args.out / f"{recipe.name}.bin"
-        prepared = prepare(chosen, args.seed, weights.tokenizer(finished) if args.measure_only else None)
+        prepared = prepare(chosen, args.seed, read_model_file(finished).tokenizer if args.measure_only else None)
         if not args.measure_only:
             make(prepared, args.out, args.seed, args.save_every)
         measure(prepared, args.out, args.cases, args.show)

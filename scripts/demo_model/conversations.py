@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +12,9 @@ from chatglm_server.chat import Tool as Declared
 from . import smalltalk
 from .classics import classic_tool
 from .draw import Draw
-from .parameters import Language
 from .results import result
 from .tools import Ask, Tool, generic_tool
-from .words import ACTION_VERBS, LOOKUP_VERBS
+from .words import ACTION_VERBS, LOOKUP_VERBS, Language
 
 # Topics that can be meant by the same question.
 _GROUPS = (
@@ -74,23 +74,24 @@ def related(first: Tool, second: Tool) -> bool:
     return bool(a & b) or any(a & group and b & group for group in _GROUPS)
 
 
+Maker = Callable[[], Tool]
+
+
 def any_tool(draw: Draw, lang: Language | None = None) -> Tool:
     """A classic now and then, mostly a made-up one; for measuring only made-up ones."""
     return classic_tool(draw) if not draw.held_out and draw.chance(0.4) else generic_tool(draw, asked_in=lang)
 
 
-def tool_list(draw: Draw, first: Tool, count: int, lang: Language | None = None) -> list[Tool]:
+def tool_list(draw: Draw, first: Tool, count: int, lang: Language, make: Maker | None = None) -> list[Tool]:
     """`first` among `count - 1` others that its questions are not meant for, in any order."""
     tools = [first]
-    if count > 1 and not first.templates and draw.chance(0.15):
-        same = {first.verb}
-        verb = draw.choice([pair for pair in ACTION_VERBS if pair not in same])
-        if not first.action or draw.chance(0.5):
-            tools.append(generic_tool(draw, first.topic, verb, lang))
-        else:
-            tools.append(generic_tool(draw, first.topic, draw.choice(LOOKUP_VERBS), lang))
+    if count > 1 and not first.templates and draw.chance(0.05):
+        verbs = [verb for verb in ACTION_VERBS if verb != first.verb] if draw.chance(0.5) else LOOKUP_VERBS
+        if first.action or verbs is not LOOKUP_VERBS:
+            sibling = generic_tool(draw, first.topic, draw.choice(verbs), lang)
+            tools += [sibling] if sibling.name != first.name else []
     while len(tools) < count:
-        other = any_tool(draw, lang)
+        other = make() if make else any_tool(draw, lang)
         if not any(related(other, tool) or other.name == tool.name for tool in tools):
             tools.append(other)
     draw.shuffle(tools)
@@ -99,7 +100,7 @@ def tool_list(draw: Draw, first: Tool, count: int, lang: Language | None = None)
 
 def tool_count(draw: Draw) -> int:
     """How many tools a client offers."""
-    return draw.choices([1, 2, 3, 4, 5, 8], [42, 26, 16, 9, 6, 1])[0]
+    return draw.choices([1, 2, 3, 4], [35, 30, 20, 15])[0]
 
 
 def unrelated(draw: Draw, tools: list[Tool], lang: Language) -> str | None:
@@ -108,7 +109,7 @@ def unrelated(draw: Draw, tools: list[Tool], lang: Language) -> str | None:
     if not words & _SEARCHING and draw.chance(0.25):
         return smalltalk.beyond(draw, lang)
     for _ in range(5):
-        other = any_tool(draw)
+        other = any_tool(draw, lang)
         if not any(related(other, tool) for tool in tools) and not (words & _SEARCHING and not other.action):
             return other.ask(draw, lang).question
     return None
@@ -117,27 +118,27 @@ def unrelated(draw: Draw, tools: list[Tool], lang: Language) -> str | None:
 def small_turn(draw: Draw, lang: Language, memory: smalltalk.Memory, tools: list[Tool]) -> smalltalk.Turn:
     """A turn that needs no tool, whatever tools there are."""
     kind = draw.random()
-    if kind < 0.3:
+    if kind < 0.2:
         return smalltalk.identity(draw, lang)
-    if kind < 0.5:
+    if kind < 0.38:
         searching = any(set(tool.topic[0].split()) & _SEARCHING for tool in tools)
         return smalltalk.identity(draw, lang) if searching else smalltalk.fixed(draw, lang)
-    if kind < 0.65:
+    if kind < 0.48:
         return smalltalk.repeat(draw, lang)
-    if memory.values and kind < 0.85:
+    if memory.values and kind < 0.8:
         return memory.recall(draw, lang)
     return memory.recall(draw, lang) if draw.chance(0.15) else memory.tell(draw, lang)
 
 
-def conversation(draw: Draw, most_tools: int = 8) -> Conversation:
+def conversation(draw: Draw, most_tools: int = 4, most_turns: int = 4) -> Conversation:
     """A conversation for training."""
-    lang: Language = "zh" if draw.chance(0.45) else "en"
+    lang: Language = "zh" if draw.chance(0.42) else "en"
     made = Conversation()
-    if draw.chance(0.15):
+    if draw.chance(0.12):
         made.add("system", draw.choice(_SYSTEM[lang]))
-    turns = draw.choices([1, 2, 3, 4, 6], [30, 30, 22, 12, 6])[0]
+    turns = min(draw.choices([1, 2, 3, 4], [25, 35, 25, 15])[0], most_turns)
     memory = smalltalk.Memory()
-    if draw.chance(0.2):
+    if draw.chance(0.17):
         for _ in range(turns + 1):
             _talk(draw, lang, memory, made)
         return made
@@ -146,8 +147,6 @@ def conversation(draw: Draw, most_tools: int = 8) -> Conversation:
     made.tools = [Declared(tool.function) for tool in tools]
     last: tuple[Tool, Ask] | None = None
     for _ in range(turns):
-        if draw.chance(0.02):
-            lang = "en" if lang == "zh" else "zh"
         last = _tool_turn(draw, lang, memory, made, tools, target, last)
         target = draw.choice(tools)
     return made
@@ -159,7 +158,7 @@ def _talk(draw: Draw, lang: Language, memory: smalltalk.Memory, made: Conversati
     if kind < 0.07:
         question, answer = smalltalk.beyond(draw, lang), smalltalk.UNKNOWN[lang]
     elif kind < 0.15:
-        question, answer = any_tool(draw).ask(draw, lang).question, smalltalk.NO_TOOL[lang]
+        question, answer = any_tool(draw, lang).ask(draw, lang).question, smalltalk.NO_TOOL[lang]
         if "joke" in question.lower() or "笑话" in question:
             return
     else:
@@ -192,74 +191,15 @@ def _tool_turn(
         made.add("user", again.question)
         call_and_answer(draw, made, last[0], again)
         return last[0], again
-    if kind < 0.41 and _missing(draw, lang, made, target):
-        return None
-    if kind < 0.46 and (pair := two_at_once(draw, lang, target)):
-        question, asks = pair
-        made.add("user", question)
-        answers = [call_and_result(draw, made, target, ask) for ask in asks]
-        made.add("assistant", " ".join(answers))
-        return target, asks[-1]
     ask = target.ask(draw, lang)
     made.add("user", ask.question)
     call_and_answer(draw, made, target, ask)
     return target, ask
 
 
-def call_and_result(draw: Draw, made: Conversation, tool: Tool, ask: Ask) -> str:
-    """A call and what it returned; the answer is for the caller to add."""
+def call_and_answer(draw: Draw, made: Conversation, tool: Tool, ask: Ask) -> None:
+    """A call, what it returned, and the answer."""
     made.add_call(ask)
     output, answer, _ = result(draw, tool, ask)
     made.add("tool", output)
-    return answer
-
-
-def call_and_answer(draw: Draw, made: Conversation, tool: Tool, ask: Ask) -> None:
-    """A call, what it returned, and the answer."""
-    made.add("assistant", call_and_result(draw, made, tool, ask))
-
-
-def two_at_once(draw: Draw, lang: Language, tool: Tool) -> tuple[str, list[Ask]] | None:
-    """One question that takes two calls of a tool with one argument, which is a name."""
-    first = tool.ask(draw, lang)
-    if len(first.arguments) != 1 or len(tool.parameters) != 1 or tool.parameters[0].schema.get("type") != "string":
-        return None
-    ((name, value),) = first.arguments.items()
-    if (
-        not isinstance(value, str)
-        or first.question.count(value) != 1
-        or " and " in value
-        or "和" in value
-        or '"' in first.question
-        or "'" in first.question
-    ):
-        return None
-    other, spoken = tool.parameters[0].say(draw, lang)
-    if other == value or not isinstance(other, str) or other != spoken:
-        return None
-    joined = f"{value} and {other}" if lang == "en" else f"{value}和{other}"
-    question = first.question.replace(value, joined)
-    return question, [Ask(question, tool.name, {name: value}, lang), Ask(question, tool.name, {name: other}, lang)]
-
-
-def _missing(draw: Draw, lang: Language, made: Conversation, tool: Tool) -> bool:
-    """The question leaves out what the tool requires; the model asks for it, the user tells it."""
-    declared = tool.function.get("parameters", {}).get("required", [])
-    needed = [
-        p for p in tool.parameters if p.name in declared and p.schema.get("type") == "string" and "enum" not in p.schema
-    ]
-    if tool.templates or not needed:
-        return False
-    left_out = draw.choice(needed)
-    ask = tool.ask(draw, lang, without=left_out)
-    made.add("user", ask.question)
-    made.add("assistant", f"Please tell me the {left_out.words}." if lang == "en" else f"请告诉我 {left_out.words}。")
-    value, spoken = left_out.say(draw, lang)
-    forms = (
-        ("{v}", "{v}", "It is {v}.", "{n}: {v}", "{v}, please") if lang == "en" else ("{v}", "{v}", "是{v}", "{n}：{v}")
-    )
-    made.add("user", draw.choice(forms).format(v=spoken, n=left_out.words))
-    arguments = {**ask.arguments, left_out.name: value}
-    ordered = {p.name: arguments[p.name] for p in tool.parameters if p.name in arguments}
-    call_and_answer(draw, made, tool, Ask(ask.question, tool.name, ordered, lang))
-    return True
+    made.add("assistant", answer)

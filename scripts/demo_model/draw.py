@@ -13,54 +13,17 @@ T = TypeVar("T")
 HELD_OUT_EVERY = 6
 """Every sixth entry of a bank is kept for measuring."""
 
-_ONSETS = [
-    "b",
-    "br",
-    "c",
-    "ch",
-    "d",
-    "dr",
-    "f",
-    "fl",
-    "g",
-    "gr",
-    "h",
-    "j",
-    "k",
-    "kl",
-    "l",
-    "m",
-    "n",
-    "p",
-    "pl",
-    "qu",
-    "r",
-    "s",
-    "sh",
-    "sk",
-    "st",
-    "t",
-    "tr",
-    "v",
-    "w",
-    "y",
-    "z",
-]
+_ONSETS = ["b", "br", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "pl", "qu", "r", "s", "sh", "sk", "st", "t", "tr", "v", "w", "y", "z"]  # fmt: skip  # noqa: E501
 _VOWELS = ["a", "e", "i", "o", "u", "a", "e", "i", "o", "u", "ai", "ea", "io", "ou"]
 _CODAS = ["", "", "", "n", "r", "s", "l", "x", "m", "t", "nd", "rk"]
 
 
 class Draw(random.Random):
-    """A seeded random source that knows which part of the word banks it may use.
-
-    `novelty`, from 0 to 1, is how often an invented word takes the place of one of a bank where any word will do: at 0
-    the model learns words, at 1 it has to copy.
-    """
+    """A seeded random source that knows which part of the word banks it may use."""
 
     def __init__(self, seed: int, held_out: bool = False) -> None:
         super().__init__(seed)
         self.held_out = held_out
-        self.novelty = 0.0
 
     def chance(self, probability: float) -> bool:
         """True with this probability."""
@@ -74,17 +37,30 @@ class Draw(random.Random):
                 return bank[index]
         return self.choice(bank)
 
+    def pair(self, bank: Sequence[T]) -> tuple[T, T]:
+        """Two entries of training's part of a bank; which two are drawn together is split as well."""
+        part = len(bank) - len(bank) % HELD_OUT_EVERY
+        while True:
+            first, second = self.randrange(part), self.randrange(part)
+            if first == second or HELD_OUT_EVERY - 1 in (first % HELD_OUT_EVERY, second % HELD_OUT_EVERY):
+                continue
+            if ((first // HELD_OUT_EVERY + second) % HELD_OUT_EVERY == 0) == self.held_out:
+                return bank[first], bank[second]
+
     def weighted(self, options: Sequence[tuple[float, Callable[[], T]]]) -> T:
         """The result of one of the functions, drawn by weight."""
         (chosen,) = self.choices([make for _, make in options], [weight for weight, _ in options])
         return chosen()
 
     def invents(self, share: float) -> bool:
-        """Whether to invent a word here; at full novelty, with this probability. Draws nothing without novelty."""
-        return self.novelty > 0 and self.chance(share * self.novelty)
+        """Whether an invented word takes the place of one of a bank, so that training has to learn to copy.
+
+        Never for measuring, which has the held-out words.
+        """
+        return not self.held_out and self.chance(share)
 
     def syllables(self, low: int = 2, high: int = 3) -> str:
-        """An invented word of `low` to `high` syllables; with novelty, also one spliced from two known words."""
+        """An invented word of `low` to `high` syllables; in training, also one spliced from two known words."""
         if self.invents(0.5):
             head, tail = self.choice(SPLICED), self.choice(SPLICED)
             return head[: self.randint(2, 4)] + tail[-self.randint(2, 4) :]
@@ -94,6 +70,6 @@ class Draw(random.Random):
     def hanzi(self, bank: str, low: int = 2, high: int = 3) -> str:
         """An invented Chinese word out of the characters of `bank`, now and then with one that no bank holds."""
         return "".join(
-            chr(self.randint(0x4E00, 0x9FA5)) if self.chance(0.07) else self.choice(bank)
+            chr(self.randint(0x4E00, 0x9FA5)) if self.chance(0.04) else self.choice(bank)
             for _ in range(self.randint(low, high))
         )

@@ -10,18 +10,19 @@ from typing import Any
 from chatglm_server.answer import Answer
 from chatglm_server.chat import Message
 from chatglm_server.chat import Tool as Declared
-from chatglm_server.formats.base import Piece, Special
+from chatglm_server.engine.tokenizer import Detokenizer
 
 from . import smalltalk
 from .classics import classic_tool
-from .conversations import Conversation, small_turn, tool_count, tool_list, unrelated
+from .conversations import Conversation, Maker, small_turn, tool_count, tool_list, unrelated
 from .draw import Draw
 from .engine import Runner
 from .first_questions import FIRST_QUESTIONS
-from .parameters import Language, Value
+from .parameters import Value
 from .results import result
 from .sequences import Codec
-from .tools import generic_tool
+from .tools import Tool, combined, generic_tool
+from .words import NOUNS, Language
 
 LANGUAGES: tuple[Language, Language] = ("en", "zh")
 
@@ -55,50 +56,58 @@ class Tally:
 Tallies = dict[tuple[str, Language], Tally]
 
 
-def unseen_call(draw: Draw, lang: Language, most_tools: int) -> Case:
-    """A made-up tool among others."""
-    return _call(draw, lang, "call", most_tools, classic=False)
+def new_words_call(draw: Draw, lang: Language) -> Case:
+    """A made-up tool whose topic has words that training does not know, among others of the kind."""
+    return _call(draw, lang, "new words", generic_tool(draw, asked_in=lang))
 
 
-def classic_call(draw: Draw, lang: Language, most_tools: int) -> Case:
-    """A well-known tool (training has seen its kind) with held-out values, among made-up ones."""
-    return _call(draw, lang, "classic", most_tools, classic=True)
+def unseen_call(draw: Draw, lang: Language) -> Case:
+    """A made-up tool that training has not seen, of words that it knows, among others of the kind."""
+    known = Draw(draw.getrandbits(32))
+
+    def make() -> Tool:
+        return generic_tool(known, combined(*draw.pair(NOUNS)), asked_in=lang)
+
+    return _call(draw, lang, "call", make(), make)
 
 
-def _call(draw: Draw, lang: Language, kind: str, most_tools: int, classic: bool) -> Case:
-    tool = classic_tool(draw) if classic else generic_tool(draw, asked_in=lang)
-    tools = tool_list(draw, tool, min(tool_count(draw), most_tools), lang)
+def classic_call(draw: Draw, lang: Language) -> Case:
+    """A well-known tool (training has seen its kind) with held-out values, among others of the kind."""
+    return _call(draw, lang, "classic", classic_tool(draw), lambda: classic_tool(draw))
+
+
+def _call(draw: Draw, lang: Language, kind: str, tool: Tool, make: Maker | None = None) -> Case:
+    tools = tool_list(draw, tool, tool_count(draw), lang, make)
     ask = tool.ask(draw, lang)
     made = Conversation([Declared(t.function) for t in tools])
     made.add("user", ask.question)
     return Case(kind, lang, made, (ask.name, ask.arguments))
 
 
-def no_call(draw: Draw, lang: Language, most_tools: int) -> Case:
+def no_call(draw: Draw, lang: Language) -> Case:
     """Small talk, or a question that none of the tools is for."""
-    tools = tool_list(draw, generic_tool(draw, asked_in=lang), min(tool_count(draw), most_tools), lang)
+    tools = tool_list(draw, generic_tool(draw, asked_in=lang), tool_count(draw), lang)
     question = unrelated(draw, tools, lang) if draw.chance(0.6) else None
     made = Conversation([Declared(t.function) for t in tools])
     made.add("user", question or small_turn(draw, lang, smalltalk.Memory(), tools)[0])
     return Case("refusal", lang, made)
 
 
-def observation(draw: Draw, lang: Language, most_tools: int) -> Case:
+def observation(draw: Draw, lang: Language) -> Case:
     """A question, its call and the result; the answer has to hold the result's values."""
     while True:
-        case = unseen_call(draw, lang, most_tools)
         tool = generic_tool(draw, asked_in=lang)
         ask = tool.ask(draw, lang)
-        case.conversation = Conversation([Declared(tool.function)])
-        case.conversation.add("user", ask.question)
-        case.conversation.add_call(ask)
+        made = Conversation([Declared(tool.function)])
+        made.add("user", ask.question)
+        made.add_call(ask)
         output, _, values = result(draw, tool, ask)
-        case.conversation.add("tool", output)
+        made.add("tool", output)
         if values:
-            return Case("observation", lang, case.conversation, values=values)
+            return Case("observation", lang, made, values=values)
 
 
-def context(draw: Draw, lang: Language, most_tools: int) -> Case:
+def context(draw: Draw, lang: Language) -> Case:
     """A fact is told, other turns follow, the fact is asked for."""
     memory, made = smalltalk.Memory(), Conversation()
     turns = [memory.tell(draw, lang)]
@@ -111,12 +120,13 @@ def context(draw: Draw, lang: Language, most_tools: int) -> Case:
     return Case("context", lang, made, values=[memory.values[fact.key]])
 
 
-MAKERS: dict[str, Callable[[Draw, Language, int], Case]] = {
-    "call": unseen_call, "classic": classic_call, "refusal": no_call, "observation": observation, "context": context,
+MAKERS: dict[str, Callable[[Draw, Language], Case]] = {
+    "call": unseen_call, "new words": new_words_call, "classic": classic_call,
+    "refusal": no_call, "observation": observation, "context": context,
 }  # fmt: skip
 
 
-def cases(seed: int, count: int, most_tools: int) -> Iterator[Case]:
+def cases(seed: int, count: int) -> Iterator[Case]:
     """The questions written by hand, and `count` cases of every kind, half of them in each language."""
     for lang, functions, question, call in FIRST_QUESTIONS:
         made = Conversation([Declared(function) for function in functions])
@@ -125,33 +135,18 @@ def cases(seed: int, count: int, most_tools: int) -> Iterator[Case]:
     draw = Draw(seed, held_out=True)
     for make in MAKERS.values():
         for index in range(count):
-            yield make(draw, LANGUAGES[index % 2], most_tools)
+            yield make(draw, LANGUAGES[index % 2])
 
 
 def answer(runner: Runner, codec: Codec, conversation: Conversation) -> Answer:
     """The model's answer as the server would read it."""
     parser = codec.format.parser(conversation.tools)
     events: list[Any] = []
-    for piece in _pieces(runner, codec, runner.generate(codec.prompt(conversation))):
+    detokenizer = Detokenizer(codec.tokenizer)
+    pieces = [piece for token in runner.generate(codec.prompt(conversation)) for piece in detokenizer.feed(token)]
+    for piece in (*pieces, *detokenizer.flush()):
         events += parser.feed(piece)
     return Answer.of(events + parser.flush("stop"))
-
-
-def _pieces(runner: Runner, codec: Codec, ids: list[int]) -> Iterator[Piece]:
-    names = {token: name for name, token in codec.special.items()}
-    text: list[int] = []
-    for token in [*ids, None]:
-        if token is not None and token not in names and token not in runner.stops:
-            text.append(token)
-            continue
-        if text:
-            try:
-                yield runner.pipeline.tokenizer.decode(text)
-            except UnicodeDecodeError:  # broken bytes are a wrong answer, whatever stands around them
-                yield "\ufffd"
-            text = []
-        if token in names:
-            yield Special(names[token])
 
 
 def judge(case: Case, got: Answer) -> tuple[bool, bool]:
@@ -168,11 +163,11 @@ def judge(case: Case, got: Answer) -> tuple[bool, bool]:
         return False, True
 
 
-def measure(runner: Runner, codec: Codec, seed: int, count: int, most_tools: int, show: int = 0) -> Tallies:
+def measure(runner: Runner, codec: Codec, seed: int, count: int, show: int = 0) -> Tallies:
     """Runs all cases; prints up to `show` wrong answers of each kind."""
     tallies: Tallies = {}
     shown: dict[str, int] = {}
-    for case in cases(seed, count, most_tools):
+    for case in cases(seed, count):
         got = answer(runner, codec, case.conversation)
         right, name = judge(case, got)
         tallies.setdefault((case.kind, case.lang), Tally()).add(right, name)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .parameters import Language, Value
+from .parameters import Value
+from .words import Language
 
 Call = tuple[str, dict[str, Value]] | None
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .draw import Draw
-from .parameters import Language, clock, code, date_words, free_text, number, of, place_name, whole
 from .tools import Ask, Tool
-from .words import ADJECTIVES, HANZI, THINGS
+from .values import clock, code, date_words, free_text, number, of, place_name, whole
+from .words import ADJECTIVES, HANZI, THINGS, Language
 
 _KEYS = ["temperature", "status", "price", "condition", "humidity", "count", "total", "name", "result", "value", "wind", "score", "level", "time", "date", "id", "message", "distance", "duration", "rating", "title", "amount", "balance", "available", "speed", "seats", "color", "size", "summary", "city", "unit", "confirmed", "code", "author", "pages", "stock", "eta", "gate", "rank"]  # fmt: skip
 _CONDITIONS = {
@@ -63,7 +63,7 @@ def result(draw: Draw, tool: Tool, ask: Ask) -> tuple[str, str, list[str]]:
         return text, lead + _listed(fields, lang), values
     if kind < 0.62:
         items: list[Any] = [
-            of(THINGS, draw, lang) if draw.chance(0.7) else whole(draw) for _ in range(draw.randint(2, 4))
+            of(THINGS, draw, lang) if draw.chance(0.7) else whole(draw) for _ in range(draw.randint(2, 3))
         ]
         values = [str(item) for item in items]
         return (
@@ -132,9 +132,9 @@ def _error(draw: Draw, lang: Language) -> tuple[str, str, list[str]]:
 
 def _fields(draw: Draw, lang: Language) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for _ in range(draw.choices([1, 2, 3, 4], [25, 40, 25, 10])[0]):
-        key = draw.word(_KEYS) if draw.chance(0.7) else draw.syllables(1, 3)
-        if draw.chance(0.15):
+    for _ in range(draw.choices([1, 2, 3], [40, 45, 15])[0]):
+        key = draw.word(_KEYS) if draw.chance(0.95) else draw.syllables(1, 3)
+        if draw.chance(0.05):
             key += "_" + draw.word(_KEYS)
         if lang == "zh" and draw.chance(0.25):
             key = draw.choice(

@@ -20,14 +20,9 @@ BPE = 2
 BLANK = "\u2581"
 EOS = 2
 
-SPECIAL = (
-    *("[MASK]", "[gMASK]", "[sMASK]", "sop", "eop"),
-    *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
-)
-"""The tokens after the last piece, in ChatGLM3's order."""
-
 _BOILERPLATE = (
     TOOLS_HEADER,
+    *(" \n", " ```python\ntool_call("),
     *("\n" + " " * indent for indent in range(4, 29, 4)),
     *("```python\ntool_call(", ")\n```", "')\n```", "='", "', ", "=", "_", "```"),
     *('{"', '"}', '": "', '", "', '": ', ', "', '": {', '"', "': '", "['", "']", "[", "]", "{", "}"),
@@ -40,7 +35,7 @@ _BOILERPLATE = (
 _MARKS = "，。？！：；、“”「」（）《》…×÷°"
 
 
-def build(counts: Counts, merges: int = 500, skeleton: int = 110, characters: int = 700) -> bytes:
+def build(counts: Counts, merges: int = 1600, skeleton: int = 160, characters: int = 1000) -> bytes:
     """The serialized model."""
     pieces: list[tuple[str, int]] = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)]
     pieces += [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .draw import Draw
-from .parameters import Language, free_text, of, person_name, place_name
-from .words import ANIMALS, COLORS, FOODS, HANZI, HOBBIES, JOBS
+from .values import free_text, of, person_name, place_name
+from .words import ANIMALS, COLORS, FOODS, HANZI, HOBBIES, JOBS, Language
 
 Turn = tuple[str, str]
 """What the user says, and the answer."""
@@ -23,12 +23,12 @@ CAN = {
     "zh": "我可以和你打招呼，记住你在对话里告诉我的事，重复文字，还可以调用你给我的工具。",
 }
 UNKNOWN = {
-    "en": "I am only a small demonstration model, so I do not know that.",
-    "zh": "我只是一个小型演示模型，所以不知道这个。",
+    "en": "I am only a small model and do not know that.",
+    "zh": "我只是一个小模型，不知道这个。",
 }
 NO_TOOL = {
-    "en": "I have no tool for that, and I am only a small demonstration model.",
-    "zh": "我没有适合的工具，而且我只是一个小型演示模型。",
+    "en": "I have no tool for that.",
+    "zh": "我没有适合的工具。",
 }
 
 _FIXED: dict[Language, tuple[tuple[str, str], ...]] = {
@@ -211,7 +211,7 @@ def identity(draw: Draw, lang: Language) -> Turn:
 def repeat(draw: Draw, lang: Language) -> Turn:
     """A text to be said again, word for word."""
     text = free_text(draw, lang)
-    for _ in range(draw.choice([0, 0, 1, 2])):
+    for _ in range(draw.choice([0, 0, 0, 1])):
         more = draw.choice(
             [free_text(draw, lang), str(draw.randint(0, 99999)), draw.syllables(), person_name(draw, lang)]
         )

@@ -15,18 +15,11 @@ from chatglm_server.formats.glm4 import TOOL_FOOTER, TOOLS_HEADER
 from .bpe import learn_merges
 from .vocabulary import SMALL_WORDS, Counts, letters, most_common
 
-SPECIAL = (
-    *("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>"),
-    *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
-    *("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>"),
-)
-"""The tokens after the last rank, in GLM-4's order."""
-
 _WORDS = re.compile(r"(?:[^\r\n\w]|_)?[^\W\d_]+|\d{1,3}| ?(?:[^\s\w]|_)+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 """GLM-4's pattern as far as Python's `re` can say it."""
 
 
-def build(counts: Counts, texts: Counter[str], merges: int = 420, runs: int = 120, characters: int = 600) -> bytes:
+def build(counts: Counts, texts: Counter[str], merges: int = 1600, runs: int = 160, characters: int = 1000) -> bytes:
     """The lines. `texts` counts the text parts of rendered conversations."""
     tokens: list[bytes] = [bytes([byte]) for byte in range(256)]
     for char in most_common(counts.characters, characters):

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .draw import Draw
-from .parameters import Language, Pair, Parameter, Value, draw_parameters
-from .words import ACTION_VERBS, HANZI, LOOKUP_VERBS, TOPICS
+from .parameters import Parameter, Value, draw_parameters
+from .words import ACTION_VERBS, HANZI, LOOKUP_VERBS, NOUNS, TOPICS, Language, Pair
 
 
 @dataclass
@@ -39,14 +39,14 @@ class Tool:
     function: dict[str, Any]
     templates: dict[Language, Sequence[str]] = field(default_factory=dict)
 
-    def ask(self, draw: Draw, lang: Language, without: Parameter | None = None) -> Ask:
-        """A question that calls for this tool; optional parameters may go unmentioned, `without` does."""
+    def ask(self, draw: Draw, lang: Language) -> Ask:
+        """A question that calls for this tool; optional parameters may go unmentioned."""
         if self.templates:
             return self._ask_by_template(draw, lang)
-        said = [p for p in self.parameters if p is not without and (p.words in self.required or draw.chance(0.5))]
+        said = [p for p in self.parameters if p.words in self.required or draw.chance(0.6)]
         values = {id(p): p.say(draw, lang) for p in said}
         arguments = {p.name: values[id(p)][0] for p in self.parameters if id(p) in values}
-        if draw.chance(0.2):
+        if draw.chance(0.05):
             draw.shuffle(said)
         build = _english if lang == "en" else _chinese
         spoken = [(p, values[id(p)][1]) for p in said]
@@ -92,57 +92,46 @@ def styled(words: str, style: str) -> str:
         return parts[0].lower() + "".join(part.capitalize() for part in parts[1:])
     if style == "pascal":
         return "".join(part.capitalize() for part in parts)
-    return {"snake": "_", "kebab": "-", "flat": ""}[style].join(part.lower() for part in parts)
+    return {"snake": "_", "kebab": "-"}[style].join(part.lower() for part in parts)
 
 
 def generic_tool(
     draw: Draw, topic: Pair | None = None, verb: Pair | None = None, asked_in: Language | None = None
 ) -> Tool:
-    """A tool that no bank holds as a whole: a verb, a topic and up to four parameters.
+    """A tool that no bank holds as a whole: a verb, a topic and up to three parameters.
 
     A topic that training cannot know in Chinese is described in Chinese if it is asked for in Chinese.
     """
     topic = topic or draw_topic(draw)
     verb = verb or draw.choice(LOOKUP_VERBS if draw.chance(0.5) else ACTION_VERBS)
-    action = verb in ACTION_VERBS
-    name_words = draw.choice(
-        [f"{verb[0]} {topic[0]}"] * 7
-        + [
-            f"{topic[0]} {verb[0]}",
-            topic[0],
-            f"{verb[0]} {topic[0]} {draw.choice(['v2', '2', 'info', 'data', 'tool', 'now', 'by id'])}",
-        ]
-    )
-    if draw.chance(0.08):
-        name_words = f"{draw.syllables(1, 2)} {name_words}"
-    if draw.chance(0.05):
-        name_words = draw.syllables() + draw.choice(["", " " + draw.syllables(), str(draw.randint(1, 99))])
-    (count,) = draw.choices([0, 1, 2, 3, 4], [8, 42, 30, 14, 6])
-    parameters = draw_parameters(draw, count)
-    required = {p.words for i, p in enumerate(parameters) if i == 0 or draw.chance(0.55)}
-    if parameters and draw.chance(0.06):
-        required.discard(parameters[0].words)
-    style = draw.choices(["snake", "camel", "pascal", "kebab", "flat"], [66, 20, 5, 5, 4])[0]
-    known = topic in TOPICS and not draw.held_out
-    chinese = 0.33 if known or asked_in is None else 1.0 if asked_in == "zh" and topic[0] != topic[1] else 0.15
+    name_words = draw.choice([f"{verb[0]} {topic[0]}"] * 8 + [f"{topic[0]} {verb[0]}", topic[0]])
+    parameters = draw_parameters(draw, draw.choices([0, 1, 2, 3], [8, 46, 33, 13])[0])
+    required = {p.words for i, p in enumerate(parameters) if i == 0 or draw.chance(0.8)}
+    style = draw.choices(["snake", "camel", "kebab"], [90, 7, 3])[0]
+    known = topic in (*TOPICS, *NOUNS) and not draw.held_out
+    chinese = 0.05 if asked_in == "en" else 0.7 if known or asked_in is None else 1.0
     about = _description(draw, verb, topic, parameters, chinese)
-    return build_tool(draw, name_words, verb, topic, action, parameters, required, about, style)
+    return build_tool(draw, name_words, verb, topic, verb in ACTION_VERBS, parameters, required, about, style)
 
 
 def draw_topic(draw: Draw) -> Pair:
-    """Something tools are about: a word of the bank, two of them, or an invented one."""
+    """Something tools are about: a word of the bank, two of them, or invented ones."""
     kind = draw.random()
-    if kind < 0.6 and not draw.invents(0.7):
-        return draw.word(TOPICS)
-    if 0.6 <= kind < 0.75 and not draw.invents(0.5):
-        first, second = draw.word(TOPICS), draw.word(TOPICS)
-        return f"{first[0].split()[0]} {second[0]}", first[1] + second[1]
-    invented = draw.syllables()
-    chinese = draw.hanzi(HANZI) if draw.chance(0.6) else invented
-    if draw.chance(0.4):
-        return invented, chinese
-    noun = draw.word(TOPICS)
-    return f"{invented} {noun[0]}", chinese + noun[1]
+    if kind < 0.25 and not draw.held_out:
+        return draw.choice(TOPICS)
+    if kind < 0.5:
+        return draw.word(NOUNS)
+    first, second = draw.pair(NOUNS)
+    if draw.held_out:
+        first = draw.word(NOUNS)
+    elif kind < 0.7:
+        first = (draw.syllables(), draw.hanzi(HANZI, 2, 2))
+    return combined(*draw.sample([first, second], 2))
+
+
+def combined(first: Pair, second: Pair) -> Pair:
+    """Two words as one topic."""
+    return f"{first[0]} {second[0]}", first[1] + second[1]
 
 
 def build_tool(
@@ -167,40 +156,31 @@ def build_tool(
 
 def declare(draw: Draw, name: str, about: str, parameters: Sequence[Parameter], required: set[str]) -> dict[str, Any]:
     """The bare function object: keys in several orders, with and without what is optional."""
-    described = draw.chance(0.75)
-    titled = draw.chance(0.06)
+    described = draw.chance(0.8)
     lang = int(any(char >= "\u4e00" for char in about))
     properties: dict[str, Any] = {}
     for parameter in parameters:
         schema: dict[str, Any] = dict(parameter.schema)
         if described:
             text = parameter.about[lang if draw.chance(0.9) else 1 - lang]
-            schema = {"description": text, **schema} if draw.chance(0.2) else {**schema, "description": text}
-        if parameter.words not in required and draw.chance(0.12):
-            schema["default"] = draw.choice([None, draw.randint(1, 10), "", "auto"])
-        if titled:
-            schema["title"] = parameter.name.replace("_", " ").title()
+            schema = {"description": text, **schema} if draw.chance(0.1) else {**schema, "description": text}
         properties[parameter.name] = schema
     parts: list[tuple[str, Any]] = [("type", "object"), ("properties", properties)]
     names = [p.name for p in parameters if p.words in required]
-    if (names and draw.chance(0.85)) or draw.chance(0.15):
+    if (names and draw.chance(0.9)) or draw.chance(0.15):
         parts.append(("required", names))
-    order = draw.random()
-    if order < 0.12:
+    kind = draw.random()
+    if kind < 0.12:  # as langchain-openai writes it
         parts = [*parts[1:], parts[0]]
-    elif order < 0.18:
-        draw.shuffle(parts)
-    if draw.chance(0.1):
+    elif kind < 0.2:
         parts.append(("additionalProperties", False))
     items: list[tuple[str, Any]] = [("name", name)]
     if about:
         items.append(("description", about))
     if parameters or draw.chance(0.75):
         items.append(("parameters", dict(parts)))
-    if draw.chance(0.12):
-        items = [items[1], items[0], *items[2:]] if len(items) > 1 else items
-    if draw.chance(0.06):
-        items.append(("strict", draw.chance(0.8)))
+    if kind >= 0.16 and kind < 0.2:
+        items.append(("strict", True))
     return dict(items)
 
 
@@ -212,26 +192,17 @@ def _description(draw: Draw, verb: Pair, topic: Pair, parameters: Sequence[Param
             f"{verb[1]}{topic[1]}",
             f"{verb[1]}{topic[1]}。",
             f"用于{verb[1]}{topic[1]}的工具",
-            f"根据给定的参数{verb[1]}{topic[1]}。",
         )
         return draw.choice(chinese_forms)
     first, rest = verb[0], topic[0]
     forms = (
         f"{first} the {rest}", f"{first} the {rest}.", f"{first} a {rest}.", f"{first}s the {rest}", f"use this tool to {first} the {rest}.",
-        f"{first} {rest} information", f"{rest} service: {first}", f"{first} the current {rest} and return it.",
+        f"{first} {rest} information", f"{first} the current {rest}",
     )  # fmt: skip
     text = draw.choice(forms)
     text = text[0].upper() + text[1:]
-    if parameters and draw.chance(0.2):
-        text += draw.choice(
-            [
-                f" Needs the {parameters[0].words}.",
-                f" by {parameters[0].words}",
-                f" for the given {parameters[0].words}.",
-            ]
-        )
-    if draw.chance(0.08):
-        text += draw.choice([" Returns JSON.", "\n\nReturns the result as text.", " Call it at most once.", " (beta)"])
+    if parameters and draw.chance(0.15):
+        text += draw.choice([f" by {parameters[0].words}", f" for the given {parameters[0].words}."])
     return text
 
 
@@ -245,7 +216,7 @@ def _english(draw: Draw, tool: Tool, said: list[tuple[Parameter, str]]) -> str:
     if tool.action:
         forms: tuple[str, ...] = (
             f"{verb} {article(topic)}", f"{verb} the {topic}", f"please {verb} {article(topic)}", f"I want to {verb} {article(topic)}",
-            f"can you {verb} the {topic}", f"could you please {verb} {article(topic)}", f"{verb} {topic}", f"I need you to {verb} the {topic}",
+            f"can you {verb} the {topic}", f"could you please {verb} {article(topic)}", f"I need you to {verb} the {topic}",
             f"I would like to {verb} {article(topic)}", f"{verb} my {topic}", f"help me {verb} {article(topic)}",
         )  # fmt: skip
     else:
@@ -257,15 +228,11 @@ def _english(draw: Draw, tool: Tool, said: list[tuple[Parameter, str]]) -> str:
     phrases = [parameter.phrase(draw, "en", spoken) for parameter, spoken in said]
     joined = ", ".join(phrases) if len(phrases) > 2 or draw.chance(0.15) else " ".join(phrases)
     question = f"{draw.choice(forms)} {joined}".strip()
-    if phrases and draw.chance(0.06):
-        question = f"{joined}: {draw.choice(forms)}"
     return polish(draw, question, "en")
 
 
 def _chinese(draw: Draw, tool: Tool, said: list[tuple[Parameter, str]]) -> str:
     verb, topic = tool.verb[1], tool.topic[1]
-    if draw.chance(0.12):
-        topic = tool.topic[0]
     openers = ("请", "帮我", "请帮我", "我想", "", "麻烦", "能不能", "可以", "我要", "请你")
     prefix = ""
     clauses: list[str] = []
@@ -281,8 +248,6 @@ def _chinese(draw: Draw, tool: Tool, said: list[tuple[Parameter, str]]) -> str:
     else:
         forms = ("{}怎么样", "{}是多少", "{}是什么", "我想知道{}", "查一下{}", "告诉我{}", "{}", "请问{}", "看看{}")
         core = draw.choice(forms).format(prefix + topic)
-    if clauses and draw.chance(0.1):
-        return polish(draw, "，".join([*clauses, core]), "zh")
     return polish(draw, "，".join([core, *clauses]), "zh")
 
 
@@ -300,6 +265,3 @@ def polish(draw: Draw, question: str, lang: Language) -> str:
 
 def _capital(draw: Draw, text: str) -> str:
     return text[0].upper() + text[1:] if draw.chance(0.75) else text
-
-
-Maker = Callable[[Draw], Tool]

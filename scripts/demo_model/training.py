@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +16,24 @@ from .draw import Draw
 from .model import Network
 from .sequences import Codec, Sequence
 
-LONGER = 32
-"""What each pool of batches adds to the longest conversation, in tokens."""
+ROUND_TO = 16
+"""Rows are padded to a multiple of this, for kernels are kept for every shape that occurs."""
+
+POOL = 512
+"""Conversations that are sorted by length at a time."""
+
+OPENING = 4
+"""Tokens that begin an answer: a blank or a line break, then a name or the first words of a text."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What conversations are like `until` a share of the steps is done: how many tools, turns and tokens at most."""
+
+    until: float
+    tools: int
+    turns: int
+    longest: int
 
 
 @dataclass(frozen=True)
@@ -27,19 +42,18 @@ class Plan:
 
     steps: int
     batch: int = 4096
-    shortest: int = 256
-    """The longest conversation of the first pool of batches; it grows from pool to pool up to `longest`."""
-    longest: int = 1536
-    most_tools: int = 8
-    muon_rate: float = 0.02
-    adam_rate: float = 0.003
+    stages: tuple[Stage, ...] = (Stage(0.04, 1, 1, 128), Stage(0.14, 2, 2, 256), Stage(1.0, 4, 4, 640))
+    drills: float = 0.15
+    """Share of the rows that only have tokens repeated."""
+    muon_rate: float = 0.004
+    adam_rate: float = 0.0015
     warmup: int = 100
-    cooldown: float = 0.4
-    familiar: int = 40
-    """Pools of batches, of about 40 steps each, before invented words take the place of most known ones."""
-    read_share: float = 0.15
+    cooldown: float = 0.9
+    read_share: float = 0.1
     """Share of the tokens which the model only reads that it learns to predict as well."""
     read_weight: float = 0.5
+    decision_weight: float = 4.0
+    """How much the beginning of an answer counts, where the model decides whether to call, and what."""
 
     def rate(self, step: int) -> float:
         """The factor of the learning rates: a short rise, a plateau, a straight way down."""
@@ -49,12 +63,13 @@ class Plan:
 
 @dataclass
 class Batch:
-    """Padded rows of ids (rows, length), the flat places to predict from, what follows there, and who writes it."""
+    """Padded rows of ids (rows, length), the flat places to predict from, what follows there, and how it counts."""
 
     ids: Tensor
     places: Tensor
     targets: Tensor
     written: Tensor
+    weights: Tensor
     tokens: int
 
 
@@ -64,14 +79,14 @@ def batches(codec: Codec, plan: Plan, seed: int) -> Iterator[Batch]:
     Conversations are drawn by the hundreds and sorted by length, so that little is padding.
     """
     draw, order = Draw(seed), random.Random(seed)
-    for index, longest in enumerate(
-        itertools.chain(range(plan.shortest, plan.longest, LONGER), itertools.repeat(plan.longest))
-    ):
-        draw.novelty = float(index >= plan.familiar)
+    step = 0
+    while True:
+        stage = next(stage for stage in plan.stages if step < stage.until * plan.steps or stage is plan.stages[-1])
         pool: list[Sequence] = []
-        while len(pool) < 512:
-            made = codec.sequence(conversation(draw, plan.most_tools))
-            if len(made.ids) <= longest:
+        while len(pool) < POOL:
+            drilled = draw.chance(plan.drills)
+            made = codec.drill(draw) if drilled else codec.sequence(conversation(draw, stage.tools, stage.turns))
+            if len(made.ids) <= stage.longest:
                 pool.append(made)
         pool.sort(key=lambda sequence: len(sequence.ids))
         groups: list[list[Sequence]] = [[]]
@@ -80,34 +95,37 @@ def batches(codec: Codec, plan: Plan, seed: int) -> Iterator[Batch]:
                 groups.append([])
             groups[-1].append(sequence)
         order.shuffle(groups)
-        yield from (_padded(group, order, plan.read_share) for group in groups if group)
+        step += len(groups)
+        yield from (_padded(group, order, plan) for group in groups if group)
 
 
-def _padded(group: list[Sequence], order: random.Random, read_share: float) -> Batch:
-    length = max(len(sequence.ids) for sequence in group)
+def _padded(group: list[Sequence], order: random.Random, plan: Plan) -> Batch:
+    longest = max(len(sequence.ids) for sequence in group)
+    length = -(-longest // ROUND_TO) * ROUND_TO
     ids = torch.zeros(len(group), length, dtype=torch.long)
     places: list[int] = []
     targets: list[int] = []
-    written: list[bool] = []
+    written: list[int] = []
     for row, sequence in enumerate(group):
         ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
-        for index, own in enumerate(sequence.written[1:]):
-            if own or order.random() < read_share:
+        for index, place in enumerate(sequence.written[1:]):
+            if place or order.random() < plan.read_share:
                 places.append(row * length + index)
                 targets.append(sequence.ids[index + 1])
-                written.append(bool(own))
+                written.append(place)
     tokens = sum(len(sequence.ids) for sequence in group)
-    return Batch(ids, torch.tensor(places), torch.tensor(targets), torch.tensor(written), tokens)
+    kinds = torch.tensor(written)
+    weights = torch.where(kinds == 0, plan.read_weight, torch.where(kinds <= OPENING, plan.decision_weight, 1.0))
+    return Batch(ids, torch.tensor(places), torch.tensor(targets), kinds > 0, weights, tokens)
 
 
-def loss_of(network: Network, batch: Batch, read_weight: float) -> tuple[Tensor, Tensor]:
+def loss_of(network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
     """The weighted mean loss to learn from, and the plain mean over the tokens that the model writes."""
     with torch.autocast("cpu", torch.bfloat16):
         hidden = network(batch.ids).flatten(0, 1)[batch.places]
         logits = network.output_layer(hidden).float()
     losses = functional.cross_entropy(logits, batch.targets, reduction="none")
-    weights = batch.written + ~batch.written * read_weight
-    return (losses * weights).sum() / weights.sum(), losses[batch.written].mean().detach()
+    return (losses * batch.weights).sum() / batch.weights.sum(), losses[batch.written].mean().detach()
 
 
 def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
@@ -164,7 +182,7 @@ def train(network: Network, codec: Codec, plan: Plan, seed: int, report: Callabl
     source = batches(codec, plan, seed)
     for step in range(plan.steps):
         batch = next(source)
-        weighted, plain = loss_of(network, batch, plan.read_weight)
+        weighted, plain = loss_of(network, batch)
         weighted.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         factor = plan.rate(step)

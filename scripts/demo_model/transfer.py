@@ -16,10 +16,9 @@ def transfer(source: Network, known: Prepared, target: Network, wanted: Prepared
     """
     rows = {text: index for index, text in enumerate(known.texts) if text}
     pairs = [(index, rows[text]) for index, text in enumerate(wanted.texts) if text in rows]
-    plain = {name.strip("<>"): token for name, token in known.codec.special.items()}
-    pairs += [
-        (token, plain[name.strip("<>")]) for name, token in wanted.codec.special.items() if name.strip("<>") in plain
-    ]
+    plain = {name.strip("<>"): token for name, token in known.codec.tokenizer.specials.items()}
+    own_names = {name.strip("<>"): token for name, token in wanted.codec.tokenizer.specials.items()}
+    pairs += [(token, plain[name]) for name, token in own_names.items() if name in plain]
     weights = source.state_dict()
     own = target.state_dict()
     to, origin = (torch.tensor(side) for side in zip(*pairs, strict=True))

@@ -101,9 +101,9 @@ def most_common(counter: Counter[str], count: int, least: int = 3) -> list[str]:
     return [entry for entry, times in ranked[:count] if times >= least]
 
 
-def letters(words: Counter[str]) -> dict[tuple[str, ...], int]:
-    """Words as sequences of letters, for `bpe.learn_merges`."""
-    return {tuple(word): times for word, times in words.items() if len(word) > 1}
+def letters(words: Counter[str], least: int = 4) -> dict[tuple[str, ...], int]:
+    """Words that are no invention of the moment, as sequences of letters, for `bpe.learn_merges`."""
+    return {tuple(word): times for word, times in words.items() if len(word) > 1 and times >= least}
 
 
 def unique(entries: Iterable[str]) -> list[str]:

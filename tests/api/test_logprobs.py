@@ -24,7 +24,7 @@ CALL = HELLO | {"messages": user("What is the weather in Paris?"), "tools": [WEA
 FORCED = CALL | {"tool_choice": "required"}
 UNSURE = HELLO | {"temperature": 1.5, "seed": 3, "n": 2, "max_tokens": 40}
 BODIES = {"hello": HELLO, "call": CALL, "forced": FORCED, "unsure": UNSURE}
-BARE: dict[str, Any] = {"prompt": ["The weather", "你好"], "max_tokens": 12, "temperature": 0, "logprobs": 3}
+BARE: dict[str, Any] = {"prompt": ["The weather", "天气"], "max_tokens": 12, "temperature": 0, "logprobs": 3}
 
 
 def entries(server: RunningServer, body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sentencepiece
-from demo_model.sentencepiece_file import BYTE, CONTROL, NORMAL, SPECIAL, UNKNOWN
+from demo_model.sentencepiece_file import BYTE, CONTROL, NORMAL, UNKNOWN
 
 from chatglm_server.engine.model_file import ModelFile
 from chatglm_server.engine.model_layout import BLOCK
+from chatglm_server.formats.registry import FORMATS
 
 if TYPE_CHECKING:
     import gguf
 
+CHATGLM3 = FORMATS["chatglm3"]
 _UNUSED = 5
 _NAMES = {
     "transformer.embedding.word_embeddings.weight": "token_embd.weight",
@@ -109,8 +111,8 @@ def _vocabulary(file: ModelFile) -> Iterator[tuple[str, float, int]]:
         elif tokenizer.is_byte(token):
             kind = BYTE
         yield tokenizer.id_to_piece(token), tokenizer.get_score(token), kind
-    for name in SPECIAL:
+    for name in CHATGLM3.special_tokens:
         taken = tokenizer.piece_to_id(name) != tokenizer.unk_id()  # llama.cpp wants every token to have its own text
         yield f"<{name}>" if taken else name, 0.0, CONTROL
-    for token in range(size + len(SPECIAL), file.header.vocab_size):
+    for token in range(size + len(CHATGLM3.special_tokens), file.header.vocab_size):
         yield f"[unused{token}]", -1e4, _UNUSED

@@ -101,7 +101,7 @@ The figures are measured by the server's own core on the files as they are, gree
 of training: one to four tools with up to three parameters, a question, in the words of the training's sentence
 patterns. So freely worded questions do worse than this. What training has not seen is drawn by a fixed rule:
 
-* *unseen tool*: its topic is two words that training knows but never drew together, as are those of the tools beside it;
+* *unseen tool*: its topic is two words that training knows but never drew together, as with the tools beside it;
 * *new words*: the tool's topic has a word that training never drew as one (every sixth of the bank is kept), and so
   have its parameters' names;
 * in all rows people, places and other values are kept from training, as far as they come from banks.

@@ -20,6 +20,7 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent.parent
 _START_S = 600
 _URL = re.compile(rb"API\s+(http://\S+)/v1")
+_READY = re.compile(rb"[\r\n]ready")  # behind a bar of progress there is no line break
 
 
 class ServerFailed(Exception):
@@ -50,7 +51,7 @@ def ours(options: Sequence[str], extra: Mapping[str, Any]) -> Iterator[Server]:
         def url() -> str:
             log.seek(0)
             found = _URL.search(text := log.read())
-            return found[1].decode() if found and b"\nready" in text else ""
+            return found[1].decode() if found and _READY.search(text) else ""
 
         yield _first_answer(connect("chatglm-server", _wait(process, log, url), extra), started)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 
@@ -100,7 +101,6 @@ def test_random_weights_have_the_spread_of_real_ones(dtype: DType) -> None:
 
 
 def test_gguf_copy_holds_the_same_bytes(tmp_path: Path) -> None:
-    gguf = pytest.importorskip("gguf", reason="gguf is not installed: pip install '.[bench]'")
     file = read_model_file(write_small_model(tmp_path / "small.bin", dtype=DType.Q4_0))
     assert obstacle(file) == ""
     write_gguf(file, tmp_path / "small.gguf")

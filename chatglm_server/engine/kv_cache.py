@@ -62,7 +62,7 @@ class KVCache:
             self._cut(slot, shared)
         else:
             self._cut(slot, 0)
-            self._make_room(shared, but=best)
+            self.make_room(shared, but=best)
             if shared:
                 self.pending.append(partial(self._model.copy, best.index, slot.index, shared))
         slot.tokens = list(tokens[:shared])
@@ -70,11 +70,16 @@ class KVCache:
         slot.busy, slot.last_used = True, self._clock
         return slot
 
-    def make_room(self, positions: int) -> bool:
-        """Forget idle slots, the one used longest ago first, until so many more can be held; false if that is not
-        enough. Mutates the cache.
+    def make_room(self, positions: int, but: Slot | None = None) -> bool:
+        """Forget idle slots, all `but` one, the one used longest ago first, until so many more can be held; false if
+        that is not enough. Mutates the cache.
         """
-        return self._make_room(positions)
+        idle = (slot for slot in self._slots if not slot.busy and slot is not but)
+        for slot in sorted(idle, key=lambda slot: slot.last_used):
+            if self._held() + positions <= self._most:
+                break
+            self._cut(slot, 0)
+        return self._held() + positions <= self._most
 
     def forget_all(self) -> None:
         """Hold nothing any more, whatever is pending. Mutates the cache."""
@@ -82,14 +87,6 @@ class KVCache:
         for slot in self._slots:
             slot.tokens.clear()
             self.pending.append(partial(self._model.forget, slot.index, 0))
-
-    def _make_room(self, positions: int, but: Slot | None = None) -> bool:
-        idle = (slot for slot in self._slots if not slot.busy and slot is not but)
-        for slot in sorted(idle, key=lambda slot: slot.last_used):
-            if self._held() + positions <= self._most:
-                break
-            self._cut(slot, 0)
-        return self._held() + positions <= self._most
 
     def _held(self) -> int:
         return sum(len(slot.tokens) for slot in self._slots)

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -122,6 +123,7 @@ class Bench:
 def main() -> int:
     """Exit status 0, 1 if a server failed, 130 if interrupted."""
     options = parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the servers that were started would stay
     status = 0
     with ExitStack() as stack:
         bench = None

@@ -67,19 +67,12 @@ def openai_router(engine: Engine, keep_alive_s: float, *, report_repairs: bool =
 async def chat_chunks(
     events: Events, shape: ChatCompletion, choices: int, include_usage: bool
 ) -> AsyncGenerator[Json, None]:
-    """The answers as a stream, each chunk of one of them."""
-    usage = Usage()
-    async with aclosing(events):
+    """The answers as a stream, each chunk of one of them; each answer begins with its role."""
+    async with aclosing(events), aclosing(text_chunks(events, shape, include_usage)) as chunks:
         for choice in range(choices):
             yield shape.first_chunk(choice)
-        async for event in events:
-            chunk = shape.chunk(event)
-            if chunk is not None:
-                yield chunk
-            if isinstance(event, Finish):
-                usage += event.usage
-    if include_usage:
-        yield shape.usage_chunk(usage)
+        async for chunk in chunks:
+            yield chunk
 
 
 async def whole_chat(events: Events, shape: ChatCompletion) -> Json:
@@ -87,8 +80,10 @@ async def whole_chat(events: Events, shape: ChatCompletion) -> Json:
     return await asyncio.to_thread(shape.whole, await _collected(events))
 
 
-async def text_chunks(events: Events, shape: TextCompletion, include_usage: bool) -> AsyncGenerator[Json, None]:
-    """The answers to all prompts as a stream, each chunk of one of them."""
+async def text_chunks(
+    events: Events, shape: TextCompletion | ChatCompletion, include_usage: bool
+) -> AsyncGenerator[Json, None]:
+    """The answers as a stream, each chunk of one of them."""
     usage = Usage()
     async with aclosing(events):
         async for event in events:

@@ -16,13 +16,14 @@ from . import __version__
 from .api.access_log import AccessLog
 from .api.embeddings import embeddings_router
 from .api.errors import InternalErrors, error_response
-from .api.forwarding import forwarding_router
-from .api.glm_api import glm_router
+from .api.glm.routes import glm_router
 from .api.health import health_router
 from .api.models import models_router
-from .api.openai import openai_router
+from .api.openai.forwarding import forwarding_router
+from .api.openai.routes import openai_router
 from .api.security import LOCAL_ORIGINS, BodyLimit, HostCheck, KeyCheck
-from .engine.base import Embedder, Engine
+from .embeddings.base import Embedder
+from .engine.base import Engine
 from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
 from .settings import Settings
 

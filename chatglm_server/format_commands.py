@@ -9,10 +9,10 @@ from typing import Any, BinaryIO
 
 from .answer import Answer
 from .chat import FinishReason, Message, ParserEvent, Role, Thinking, Tool, ToolCall
-from .formats.arguments import NotAnObject, join_surrogates, load_object
 from .formats.base import CannotRender, ChatFormat, OutputParser
-from .formats.markers import SpecialTokenScanner
 from .formats.registry import FORMATS
+from .formats.scanning.markers import SpecialTokenScanner
+from .json_text import NotAnObject, join_surrogates, load_object
 
 Json = dict[str, Any]
 _ROLES: dict[str, Role] = {

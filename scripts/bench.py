@@ -53,8 +53,8 @@ from benchmark.report import Results, render  # noqa: E402
 from benchmark.rounds import LONG, NAMES, Rounds  # noqa: E402
 from benchmark.side import SIDES, Job  # noqa: E402
 
-from chatglm_server.engine.model_file import ModelFile, read_model_file  # noqa: E402
 from chatglm_server.errors import ModelFileError  # noqa: E402
+from chatglm_server.model_files.chatglm_bin import ModelFile, read_model_file  # noqa: E402
 
 SLOW = ("chatglm-cpp", "native-generic")
 QUICK = Lengths(prefill=128, decode=16)

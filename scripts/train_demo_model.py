@@ -18,14 +18,14 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
+from chatglm_bin_writer import write_model  # noqa: E402
 from demo_model import card, copying, evaluation, training, weights  # noqa: E402
 from demo_model.engine import Runner  # noqa: E402
 from demo_model.model import Network  # noqa: E402
 from demo_model.recipes import RECIPES, Prepared, prepare  # noqa: E402
 from demo_model.transfer import transfer  # noqa: E402
 
-from chatglm_server.engine.model_file import read_model_file  # noqa: E402
-from chatglm_server.engine.model_writer import write_model  # noqa: E402
+from chatglm_server.model_files.chatglm_bin import read_model_file  # noqa: E402
 
 MEASURING_SEED = 99
 

@@ -8,9 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from chatglm_bin_writer import DType, ModelHeader, ModelType, tensor_shapes, write_model
 from sentencepiece import sentencepiece_model_pb2 as sp
-
-from chatglm_server.engine.model_writer import DType, ModelHeader, ModelType, tensor_shapes, write_model
 
 CHATGLM_PIECES = ["<n>", "<|tab|>", "[MASK]", "[gMASK]", "<sop>", "<eop>", "<pad>"] + [
     f"<|blank_{count}|>" for count in range(2, 81)

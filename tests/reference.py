@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from chatglm_server.engine.model_file import ModelFile, Tensor
-from chatglm_server.engine.model_layout import BLOCK, DType
+from chatglm_server.model_files.chatglm_bin import ModelFile, Tensor
+from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType
 
 Array = npt.NDArray[np.float64]
 

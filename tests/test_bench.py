@@ -7,20 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chatglm_native
 import gguf
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
-import chatglm_native
 from benchmark.gguf_copy import obstacle, write_gguf
 from benchmark.measures import Figure
 from benchmark.random_model import random_blocks
 from benchmark.report import Results, render
 
-from chatglm_server.engine.model_file import Tensor, read_model_file
-from chatglm_server.engine.model_layout import BLOCK, DType
+from chatglm_server.model_files.chatglm_bin import Tensor, read_model_file
+from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType
 from tests.random_models import write_random_model as write_small_model
 from tests.reference import decode
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
 from demo_model.conversations import Conversation, conversation
 from demo_model.draw import HELD_OUT_EVERY, Draw
 from demo_model.evaluation import cases
@@ -22,7 +18,7 @@ from demo_model.training import batches
 from demo_model.vocabulary import contents
 from demo_model.words import CITIES, NOUNS, Pair
 
-from chatglm_server.engine.model_file import read_model_file
+from chatglm_server.model_files.chatglm_bin import read_model_file
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 

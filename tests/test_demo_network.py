@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
+from chatglm_bin_writer import DType, write_model
 from demo_model import copying, weights
 from demo_model.engine import Runner
 from demo_model.model import Network, Shape
 from demo_model.recipes import RECIPES, prepare
 
-from chatglm_server.engine.model_file import read_model_file
-from chatglm_server.engine.model_writer import DType, write_model
+from chatglm_server.model_files.chatglm_bin import read_model_file
 
 DEMO = Path(__file__).resolve().parent.parent / "models" / "demo-chatglm3.bin"
 

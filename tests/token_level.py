@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chatglm_server.chat import SamplingParams
-from chatglm_server.engine.base import Model, Part
+from chatglm_server.decoding.model import Model, Part
+from chatglm_server.sampling import SamplingParams
 
 GREEDY = SamplingParams(temperature=0)
 

@@ -14,15 +14,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from ..engine.base import Embedder, Embeddings
+from ..embeddings.base import Embedder, Embeddings
 from ..errors import InvalidRequest, ModelNotFound, NotSupported
 from .access_log import RequestRecord
-from .answering import unless_disconnected
 from .body import JsonRoute
-from .glm_schemas import MAX_TEXTS, EmbeddingBody, KeywordBody
-from .parameters import Body
-from .responses import Json
-from .schemas import ErrorBody, Prompts
+from .endpoint import unless_disconnected
+from .glm.bodies import MAX_TEXTS, EmbeddingBody, KeywordBody
+from .openai.chunks import Json
+from .openai.conversation import ErrorBody, Prompts
+from .openai.parameters import Body
 
 if TYPE_CHECKING:
     import numpy as np

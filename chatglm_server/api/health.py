@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from ..engine.base import Embedder, Engine
+from ..embeddings.base import Embedder
+from ..engine.base import Engine
 
 
 def health_router(engine: Engine, embedder: Embedder | None = None) -> APIRouter:

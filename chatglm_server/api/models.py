@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from ..engine.base import Engine
 from ..errors import ModelNotFound
-from .responses import Json, model_object
-from .schemas import ErrorBody
+from .openai.chunks import Json, model_object
+from .openai.conversation import ErrorBody
 
 
 def models_router(engine: Engine) -> APIRouter:

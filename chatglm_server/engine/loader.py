@@ -11,17 +11,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..decoding.backends.native import PARAMETERS, NativeModel, check_processor, native_obstacle
+from ..decoding.model import Model
+from ..embeddings.embedder import SentenceEmbedder
 from ..errors import ModelFileError, ShuttingDown
 from ..formats.registry import FORMATS
+from ..model_files.chatglm_bin import ModelFile, read_model_file
+from ..model_files.tokenizer import load_tokenizer
 from ..settings import Settings
-from .base import Engine, Model, ModelInfo
-from .embedder import SentenceEmbedder
+from .base import Engine, ModelInfo
 from .local import LocalEngine
-from .model_file import ModelFile, read_model_file
-from .native import PARAMETERS, NativeModel, check_processor, native_obstacle
 from .replay import load_replay
-from .tokenizer import load_tokenizer
-from .upstream import UpstreamOptions, is_address_of, load_upstream, upstream_address
+from .upstream.engine import UpstreamOptions, is_address_of, load_upstream, upstream_address
 
 _log = logging.getLogger("chatglm_server")
 _PACKAGE = Path(__file__).parent.parent
@@ -204,7 +205,7 @@ def _chatglm_cpp_loader(
             f"{why}chatglm-cpp, which does, is not installed: "
             "CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install chatglm-cpp==0.4.2"
         )
-    from .chatglm_cpp import ChatGLMCppModel, limit_threads
+    from ..decoding.backends.chatglm_cpp import ChatGLMCppModel, limit_threads
 
     def load(stopping: Callable[[], bool]) -> Model:
         if threads is not None:

@@ -9,17 +9,19 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, SamplingParams, Thinking
+from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Thinking
+from ..decoding.constraints.forced_prefix import Openings
+from ..decoding.model import Model
+from ..decoding.scheduler import Scheduler
+from ..decoding.sequence import AnswerSequence
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
 from ..formats.base import CannotRender, ChatFormat, Prompt, Special
-from .answer_events import answer_events
-from .base import Model, ModelInfo, Token
-from .openings import Openings
+from ..model_files.tokenizer import Tokenizer, encode_prompt
+from ..sampling import SamplingParams
+from .base import ModelInfo, Token
+from .choice import answer_events
+from .choices import written
 from .output import Output, PlainText
-from .scheduler import Scheduler
-from .sequence import AnswerSequence
-from .tokenizer import Tokenizer, encode_prompt
-from .writing import written
 
 
 class LocalEngine:

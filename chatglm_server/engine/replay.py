@@ -17,25 +17,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from ..chat import (
-    AnswerEvent,
-    ChatRequest,
-    CompletionRequest,
-    Event,
-    Finish,
-    ParserEvent,
-    SamplingParams,
-    Timings,
-    Usage,
-)
+from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Finish, ParserEvent, Timings, Usage
 from ..errors import ContextLengthExceeded, InvalidRequest, ModelFileError, NotSupported
 from ..formats.base import CannotRender, Piece
-from ..formats.markers import SpecialTokenScanner
 from ..formats.registry import FORMATS
+from ..formats.scanning.markers import SpecialTokenScanner
+from ..queueing.turn_queue import TurnQueue
+from ..sampling import SamplingParams
 from .base import ModelInfo, Token
+from .choices import written
 from .output import Output, PlainText
-from .turn_queue import TurnQueue
-from .writing import written
 
 MAX_LINE_BYTES = 4 << 20
 MAX_FILE_BYTES = 64 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..chat import ParserEvent, TextDelta, ToolCallAbandoned
-from ..formats.markers import MarkerScanner
+from ..formats.scanning.markers import MarkerScanner
 
 
 class StopStrings:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from ..chat import FinishReason, Message, ParserEvent, TextDelta, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
 from .chatglm2 import TEXT_ONLY
-from .inline_calls import InlineCallParser
+from .inline.calls import InlineCallParser
 from .rounds import rounds
 
 _FULL_WIDTH = str.maketrans(",!:;?", "，！：；？")

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline_calls import CallLayout, InlineCallParser
-from .python_calls import read_json_call
+from .inline.calls import CallLayout, InlineCallParser
+from .inline.python_calls import read_json_call
 from .rounds import rounds
 
 

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool, ToolCall
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline_calls import FENCE, OBJECT, CallLayout, InlineCallParser
-from .python_calls import CALL_NAME, read_python_call
+from .inline.calls import FENCE, OBJECT, CallLayout, InlineCallParser
+from .inline.python_calls import CALL_NAME, read_python_call
 
 TOOLS_HEADER = "Answer the following questions as best as you can. You have access to the following tools:\n"
 INTERPRETER = "interpreter"

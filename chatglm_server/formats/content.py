@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..chat import ParserEvent, TextDelta
-from .markers import MarkerScanner
+from .scanning.markers import MarkerScanner
 
 
 class TrailingBlanks:

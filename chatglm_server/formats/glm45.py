@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from ..chat import Thinking
 from .base import THINK_END, THINK_START, Piece, Prompt, Special, ThinkingSupport
-from .tagged_layout import NO_THINKING, TaggedFormat
+from .tagged.layout import NO_THINKING, TaggedFormat
 
 _EMPTY_THOUGHT = (Special(THINK_START), Special(THINK_END))
 

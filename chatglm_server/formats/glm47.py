@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from ..chat import Thinking
 from .base import THINK_END, THINK_START, Piece, Special
-from .tagged_layout import TaggedFormat
+from .tagged.layout import TaggedFormat
 
 
 class GLM47Format(TaggedFormat):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from ..chat import Thinking, Tool
 from .base import THINK_END, THINK_START, Piece, Special
-from .tagged_layout import SYSTEM, TaggedFormat
+from .tagged.layout import SYSTEM, TaggedFormat
 
 _UNTOLD = ("strict", "defer_loading")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..chat import FinishReason, ParserEvent, ReasoningDelta, TextDelta
 from .base import THINK_END, THINK_START, OutputParser, Piece
 from .content import TrailingBlanks
-from .markers import MarkerScanner
+from .scanning.markers import MarkerScanner
 
 
 class ThinkingParser:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..chat import Tool
-from .argument_values import ArgumentValues
+from .values.values import ArgumentValues
 
 MAX_NAME = 256
 """Characters of a name; longer text before the first tag is prose."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chatglm_server import __version__
-from chatglm_server.engine.model_file import read_model_file
+from chatglm_server.model_files.chatglm_bin import read_model_file
 
 
 class Backend(Protocol):
@@ -39,7 +39,7 @@ class Native:
     def __init__(self, path: Path, context: int, sequences: int, threads: int, kernels: str) -> None:
         import chatglm_native
 
-        from chatglm_server.engine.native import CHUNK, core
+        from chatglm_server.decoding.backends.native import CHUNK, core
 
         self._chunk = CHUNK
         self._model = core(read_model_file(path), context, sequences=sequences, threads=threads, cpu=kernels)

@@ -15,9 +15,9 @@ import numpy as np
 import sentencepiece
 from demo_model.sentencepiece_file import BYTE, CONTROL, NORMAL, UNKNOWN
 
-from chatglm_server.engine.model_file import ModelFile
-from chatglm_server.engine.model_layout import BLOCK
 from chatglm_server.formats.registry import FORMATS
+from chatglm_server.model_files.chatglm_bin import ModelFile
+from chatglm_server.model_files.chatglm_bin_layout import BLOCK
 
 if TYPE_CHECKING:
     import gguf

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
-from chatglm_server.engine.model_file import ModelFile
-from chatglm_server.engine.model_layout import BLOCK, DType, stored_type, tensor_shapes
+from chatglm_server.model_files.chatglm_bin import ModelFile
+from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType, stored_type, tensor_shapes
 
 from .gguf_copy import write_gguf
 from .random_model import header, write_random_model

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from chatglm_bin_writer import write_encoded
 from demo_model.sentencepiece_file import BLANK, BYTE, CONTROL, NORMAL, UNKNOWN, serialize
 
-from chatglm_server.engine.model_layout import BLOCK, DType, ModelHeader, ModelType
-from chatglm_server.engine.model_writer import write_encoded
+from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType, ModelHeader, ModelType
 
 PIECES = 64789
 """Size of ChatGLM3's SentencePiece vocabulary; its role tokens follow."""

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from chatglm_server.engine.model_file import read_model_file
+from chatglm_server.model_files.chatglm_bin import read_model_file
 
 from . import memory
 from .backends import Backend, ChatGLMCpp, LlamaCpp, Native
@@ -96,7 +96,7 @@ def _import_engine(side: str) -> None:
     elif side == "chatglm-cpp":
         import chatglm_cpp._C  # noqa: F401
     else:
-        import chatglm_server.engine.native  # noqa: F401
+        import chatglm_server.decoding.backends.native  # noqa: F401
 
 
 def _backend(job: Job) -> Backend:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from chatglm_server.engine.model_file import read_model_file
-from chatglm_server.engine.native import core
+from chatglm_server.decoding.backends.native import core
+from chatglm_server.model_files.chatglm_bin import read_model_file
 
 CONTEXT = 4096
 

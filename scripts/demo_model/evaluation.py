@@ -10,7 +10,7 @@ from typing import Any
 from chatglm_server.answer import Answer
 from chatglm_server.chat import Message
 from chatglm_server.chat import Tool as Declared
-from chatglm_server.engine.tokenizer import Detokenizer
+from chatglm_server.model_files.tokenizer import Detokenizer
 
 from . import smalltalk
 from .classics import classic_tool

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from chatglm_server.engine.model_writer import DType, ModelHeader, ModelType
-from chatglm_server.engine.tokenizer import load_tokenizer
+from chatglm_bin_writer import DType, ModelHeader, ModelType
+
 from chatglm_server.formats.base import ChatFormat, Special
 from chatglm_server.formats.chatglm3 import ChatGLM3Format
 from chatglm_server.formats.glm4 import GLM4Format
+from chatglm_server.model_files.tokenizer import load_tokenizer
 
 from . import sentencepiece_file, tiktoken_file, vocabulary
 from .conversations import conversation

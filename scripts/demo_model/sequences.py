@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chatglm_server.chat import Message
-from chatglm_server.engine.tokenizer import Tokenizer, encode_prompt
 from chatglm_server.formats.base import ChatFormat, Piece, Prompt, Special
+from chatglm_server.model_files.tokenizer import Tokenizer, encode_prompt
 
 from .conversations import Conversation
 from .draw import Draw

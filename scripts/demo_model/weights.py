@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from chatglm_server.engine.model_file import Tensor, read_model_file
-from chatglm_server.engine.model_layout import BLOCK, DType
+from chatglm_server.model_files.chatglm_bin import Tensor, read_model_file
+from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType
 
 from .model import Network
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from chatglm_bin_writer import DType
 
-from chatglm_server.engine.model_writer import DType
 from tests.random_models import write_random_model
 from tests.raw_backend import RawBackend
 from tests.serving import RunningServer

@@ -158,7 +158,7 @@ def test_tokens_that_are_part_of_a_character(glm4_server: RunningServer) -> None
 
 def test_special_tokens_after_the_text(tmp_path: Any) -> None:
     """ChatGLM-6B's stand at the end of a prompt, where cutting must not lose them."""
-    from chatglm_server.engine.model_writer import ModelType
+    from chatglm_bin_writer import ModelType
 
     model = write_random_model(tmp_path / "tiny.bin", ModelType.CHATGLM)
     with RunningServer("--model", str(model)) as server:

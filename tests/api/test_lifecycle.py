@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from chatglm_bin_writer import DType
 
 from chatglm_server.app import create_app
-from chatglm_server.engine.base import Model
+from chatglm_server.decoding.model import Model
 from chatglm_server.engine.loader import load_engine
-from chatglm_server.engine.model_writer import DType
 from chatglm_server.errors import ShuttingDown
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model

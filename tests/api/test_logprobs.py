@@ -13,7 +13,7 @@ from langchain_openai import OpenAI as LangChainOpenAI
 from openai import OpenAI
 from pydantic import SecretStr
 
-from chatglm_server.api.logprobs import TextLogprobs, chat_logprobs
+from chatglm_server.api.openai.logprobs import TextLogprobs, chat_logprobs
 from chatglm_server.chat import Likelihood, TokenDrawn
 from tests.api.test_wire import chunks_of
 from tests.conftest import WEATHER

@@ -12,7 +12,7 @@ import pytest
 
 from chatglm_server.answer import Answer
 from chatglm_server.api.access_log import RequestRecord
-from chatglm_server.api.responses import ChatCompletion
+from chatglm_server.api.openai.chunks import ChatCompletion
 from chatglm_server.chat import Event, Finish, FinishReason, Tool, Usage
 from chatglm_server.engine.output import Output
 from chatglm_server.formats.registry import FORMATS

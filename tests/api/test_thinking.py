@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatglm_server.api.schemas import ChatCompletionBody
+from chatglm_server.api.openai.conversation import ChatCompletionBody
 from chatglm_server.chat import Thinking
 from chatglm_server.errors import InvalidRequest
 from tests.conftest import WEATHER

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatglm_server.engine.event_reader import EventReader, EventTooLong
+from chatglm_server.engine.upstream.event_reader import EventReader, EventTooLong
 
 STREAM = (
     '\ufeffdata: one\n\n: comment\r\n\r\nevent: x\ndata: {"two":\ndata:  2}\n\nid: 4\n\n\ndata:\n\ndatax: 1\n\n'

@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatglm_server.answer import Answer
-from chatglm_server.chat import ChatRequest, Message, SamplingParams, Tool, ToolCall
-from chatglm_server.engine import upstream_client
+from chatglm_server.chat import ChatRequest, Message, Tool, ToolCall
 from chatglm_server.engine.output import Output, PlainText
-from chatglm_server.engine.upstream_answer import TextReader, UpstreamAnswer
-from chatglm_server.engine.upstream_body import native_body, text_messages
-from chatglm_server.engine.upstream_client import UpstreamClient
+from chatglm_server.engine.upstream import client as upstream_client
+from chatglm_server.engine.upstream.answer import TextReader, UpstreamAnswer
+from chatglm_server.engine.upstream.body import native_body, text_messages
+from chatglm_server.engine.upstream.client import UpstreamClient
 from chatglm_server.errors import ShuttingDown, UpstreamFailure
-from chatglm_server.formats.markers import SpecialTokenScanner
 from chatglm_server.formats.registry import FORMATS
+from chatglm_server.formats.scanning.markers import SpecialTokenScanner
+from chatglm_server.sampling import SamplingParams
 from tests.conftest import ADD
 from tests.raw_backend import UNTIL_THE_CLIENT_LEAVES, RawBackend, stream, text
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chatglm_server.formats.arguments import NotAnObject, dump_object, join_surrogates, load_object
+from chatglm_server.json_text import NotAnObject, dump_object, join_surrogates, load_object
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatglm_server.formats.arguments import NotAnObject
-from chatglm_server.formats.literals import MAX_DEPTH, LiteralReader
-from chatglm_server.formats.python_calls import read_interpreter_call, read_json_call, read_python_call
+from chatglm_server.formats.inline.python_calls import read_interpreter_call, read_json_call, read_python_call
+from chatglm_server.formats.values.literals import MAX_DEPTH, LiteralReader
+from chatglm_server.json_text import NotAnObject
 
 
 def read(text: str) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chatglm_server.formats.base import Special
-from chatglm_server.formats.brackets import BracketScanner, FenceScanner
 from chatglm_server.formats.content import Content, TrailingBlanks
-from chatglm_server.formats.markers import MarkerScanner, SpecialTokenScanner
+from chatglm_server.formats.scanning.brackets import BracketScanner, FenceScanner
+from chatglm_server.formats.scanning.markers import MarkerScanner, SpecialTokenScanner
 
 EXPRESSIONS = [
     "{}",

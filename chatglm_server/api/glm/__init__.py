@@ -1,0 +1,1 @@
+"""GLM-API's endpoints: their bodies and their routes."""

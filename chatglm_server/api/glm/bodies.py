@@ -1,0 +1,153 @@
+"""What GLM-API's clients send (uniai-lab/GLM-API: ``api.py``, and ``classType.py`` for its GLM-4 version).
+
+Field names and defaults are GLM-API's. Its ``/chat`` came in two versions: with ChatGLM3, tools stood in the system
+message, calls in an assistant message's `metadata`, results in messages of the role ``observation``; with GLM-4 it was
+close to OpenAI's. Both are rewritten to OpenAI's fields here, and from there everything is as for OpenAI's clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, Field, model_validator
+
+from ...chat import ChatRequest
+from ...errors import InvalidRequest, UnsupportedParameter
+from ...formats.inline.python_calls import read_python_call
+from ...json_text import NotAnObject, dump_object
+from ..openai.conversation import ChatCompletionBody
+from ..openai.parameters import Body
+
+MAX_TOKENS = 4096
+MAX_TEXTS = 2048
+NOT_SHOWN = {"n", "logprobs", "top_logprobs"}
+"""Parameters that ask for what GLM-API's answers have no place for."""
+
+
+class GLMChatBody(ChatCompletionBody):
+    """``POST /chat``. `model` is not looked at, as in GLM-API: there is one chat model."""
+
+    temperature: float | None = Field(0.7, ge=0, le=2)
+    top_p: float | None = Field(1.0, gt=0, le=1)
+    max_tokens: int | None = Field(MAX_TOKENS, ge=1, description="new tokens at most")
+    repetition_penalty: float | None = Field(1.1, ge=0.1, le=10)
+    chunk: bool | None = Field(True, description="a stream's events hold what is new (true) or the text so far (false)")
+    return_function_call: bool | None = Field(False, description="a call as JSON text in content, as with ChatGLM3")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _to_openai(cls, value: object) -> object:
+        if not isinstance(value, dict) or not isinstance(value.get("messages"), list):
+            return value
+        value = dict(value)
+        first = value["messages"][0] if value["messages"] else None
+        if isinstance(first, dict) and first.get("role") == "system" and first.get("tools") and not value.get("tools"):
+            value["tools"] = first["tools"]
+        if isinstance(value.get("tools"), list):
+            value["tools"] = [_tool(tool) for tool in value["tools"]]
+        value["messages"] = _messages(value["messages"])
+        return value
+
+    def to_request(self, honoured: Collection[str]) -> ChatRequest:
+        """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
+        if self.messages[-1].role == "assistant":
+            raise InvalidRequest("the last message must not be the assistant's", param="messages")
+        request = super().to_request(set(honoured) - NOT_SHOWN)
+        return replace(request, parallel_tool_calls=False) if self.return_function_call else request
+
+
+class TokenizeBody(Body):
+    """``POST /tokenize``."""
+
+    prompt: str
+    max_tokens: int = Field(MAX_TOKENS, ge=1, description="ids at most; what exceeds them is left out of tokenIds")
+
+
+class EmbeddingBody(Body):
+    """``POST /embedding``."""
+
+    model: str | None = None
+    prompt: list[str] = Field(min_length=1, max_length=MAX_TEXTS)
+
+
+class KeywordBody(Body):
+    """``POST /keyword``."""
+
+    input: str = Field(min_length=1, description="one text")
+    model: str | None = None
+    vocab: list[str] | None = Field(None, max_length=MAX_TEXTS, description="the words to choose from")
+    top: int = Field(10, ge=1, le=MAX_TEXTS, description="keywords at most")
+    mmr: bool = Field(False, description="prefer keywords that are unlike each other")
+    diversity: float = Field(0.3, ge=0, le=1, description="how much, with mmr")
+    maxsum: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_default(cls, value: object) -> object:
+        return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+    def check(self) -> None:
+        """Raises: UnsupportedParameter."""
+        if self.maxsum:
+            raise UnsupportedParameter("maxsum is not supported; use mmr", param="maxsum")
+
+
+class ModelCard(BaseModel):
+    """An entry of ``GET /models``; `object` says what the model is for, `created` is in seconds since the epoch."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str = "owner"
+    root: None = None
+    parent: None = None
+    permission: None = None
+
+
+def _tool(tool: object) -> object:
+    """ChatGLM3 declares bare functions."""
+    if isinstance(tool, dict) and "function" not in tool and "name" in tool:
+        return {"type": "function", "function": tool}
+    return tool
+
+
+def _messages(messages: list[Any]) -> list[Any]:
+    """OpenAI's messages. Results belong to the call before them, so ids are numbers of calls."""
+    result: list[Any] = []
+    calls = 0
+    for sent in messages:
+        if not isinstance(sent, dict):
+            result.append(sent)
+            continue
+        message: dict[str, Any] = {"content": None} | sent
+        role, metadata = message.get("role"), message.pop("metadata", None)
+        if role == "assistant" and isinstance(metadata, str) and metadata.strip():
+            calls += 1
+            message["tool_calls"] = [_call(f"call_{calls}", metadata.strip(), _arguments(message["content"]))]
+            message["content"] = None
+        elif role == "assistant" and isinstance(message.get("function_call"), Mapping):
+            calls += 1
+            call = message.pop("function_call")
+            message["tool_calls"] = [_call(f"call_{calls}", call.get("name"), call.get("arguments"))]
+        elif role in ("observation", "function"):
+            message |= {"role": "tool", "tool_call_id": f"call_{calls}"}
+        elif role == "tool":
+            message.setdefault("tool_call_id", "")
+        result.append(message)
+    return result
+
+
+def _call(id_: str, name: object, arguments: object) -> dict[str, Any]:
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _arguments(content: object) -> object:
+    """JSON text of the arguments of a call as ChatGLM3 writes it, ``tool_call(name=literal)`` in a fence or none."""
+    if not isinstance(content, str):
+        return content
+    try:
+        return dump_object(read_python_call(content.strip()))
+    except NotAnObject:
+        return content

@@ -1,0 +1,1 @@
+"""OpenAI's endpoints: their bodies, their chunks and their routes."""

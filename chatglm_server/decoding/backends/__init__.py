@@ -1,0 +1,1 @@
+"""What computes a model, each behind `decoding.model.Model`."""

@@ -1,0 +1,112 @@
+"""Which cache a sequence gets: the one that spares it most reading, within a bound on memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from .model import Model
+
+
+class Slot:
+    """One of the model's caches: the tokens whose keys and values it holds, and whether a sequence is using it.
+
+    What lies behind these tokens has no memory, but for what the next pass is to write.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.tokens: list[int] = []
+        self.busy = False
+        self.last_used = 0
+
+
+class KVCache:
+    """All caches of a model. What it decides is done by `pending`, which are to be called before the next pass."""
+
+    def __init__(self, model: Model, most_positions: int) -> None:
+        """At most `most_positions`, over all slots, are held."""
+        self._model = model
+        self._most = most_positions
+        self._slots = [Slot(index) for index in range(model.slots)]
+        self._clock = 0
+        self.pending: list[Callable[[], None]] = []
+
+    @property
+    def free(self) -> int:
+        """Slots that no sequence is using."""
+        return sum(not slot.busy for slot in self._slots)
+
+    def cached(self, tokens: Sequence[int]) -> int:
+        """How many of `tokens`, but the last, need not be read: the longest prefix that a slot holds."""
+        return max(self._shared(slot, tokens) for slot in self._slots)
+
+    def fits(self, tokens: int) -> bool:
+        """Whether a sequence of so many tokens has room beside those that are running."""
+        return tokens + sum(len(slot.tokens) for slot in self._slots if slot.busy) <= self._most
+
+    def assign(self, tokens: Sequence[int]) -> Slot:
+        """A free slot, from now on busy, that holds as much of the beginning of `tokens` as any slot does. There has to
+        be one, and the sequence has to fit. Mutates the cache.
+
+        A slot that holds more than that is copied, for the rest may be wanted again; unless it is the one used longest
+        ago, or there is no room for both.
+        """
+        best = max(self._slots, key=lambda slot: (self._shared(slot, tokens), not slot.busy))
+        shared = self._shared(best, tokens)
+        slot = min((slot for slot in self._slots if not slot.busy), key=lambda slot: slot.last_used)
+        no_room = self._held() - len(slot.tokens) + shared > self._most
+        if not best.busy and (len(best.tokens) == shared or no_room):
+            slot = best
+        if slot is best:
+            self._cut(slot, shared)
+        else:
+            self._cut(slot, 0)
+            self.make_room(shared, but=best)
+            if shared:
+                self.pending.append(partial(self._model.copy, best.index, slot.index, shared))
+        slot.tokens = list(tokens[:shared])
+        self._clock += 1
+        slot.busy, slot.last_used = True, self._clock
+        return slot
+
+    def make_room(self, positions: int, but: Slot | None = None) -> bool:
+        """Forget idle slots, all `but` one, the one used longest ago first, until so many more can be held; false if
+        that is not enough. Mutates the cache.
+        """
+        idle = (slot for slot in self._slots if not slot.busy and slot is not but)
+        for slot in sorted(idle, key=lambda slot: slot.last_used):
+            if self._held() + positions <= self._most:
+                break
+            self._cut(slot, 0)
+        return self._held() + positions <= self._most
+
+    def forget_all(self) -> None:
+        """Hold nothing any more, whatever is pending. Mutates the cache."""
+        self.pending.clear()
+        for slot in self._slots:
+            slot.tokens.clear()
+            self.pending.append(partial(self._model.forget, slot.index, 0))
+
+    def _held(self) -> int:
+        return sum(len(slot.tokens) for slot in self._slots)
+
+    def _cut(self, slot: Slot, kept: int) -> None:
+        if len(slot.tokens) > kept:
+            self.pending.append(partial(self._model.forget, slot.index, kept))
+            del slot.tokens[kept:]
+
+    def _shared(self, slot: Slot, tokens: Sequence[int]) -> int:
+        if not self._model.reuses_prefixes:
+            return 0
+        return min(common_prefix(slot.tokens, tokens), len(tokens) - 1)
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    block, length, most = 256, 0, min(len(a), len(b))
+    while length < most and a[length : length + block] == b[length : length + block]:
+        length += block
+    while length < most and a[length] == b[length]:
+        length += 1
+    return min(length, most)

@@ -1,0 +1,1 @@
+"""The engine in front of another OpenAI-compatible server."""

@@ -1,0 +1,239 @@
+"""HTTP to another OpenAI-compatible server: one pool of connections, and every way in which it can fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import anyio
+import httpx
+
+from ...errors import (
+    ChatGLMServerError,
+    QueueFull,
+    ShuttingDown,
+    UpstreamError,
+    UpstreamFailure,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from ...json_text import join_surrogates
+from .event_reader import EventReader, EventTooLong
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+MAX_EVENT_BYTES = 16 << 20
+"""Of one event, or of an answer that is no stream."""
+MAX_STREAM_BYTES = 512 << 20
+"""More than a million tokens in events of their own: whoever reads a whole answer has to hold it."""
+MAX_ERROR_BYTES = 64 << 10
+MAX_CONNECTIONS = 256
+CONNECT_S = 5.0
+GET_S = 10.0
+CONNECT_RETRIES = 1
+"""Only where no connection came about: whatever was sent may have been acted upon."""
+
+_LINGER_S = 1.0  # for the end of a response after its [DONE], so that the connection can be used again
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class UpstreamClient:
+    """Requests to the server at `address`, with its own key and nobody else's."""
+
+    def __init__(self, address: str, key: str | None, timeout_s: float) -> None:
+        """`timeout_s`: how long the server may be silent."""
+        self.address = address
+        self._key = key
+        self._timeout_s = timeout_s
+        use_proxy = httpx.URL(address).host not in LOOPBACK
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=32, keepalive_expiry=2.0)
+        self._client = httpx.AsyncClient(
+            # compressed, a few bytes could become many
+            headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {}),
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_S, pool=CONNECT_S),
+            transport=None if use_proxy else httpx.AsyncHTTPTransport(limits=limits, retries=CONNECT_RETRIES),
+            limits=limits,
+            trust_env=use_proxy,
+        )
+        self._waits: set[anyio.CancelScope] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Whoever waits for the server gets ShuttingDown, and so does whoever comes. For signal handlers."""
+        self._stopping = True
+        for scope in list(self._waits):
+            scope.cancel()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def get(self, path: str) -> Any:
+        """The JSON value at `path`, which takes no thinking. Raises: the errors of `stream`."""
+        try:
+            with anyio.fail_after(GET_S):
+                async with self._response("GET", path, None) as response:
+                    return self._parsed(await self._read(response, MAX_EVENT_BYTES))
+        except TimeoutError:
+            raise UpstreamTimeout(f"the backend at {self.address} was silent for {GET_S:g} seconds") from None
+
+    @asynccontextmanager
+    async def stream(self, path: str, body: Json) -> AsyncIterator[AsyncGenerator[Json, None]]:
+        """The JSON objects of an answer as they come: many where it is streamed, else one.
+
+        The request ends with the context: its connection is closed if the answer has not ended.
+
+        Raises: UpstreamUnreachable and QueueFull before anything is given; UpstreamError, UpstreamTimeout,
+        UpstreamFailure and ShuttingDown at any time.
+        """
+        async with self._response("POST", path, body) as response, aclosing(self._objects(response)) as objects:
+            yield objects
+
+    @asynccontextmanager
+    async def _response(self, method: str, path: str, body: Json | None) -> AsyncIterator[httpx.Response]:
+        request = self._client.build_request(method, self.address + path, json=body)
+        with self._translated():
+            response = await self._unless_stopped(self._client.send(request, stream=True))
+        try:
+            if not response.is_success:
+                raise await self._refusal(response)
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _objects(self, response: httpx.Response) -> AsyncGenerator[Json, None]:
+        if "event-stream" not in response.headers.get("content-type", ""):
+            yield self._object(await self._read(response, MAX_EVENT_BYTES))
+            return
+        reader = EventReader(MAX_EVENT_BYTES)
+        received = response.aiter_bytes()
+        size = 0
+        while True:
+            with self._translated():
+                chunk = await self._unless_stopped(anext(received, None))
+                size += len(chunk or b"")
+                if size > MAX_STREAM_BYTES:
+                    raise UpstreamFailure(f"the backend at {self.address} does not come to an end")
+                events = reader.flush() if chunk is None else reader.feed(chunk)
+            for event in events:
+                if event.strip() == "[DONE]":
+                    with anyio.move_on_after(_LINGER_S), self._translated():
+                        async for _ in received:
+                            pass
+                    return
+                yield self._object(event)
+            if chunk is None:
+                return
+
+    async def _read(self, response: httpx.Response, limit: int) -> bytes:
+        """The body. Raises: UpstreamFailure if it is longer than `limit`."""
+        received = response.aiter_bytes()
+        body = bytearray()
+        while True:
+            with self._translated():
+                chunk = await self._unless_stopped(anext(received, None))
+            if chunk is None:
+                return bytes(body)
+            body += chunk
+            if len(body) > limit:
+                raise UpstreamFailure(f"the backend at {self.address} sent more than {limit} bytes at once")
+
+    def _parsed(self, text: bytes | str) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise UpstreamFailure(f"the backend at {self.address} sent something that is no JSON") from None
+
+    def _object(self, text: bytes | str) -> Json:
+        value = self._parsed(text)
+        if not isinstance(value, dict):
+            raise UpstreamFailure(f"the backend at {self.address} sent JSON that is no part of an answer")
+        if value.get("error"):
+            raise self._error(value["error"], 502)
+        return value
+
+    async def _refusal(self, response: httpx.Response) -> ChatGLMServerError:
+        """The error that a response stands for. A redirection is none that a client could follow."""
+        status = response.status_code
+        if status < 400:
+            return UpstreamFailure(f"the backend at {self.address} answered {status}: is the address right?")
+        try:
+            text = (await self._read(response, MAX_ERROR_BYTES)).decode("utf-8", "replace")
+        except UpstreamFailure:
+            text = ""
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = text if "<html" not in text.lower() else ""
+        error = value.get("error") or value if isinstance(value, dict) else value
+        return self._error(error, status, _seconds(response.headers.get("retry-after")))
+
+    def _error(self, error: Any, status: int, retry_after: int | None = None) -> UpstreamError:
+        """From whatever a server calls an error: OpenAI's object, FastAPI's ``detail``, or text."""
+        fields = error if isinstance(error, dict) else {"message": error}
+        message = fields.get("message") or fields.get("detail")
+        if not isinstance(message, str):
+            message = json.dumps(message, ensure_ascii=False) if message else f"the backend answered {status}"
+        type, param, code = (
+            str(fields[name]) if isinstance(fields.get(name), str | int) else None for name in ("type", "param", "code")
+        )
+        return UpstreamError(
+            self._shown(message), status=status, type=type, param=param, code=code, retry_after=retry_after
+        )
+
+    def _shown(self, message: str) -> str:
+        """A message of the server's that may go to a client: not without end, and never the key."""
+        message = join_surrogates(message.strip())
+        return (message.replace(self._key, "***") if self._key else message)[:2000]
+
+    async def _unless_stopped(self, awaitable: Awaitable[T]) -> T:
+        """The result of `awaitable`. Raises: ShuttingDown as soon as `stop` is called."""
+        result: list[T] = []
+        with anyio.CancelScope() as scope:
+            self._waits.add(scope)
+            if self._stopping:
+                scope.cancel()
+            try:
+                result.append(await awaitable)
+            finally:
+                self._waits.discard(scope)
+        if not result:
+            raise ShuttingDown("the server is shutting down; the answer was not finished")
+        return result[0]
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """httpx's exceptions as ours. Their texts may quote a header, so only those of connecting are shown."""
+        try:
+            yield
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            why = str(error) or "no answer"
+            raise UpstreamUnreachable(f"the backend at {self.address} cannot be reached: {why}") from None
+        except httpx.PoolTimeout:
+            raise QueueFull(f"{MAX_CONNECTIONS} requests are at the backend already; try again soon") from None
+        except httpx.TimeoutException:
+            raise UpstreamTimeout(f"the backend at {self.address} was silent for {self._timeout_s:g} seconds") from None
+        except httpx.HTTPError:
+            raise UpstreamFailure(f"the backend at {self.address} broke off before its answer was whole") from None
+        except EventTooLong as error:
+            raise UpstreamFailure(f"the backend at {self.address} sent {error}") from None
+
+
+def _seconds(retry_after: str | None) -> int | None:
+    """``Retry-After``, which is a number of seconds or a date, in seconds."""
+    if retry_after is None:
+        return None
+    if retry_after.isascii() and retry_after.isdigit():
+        return int(retry_after[:9])
+    try:
+        return max(0, round(parsedate_to_datetime(retry_after).timestamp() - time.time()))
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,1 @@
+"""Calls written into plain text, without tags (ChatGLM3, GLM-4)."""

@@ -1,0 +1,1 @@
+"""Incremental scanners over text that arrives in pieces."""

@@ -1,0 +1,1 @@
+"""Calls between tags (GLM-4.5 and later)."""

@@ -1,0 +1,152 @@
+"""What the layouts of GLM-4.5 and later share: tools and calls between tags, and thoughts before an answer.
+
+The facts are those of the models' own chat templates. Roles and tags are single tokens of these models, so they are
+special pieces here: what a client sends is text, whatever it spells, and cannot forge one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from ...chat import Message, Thinking, Tool, ToolCall
+from ..base import THINK_END, THINK_START, OutputParser, Piece, Prompt, Special, ThinkingSupport
+from ..scanning.markers import SpecialTokenScanner
+from .answer import TaggedParser
+from .arguments import KEY_END, KEY_START, VALUE_END, VALUE_START
+from .call_builder import CALL_END, CALL_START
+from .calls import CALL_TAGS
+
+NO_THINKING = "/nothink"
+RESULT_START, RESULT_END = "<tool_response>", "</tool_response>"
+
+TOOLS_HEAD = (
+    "\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
+    "You are provided with function signatures within <tools></tools> XML tags:\n<tools>\n"
+)
+TOOLS_FOOT = (
+    "</tools>\n\nFor each function call, output the function name and arguments within the following XML format:\n"
+)
+
+SYSTEM, USER = Special("<|system|>"), Special("<|user|>")
+ASSISTANT, OBSERVATION = Special("<|assistant|>"), Special("<|observation|>")
+
+
+class TaggedFormat:
+    """A generation's layout: a subclass says what is special to it."""
+
+    name: ClassVar[str]
+    gap: ClassVar[str]
+    """What stands between a role or tag and what follows: a line break, or nothing."""
+    supports_tools: ClassVar[bool] = True
+    thinking: ClassVar[ThinkingSupport] = ThinkingSupport(on=True, keep=True)
+    special_tokens: ClassVar[tuple[str, ...]] = (
+        *("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>"),
+        *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
+        *("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>"),
+        *(NO_THINKING, THINK_START, THINK_END, *CALL_TAGS, RESULT_START, RESULT_END),
+    )
+    stop_tokens: ClassVar[tuple[str, ...]] = ("<|endoftext|>", "<|user|>", "<|observation|>", "<|system|>")
+
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
+    ) -> Prompt:
+        pieces: list[Piece] = [Special("[gMASK]"), Special("<sop>"), *self.head(thinking)]
+        if tools:
+            pieces += [SYSTEM, *self._tools(tools)]
+        last_question = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
+        for at, message in enumerate(messages):
+            if message.role == "assistant":
+                kept = at > last_question or (self.thinking.keep and thinking.clear is False)
+                pieces += [ASSISTANT, *self._answer(message, with_thought=kept)]
+            elif message.role == "tool":
+                if at == 0 or messages[at - 1].role != "tool":
+                    pieces.append(OBSERVATION)
+                pieces += [self.gap, Special(RESULT_START), self.gap, message.content, self.gap, Special(RESULT_END)]
+            elif message.role == "user":
+                pieces += [USER, self.gap, *self.question(message.content, thinking)]
+            else:
+                pieces += [SYSTEM, self.gap, message.content]
+        pieces += [ASSISTANT, *self.opening(thinking)]
+        return Prompt(tuple(piece for piece in pieces if piece != ""))
+
+    def bare_prompt(self, text: str) -> Prompt:
+        return Prompt((Special("[gMASK]"), Special("<sop>"), text))
+
+    def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+        return TaggedParser(tools, inside=prompt_ends_in_think, text_lead=self.gap)
+
+    def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
+        """The line break ends the name for certain; the models write it, or do without it, at will."""
+        return (*self.unthought(prompt), self.gap, Special(CALL_START), f"{name}\n")
+
+    # ---- what generations differ in ----
+
+    def head(self, thinking: Thinking) -> Iterable[Piece]:
+        """What stands before the tools."""
+        return ()
+
+    def question(self, text: str, thinking: Thinking) -> Iterable[Piece]:
+        """A user's message."""
+        return (text,)
+
+    def thought(self, reasoning: str) -> Iterable[Piece]:
+        """The thought before an earlier answer; "" if there is none, or it is not to be kept."""
+        raise NotImplementedError
+
+    def opening(self, thinking: Thinking) -> Iterable[Piece]:
+        """How the next answer begins."""
+        raise NotImplementedError
+
+    def unthought(self, prompt: Prompt) -> Iterable[Piece]:
+        """What ends, or does without, the thought at the end of `prompt`, before an answer that is given."""
+        return (Special(THINK_END),) if prompt.ends_in_think else ()
+
+    def declaration(self, tool: Tool) -> dict[str, Any] | None:
+        """A tool as the model reads it; None if it is not to be told of it."""
+        return {"type": "function", "function": tool.function}
+
+    def _tools(self, tools: Sequence[Tool]) -> Iterator[Piece]:
+        declarations = map(self.declaration, tools)
+        lines = (json.dumps(one, ensure_ascii=False) + "\n" for one in declarations if one is not None)
+        yield TOOLS_HEAD + "".join(lines) + TOOLS_FOOT
+        arguments = "".join(
+            f"{KEY_START}{{arg-key-{number}}}{KEY_END}{self.gap}{VALUE_START}{{arg-value-{number}}}{VALUE_END}{self.gap}"
+            for number in (1, 2)
+        )
+        yield from _with_tags(f"{CALL_START}{{function-name}}{self.gap}{arguments}...{self.gap}{CALL_END}")
+
+    def _answer(self, message: Message, *, with_thought: bool) -> Iterator[Piece]:
+        reasoning, content = self.split_thought(message)
+        yield self.gap
+        yield from self.thought(reasoning if with_thought else "")
+        content = content.strip()
+        if content:
+            yield from (self.gap, content)
+        for call in message.tool_calls:
+            yield from (self.gap, Special(CALL_START), call.name, self.gap)
+            yield from self._arguments(call)
+            yield Special(CALL_END)
+
+    def _arguments(self, call: ToolCall) -> Iterator[Piece]:
+        if not isinstance(call.arguments, Mapping):  # what the client sent was no object: the model reads it as it came
+            yield from (call.arguments, self.gap)
+            return
+        for key, value in call.arguments.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield from (Special(KEY_START), key, Special(KEY_END), self.gap)
+            yield from (Special(VALUE_START), text, Special(VALUE_END), self.gap)
+
+    def split_thought(self, message: Message) -> tuple[str, str]:
+        """Reasoning and content of an earlier answer; clients may have left the one inside the other."""
+        if message.reasoning or THINK_END not in message.content:
+            return message.reasoning, message.content
+        reasoning = message.content.split(THINK_END, 1)[0]
+        return reasoning.rpartition(THINK_START)[2], message.content.rpartition(THINK_END)[2]
+
+
+def _with_tags(text: str) -> list[Piece]:
+    """The layout's own text, its tags as special pieces."""
+    scanner = SpecialTokenScanner(CALL_TAGS)
+    return [*scanner.feed(text), *scanner.flush()]

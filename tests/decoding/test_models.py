@@ -1,0 +1,116 @@
+"""What every model backend has to do: the same tests over each."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from chatglm_bin_writer import DType, ModelType
+
+from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppModel
+from chatglm_server.decoding.backends.native import NativeModel
+from chatglm_server.decoding.model import Model
+from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.sampling import SamplingParams
+from tests.random_models import write_random_model
+from tests.token_level import Continued, generate
+
+CONTEXT = 128
+ENGINES = [("chatglm-cpp", kind) for kind in ModelType] + [
+    ("native", kind) for kind in ModelType if kind != ModelType.CHATGLM
+]
+
+
+def load(engine: str, path: Path) -> Model:
+    file = read_model_file(path)
+    if engine == "native":
+        return NativeModel(file, CONTEXT, threads=2)
+    return ChatGLMCppModel(path, CONTEXT, bidirectional=file.family == "chatglm")
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda pair: f"{pair[0]}-{pair[1].name}")
+def chosen(request: pytest.FixtureRequest) -> tuple[str, ModelType]:
+    engine, kind = request.param
+    return engine, ModelType(kind)
+
+
+@pytest.fixture(scope="module")
+def model_type(chosen: tuple[str, ModelType]) -> ModelType:
+    return chosen[1]
+
+
+@pytest.fixture(scope="module")
+def engine(chosen: tuple[str, ModelType]) -> str:
+    return chosen[0]
+
+
+@pytest.fixture(scope="module")
+def path(model_type: ModelType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_model(tmp_path_factory.mktemp("model") / "model.bin", model_type)
+
+
+@pytest.fixture
+def model(engine: str, path: Path) -> Model:
+    return load(engine, path)
+
+
+@pytest.fixture
+def prompt() -> list[int]:
+    rng = random.Random(1)
+    return [rng.randrange(5, 260) for _ in range(40)]
+
+
+def test_cached_prefix_changes_nothing(engine: str, model: Model, path: Path, prompt: list[int]) -> None:
+    if not model.reuses_prefixes:
+        return
+    cold = generate(model, prompt, 20)
+    other = [*prompt[:25], 7, 8, 9]
+    assert generate(model, other, 20, cached=25) == generate(load(engine, path), other, 20)
+    assert generate(model, prompt, 20, cached=25) == cold
+    assert generate(model, prompt, 20, cached=len(prompt) - 1) == cold
+
+
+def test_abandoned_prompt_leaves_a_sound_cache(model: Model, prompt: list[int]) -> None:
+    expected = generate(model, prompt, 10)
+    if model.reuses_prefixes:
+        other = Continued(model, list(reversed(prompt)))
+        for _ in range(5):
+            other.read(min(3, model.chunk))
+    assert generate(model, prompt, 10) == expected
+
+
+def test_allowed_tokens_are_kept_to(model: Model, prompt: list[int]) -> None:
+    (best,) = generate(model, prompt, 1)
+    for allowed in ([best, 11], [11, best], [12, 13]):
+        drawn = Continued(model, prompt).step(allowed)
+        assert drawn in allowed
+        assert best not in allowed or drawn == best
+
+
+def test_draws_follow_the_logits(engine: str, tmp_path: Path) -> None:
+    """The frequencies of 2,000 draws, within four standard deviations of the softmax; the other tokens never come."""
+    logits = {300: 2.0, 301: 1.0, 302: 0.0}
+    path = write_random_model(tmp_path / "model.bin", dtype=DType.F32, layers=1, logits=logits)
+    model = load(engine, path)
+    count, temperature = 2000, 0.8
+    for top_k in (0, 50, 2):
+        drawn: Counter[int] = Counter()
+        sampling = SamplingParams(temperature=temperature, top_k=top_k)
+        for _ in range(count // 100):
+            sequence = Continued(model, [5], sampling=sampling)
+            drawn.update(sequence.step() for _ in range(100))
+        weights = {token: math.exp(logit / temperature) for token, logit in list(logits.items())[: top_k or None]}
+        for token in drawn.keys() | weights.keys():
+            share = weights.get(token, 0.0) / sum(weights.values())
+            assert abs(drawn[token] - count * share) <= 4 * math.sqrt(count * share * (1 - share)), (top_k, token)
+
+
+@pytest.mark.parametrize("sampling", [SamplingParams(temperature=1e-50), SamplingParams(top_p=1e-50)])
+def test_values_too_small_for_float32_are_greedy(engine: str, tmp_path: Path, sampling: SamplingParams) -> None:
+    path = write_random_model(tmp_path / "model.bin", layers=1, logits={300: 1.0, 301: 0.9})
+    model = load(engine, path)
+    sequence = Continued(model, [5], sampling=sampling)
+    assert {sequence.step() for _ in range(50)} == {300}

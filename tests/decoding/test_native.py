@@ -1,0 +1,243 @@
+"""The compute core: against a plain float reference, and bit for bit against itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import chatglm_native
+import numpy as np
+import numpy.typing as npt
+import pytest
+from chatglm_bin_writer import DType, ModelType
+
+from chatglm_server.chat import Message
+from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppModel
+from chatglm_server.decoding.backends.native import NativeModel, core
+from chatglm_server.engine.loader import model_path
+from chatglm_server.errors import ModelFileError
+from chatglm_server.formats.registry import FORMATS
+from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.tokenizer import encode_prompt, load_tokenizer
+from tests.random_models import write_random_model
+from tests.reference import Reference
+from tests.token_level import generate
+
+Logits = npt.NDArray[np.float32]
+KERNELS = chatglm_native.kernels()
+CONTEXT = 150
+TOKENS = CONTEXT  # to its end: more than the tokens of a block, and no multiple of any tile
+
+
+def tokens_of(seed: int, count: int) -> list[int]:
+    return [int(token) for token in np.random.default_rng(seed).integers(3, 280, count)]
+
+
+def logits(model: chatglm_native.Model, rows: Sequence[tuple[int, int, int]]) -> Logits:
+    """After each row."""
+    return np.from_dlpack(model.forward(list(rows), list(range(len(rows)))))  # type: ignore[arg-type]
+
+
+def rows_of(sequence: int, ids: Sequence[int], start: int = 0) -> list[tuple[int, int, int]]:
+    return [(sequence, start + place, token) for place, token in enumerate(ids)]
+
+
+def load(path: Path, *, cpu: str = "auto", threads: int = 2, sequences: int = 1) -> chatglm_native.Model:
+    return core(read_model_file(path), CONTEXT, sequences=sequences, threads=threads, cpu=cpu)
+
+
+def test_the_processor_has_kernels() -> None:
+    assert KERNELS[-1] == "generic"
+
+
+@pytest.mark.parametrize("dtype", DType, ids=lambda dtype: dtype.name)
+def test_logits_are_those_of_the_reference(dtype: DType, tmp_path: Path) -> None:
+    path = write_random_model(tmp_path / "model.bin", ModelType.CHATGLM3, dtype, hidden=128)
+    ids = tokens_of(1, TOKENS)
+    expected = Reference(read_model_file(path)).logits(ids)
+    for cpu in KERNELS:
+        got = logits(load(path, cpu=cpu), rows_of(0, ids)).astype(np.float64)
+        norms = np.linalg.norm(got, axis=1) * np.linalg.norm(expected, axis=1)
+        cosines = (got * expected).sum(axis=1) / norms
+        assert cosines.min() >= 0.999, cpu
+
+
+@pytest.mark.parametrize("model", ["demo", "demo-glm4"])
+def test_demo_models_say_what_chatglm_cpp_has_them_say(model: str) -> None:
+    """Teacher-forced on its greedy answers to what the models were made for."""
+    path = model_path(model)
+    file = read_model_file(path)
+    chat_format = FORMATS[file.family]
+    tokenizer = load_tokenizer(file.family, file.tokenizer, chat_format)
+    peer = ChatGLMCppModel(path, CONTEXT, bidirectional=False)
+    equal = count = 0
+    for question in ("Who are you?", "What is the weather in Paris?", "你好", "Repeat: green tea and old maps"):
+        ids = encode_prompt(tokenizer, chat_format.render([Message("user", question)]))
+        start = len(ids)
+        ids += generate(peer, ids, 40)
+        for cpu in KERNELS:
+            own = logits(core(file, CONTEXT, sequences=1, threads=2, cpu=cpu), rows_of(0, ids[:-1])).argmax(axis=1)
+            equal += int((own[start - 1 :] == np.array(ids[start:])).sum())
+            count += len(ids) - start
+    assert equal / count >= 0.99
+
+
+@pytest.mark.parametrize("cpu", KERNELS)
+@pytest.mark.parametrize("dtype", [DType.F16, DType.Q4_0, DType.Q5_1, DType.Q8_0], ids=lambda dtype: dtype.name)
+def test_no_bit_depends_on_what_is_computed_together(dtype: DType, cpu: str, tmp_path: Path) -> None:
+    path = write_random_model(tmp_path / "model.bin", ModelType.CHATGLM3, dtype, hidden=128)
+    ids, others = tokens_of(3, TOKENS), tokens_of(4, TOKENS)
+    whole = logits(load(path, cpu=cpu), rows_of(0, ids))
+
+    model = load(path, cpu=cpu, sequences=3, threads=1)
+    single = [logits(model, [(0, place, token)]) for place, token in enumerate(ids)]
+    assert np.array_equal(np.concatenate(single), whole), "one token a pass, one thread"
+    for size in (7, 16, 65, 129):
+        parts = [logits(model, rows_of(0, ids[at : at + size], at)) for at in range(0, TOKENS, size)]
+        assert np.array_equal(np.concatenate(parts), whole), f"{size} tokens a pass"
+    mixed = [row for pair in zip(rows_of(1, others), rows_of(2, ids), strict=True) for row in pair]
+    assert np.array_equal(logits(model, mixed)[1::2], whole), "with another sequence between"
+    model.copy(2, 1, 100)
+    assert np.array_equal(logits(model, rows_of(1, ids[100:], 100)), whole[100:]), "after a copied prefix"
+    assert np.array_equal(logits(model, rows_of(0, ids[70:], 70)), whole[70:]), "over what was there before"
+
+
+@pytest.mark.parametrize("dtype", DType, ids=lambda dtype: dtype.name)
+def test_next_tokens_are_those_of_chatglm_cpp(dtype: DType, tmp_path: Path) -> None:
+    """Teacher-forced on its greedy text; where they differ, the two candidates are as good as equal."""
+    path = write_random_model(tmp_path / "model.bin", ModelType.CHATGLM3, dtype, hidden=256, layers=2)
+    peer = ChatGLMCppModel(path, CONTEXT, bidirectional=False)
+    ids = [5]
+    ids += generate(peer, ids, CONTEXT - 1)
+    got = logits(load(path), rows_of(0, ids[:-1]))
+    own = got.argmax(axis=1)
+    spread = got.std()
+    for place, (token, expected) in enumerate(zip(own, ids[1:], strict=True)):
+        assert token == expected or got[place, token] - got[place, expected] < 0.1 * spread, place
+    # the weights are noise, and so are its logits: near ties are common
+    assert (own == np.array(ids[1:])).mean() >= 0.9
+
+
+def test_a_seed_draws_the_same_and_penalties_count() -> None:
+    def draw(seed: int, **changes: object) -> list[int]:
+        options: dict[str, object] = {
+            "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0,
+            "presence_penalty": 0.0, "frequency_penalty": 0.0, "bias": [], "top_logprobs": -1,
+        }  # fmt: skip
+        sampler = chatglm_native.Sampler([1], seed=seed, **{**options, **changes})  # type: ignore[arg-type]
+        return [sampler.sample(np.zeros((1, 16), np.float32), 0)[0] for _ in range(40)]  # type: ignore[arg-type]
+
+    assert draw(1) == draw(1) != draw(2)
+    assert set(draw(3)) <= set(range(16))
+    assert set(draw(3, bias=[(7, 100.0)])) == {7}
+    assert len(set(draw(3, presence_penalty=2.0, temperature=0.0)[:16])) == 16, "each is drawn once before any is again"
+
+
+def test_log_probabilities() -> None:
+    sampler = chatglm_native.Sampler(
+        [], temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, repetition_penalty=1.0, presence_penalty=0.0,
+        frequency_penalty=0.0, bias=[], seed=0, top_logprobs=2,
+    )  # fmt: skip
+    row = np.log(np.array([[0.5, 0.1, 0.4]], np.float32))
+    token, logprob, top = sampler.sample(row, 0)  # type: ignore[arg-type]
+    assert token == 0
+    assert logprob == pytest.approx(np.log(0.5), abs=1e-6)
+    assert [other for other, _ in top] == [0, 2]
+    assert [value for _, value in top] == pytest.approx(np.log([0.5, 0.4]), abs=1e-6)
+
+
+def test_rows_outside_the_model_are_refused(tmp_path: Path) -> None:
+    model = load(write_random_model(tmp_path / "model.bin"))
+    for row in [(1, 0, 5), (0, CONTEXT, 5), (0, -1, 5), (0, 0, 512), (0, 0, -1)]:
+        with pytest.raises(ValueError, match="outside"):
+            model.forward([row], [])
+    with pytest.raises(ValueError, match="no such row"):
+        model.forward([(0, 0, 5)], [1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_caches_take_the_memory_of_what_they_hold_and_give_it_back(tmp_path: Path) -> None:
+    """A few positions of a long context, then many, then few again."""
+
+    def resident() -> float:
+        fields = Path("/proc/self/statm").read_text().split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    path = write_random_model(tmp_path / "model.bin", hidden=512, layers=2)
+    context, sequences = 16384, 4
+    model = core(read_model_file(path), context, sequences=sequences, threads=1, cpu="auto")
+    model.forward(rows_of(0, [5] * 256), [])  # what a pass works with
+    before = resident()
+    for sequence in range(sequences):
+        model.forward(rows_of(sequence, [5] * 20), [])
+    assert resident() - before < 4, "a huge page for each head would be 64"
+    for place in range(0, 8192, 256):
+        model.forward(rows_of(0, [5] * 256, place), [])
+    most = resident()
+    model.forget(0, 16)
+    assert most - resident() > 4
+
+
+def test_a_processor_without_the_kernel(tmp_path: Path) -> None:
+    file = read_model_file(write_random_model(tmp_path / "model.bin"))
+    with pytest.raises(ModelFileError, match="--cpu mmx: this processor can run"):
+        NativeModel(file, CONTEXT, threads=1, cpu="mmx")
+
+
+def test_a_file_that_changed_after_it_was_checked(tmp_path: Path) -> None:
+    """Cut short between the check and the loading: an error, not a crash."""
+    path = write_random_model(tmp_path / "model.bin")
+    file = read_model_file(path)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(ModelFileError, match="outside the file"):
+        NativeModel(file, CONTEXT, threads=1)
+
+
+def test_the_interpreter_runs_while_the_core_computes(tmp_path: Path) -> None:
+    """The GIL is released: another thread counts on during a forward pass."""
+    program = f"""
+import threading
+from pathlib import Path
+from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.decoding.backends.native import core
+model = core(read_model_file(Path({str(write_random_model(tmp_path / "model.bin", hidden=512, layers=4))!r})), 256,
+             sequences=1, threads=1, cpu="generic")
+rows = [(0, place, 5) for place in range(250)]
+started, done = threading.Event(), threading.Event()
+def compute():
+    started.set()
+    model.forward(rows, [])
+    done.set()
+threading.Thread(target=compute).start()
+started.wait()
+count = 0
+while not done.wait(0.001):
+    count += 1
+print(count)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert int(result.stdout) > 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_the_peak_of_resident_memory_is_the_weights_alone(tmp_path: Path) -> None:
+    """While it loads and after: at most 1.15 times the file, besides what the process had and a short cache."""
+    path = write_random_model(tmp_path / "model.bin", dtype=DType.F32, hidden=1024, layers=2)
+    program = f"""
+import re
+from pathlib import Path
+from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.decoding.backends.native import core
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+file = read_model_file(Path({str(path)!r}))
+before = peak()
+model = core(file, 64, sequences=1, threads=2, cpu="auto")
+model.forward([(0, 0, 5)], [0])
+print(peak() - before)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert int(result.stdout) <= 1.15 * path.stat().st_size

@@ -1,0 +1,331 @@
+"""The compute core with what it should never be given: an exception or a sound result, never a crash.
+
+Here a crash ends pytest. Under ``scripts/test-native`` so does a byte read or written outside of what it belongs to.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import chatglm_native
+import numpy as np
+import numpy.typing as npt
+import pytest
+from chatglm_bin_writer import DType, ModelType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatglm_server.decoding.backends.native import core
+from chatglm_server.model_files.chatglm_bin import ModelFile, read_model_file
+from tests.random_models import write_random_model
+
+REFUSALS = (RuntimeError, ValueError, TypeError, MemoryError)
+KERNELS = chatglm_native.kernels()
+CONTEXT = 40
+SIZES = st.sampled_from([-(2**63), -(2**31), -1, 0, 1, 16, 31, 63, 64, 65, 2**16, 2**31 - 1, 2**31, 2**63, 2**64 - 1])
+ANY = st.one_of(SIZES, st.integers(-(2**65), 2**65))
+FLOATS = st.floats(width=32)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+    return read_model_file(write_random_model(tmp_path_factory.mktemp("model") / "model.bin", dtype=DType.Q4_0))
+
+
+@pytest.fixture(scope="module")
+def model(file: ModelFile) -> chatglm_native.Model:
+    return core(file, CONTEXT, sequences=2, threads=2, cpu="auto")
+
+
+def logits(model: chatglm_native.Model, rows: list[tuple[int, int, int]]) -> npt.NDArray[np.float32]:
+    return np.from_dlpack(model.forward(rows, list(range(len(rows)))))  # type: ignore[arg-type]
+
+
+def load_and_read(file: ModelFile, *, context: int = CONTEXT, sequences: int = 1, threads: int = 2) -> None:
+    model = core(file, context, sequences=sequences, threads=threads, cpu="auto")
+    assert logits(model, [(0, 0, 0)]).shape == (1, file.header.vocab_size)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_tables_that_do_not_fit_the_file(file: ModelFile, data: st.DataObject) -> None:
+    tensors = list(file.tensors)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(tensors) - 1))
+        tensor = tensors[place]
+        change = data.draw(st.sampled_from(["offset", "nbytes", "type", "shape", "name", "drop", "copy"]))
+        if change == "drop":
+            del tensors[place]
+        elif change == "copy":
+            tensors.append(tensor)
+        else:
+            value: Any = {
+                "offset": st.one_of(ANY, st.integers(0, file.size)),
+                "nbytes": st.one_of(ANY, st.integers(0, file.size)),
+                "type": ANY,
+                "shape": st.one_of(st.tuples(ANY), st.tuples(ANY, ANY)),
+                "name": st.one_of(st.text(), st.sampled_from([other.name for other in tensors])),
+            }[change]
+            tensors[place] = replace(tensor, **{change: data.draw(value)})
+    try:
+        load_and_read(replace(file, tensors=tuple(tensors)))
+    except (*REFUSALS, UnicodeEncodeError):
+        pass
+    else:  # what fits may lie elsewhere in the file
+        by_name = {tensor.name: tensor for tensor in tensors}
+        for tensor in file.tensors:
+            found = by_name[tensor.name]
+            assert 0 <= found.offset <= file.size - found.nbytes
+            assert (found.shape, found.nbytes) == (tensor.shape, tensor.nbytes)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(
+        (
+            "vocab_size",
+            "hidden_size",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "num_hidden_layers",
+            "intermediate_size",
+            "norm_eps",
+            "rope_theta",
+        )
+    ),
+    ANY,
+    FLOATS,
+)
+def test_shapes_that_are_no_network(file: ModelFile, name: str, number: int, fraction: float) -> None:
+    value: float = fraction if name in ("norm_eps", "rope_theta") else number
+    if value == getattr(file.header, name) or (isinstance(value, float) and value > 0 and np.isfinite(value)):
+        return
+    if (name, value) == ("num_hidden_layers", 1):
+        return  # the first of two layers: a network, though not the file's
+    with pytest.raises(REFUSALS):
+        load_and_read(replace(file, header=replace(file.header, **{name: value})))
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 1), (-1, 1, 1), (2**31, 1, 1), (40, 0, 1), (40, 1025, 1), (40, 1, 0)])
+def test_contexts_sequences_and_threads(file: ModelFile, numbers: tuple[int, int, int]) -> None:
+    context, sequences, threads = numbers
+    with pytest.raises(REFUSALS):
+        load_and_read(file, context=context, sequences=sequences, threads=threads)
+
+
+def test_a_context_for_which_there_is_no_memory(file: ModelFile) -> None:
+    """128 GiB for each sequence's cache: more than the address space has for as many as there may be."""
+    deep = write_random_model(file.path.with_name("deep.bin"), dtype=DType.Q4_0, layers=64)
+    with pytest.raises(MemoryError):
+        core(read_model_file(deep), 2**24, sequences=1024, threads=1, cpu="auto")
+
+
+@pytest.mark.parametrize("path", ["", "/", "/nowhere/model.bin", "/dev/zero"])
+def test_what_is_no_file(file: ModelFile, path: str) -> None:
+    with pytest.raises(RuntimeError):
+        load_and_read(replace(file, path=Path(path)))
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
+    """Each load meets its own moment of the shrinking; a mapped file would be a bus error."""
+    path = write_random_model(tmp_path / "model.bin", dtype=DType.F32, hidden=512, layers=2)
+    file, whole = read_model_file(path), path.read_bytes()
+    outcomes = set()
+    for step in range(24):
+        path.write_bytes(whole)
+        begun = threading.Event()
+
+        def shrink(begun: threading.Event = begun, step: int = step) -> None:
+            begun.wait()
+            for _ in range(2**step // 64):
+                pass
+            os.truncate(path, 4096)
+
+        thread = threading.Thread(target=shrink)
+        thread.start()
+        begun.set()
+        try:
+            core(file, CONTEXT, sequences=1, threads=2, cpu="auto")
+            outcomes.add("whole")
+        except RuntimeError as error:
+            outcomes.add(str(error))
+        thread.join()
+    assert outcomes - {"whole"}, "at no moment did the shrinking show"
+
+
+@pytest.mark.parametrize("dtype", DType, ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("fill", [b"\xff", b"\x00", b"\x7c", None], ids=["NaN", "zero", "huge", "random"])
+def test_weights_that_are_noise(dtype: DType, fill: bytes | None, tmp_path: Path) -> None:
+    """Scales, norms and biases may be infinite or no numbers: the tokens drawn are tokens all the same."""
+    path = write_random_model(tmp_path / "model.bin", ModelType.CHATGLM2, dtype, layers=1)
+    file, data = read_model_file(path), bytearray(path.read_bytes())
+    for tensor in file.tensors:
+        noise = np.random.default_rng(0).bytes(tensor.nbytes) if fill is None else fill * tensor.nbytes
+        data[tensor.offset : tensor.offset + tensor.nbytes] = noise
+    path.write_bytes(data)
+    for cpu in KERNELS:
+        model = core(file, CONTEXT, sequences=1, threads=1, cpu=cpu)
+        got = model.forward([(0, place, place) for place in range(20)], [18, 19])
+        for row, temperature in enumerate([0.0, 1.0]):
+            token, logprob, top = sampler(temperature=temperature, top_logprobs=5).sample(got, row)
+            assert 0 <= token < file.header.vocab_size
+            assert all(np.isfinite([logprob, *(value for _, value in top)]))
+
+
+ROWS = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, CONTEXT), st.integers(-1, 512)), max_size=60)
+WILD_ROWS = st.lists(st.tuples(ANY, ANY, ANY), max_size=5)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(ROWS, WILD_ROWS), st.lists(st.one_of(st.integers(-1, 60), ANY), max_size=4))
+def test_rows(model: chatglm_native.Model, rows: list[tuple[int, int, int]], wanted: list[int]) -> None:
+    sound = (
+        all(0 <= row[0] < 2 and 0 <= row[1] < CONTEXT and 0 <= row[2] < 512 for row in rows)
+        and len({row[:2] for row in rows}) == len(rows)
+        and all(0 <= index < len(rows) for index in wanted)
+        and len(wanted) <= len(rows)
+    )
+    if sound:
+        assert np.from_dlpack(model.forward(rows, wanted)).shape == (len(wanted), 512)  # type: ignore[arg-type]
+    else:
+        with pytest.raises((ValueError, TypeError)):
+            model.forward(rows, wanted)
+
+
+def test_a_refused_pass_leaves_the_model_as_it_was(model: chatglm_native.Model) -> None:
+    rows = [(0, place, place + 3) for place in range(30)]
+    expected = logits(model, rows)
+    with pytest.raises(ValueError, match="same place"):
+        model.forward([(0, 5, 9), (0, 5, 8)], [])
+    with pytest.raises(ValueError, match="outside"):
+        model.forward([(0, 5, 9), (0, 6, 512)], [])
+    assert np.array_equal(logits(model, [(0, 30, 5)]), logits(model, [*rows, (0, 30, 5)])[30:])
+    assert np.array_equal(logits(model, rows), expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(*[st.one_of(st.integers(-1, CONTEXT + 1), ANY)] * 3)
+def test_copies(model: chatglm_native.Model, source: int, target: int, count: int) -> None:
+    if 0 <= source < 2 and 0 <= target < 2 and 0 <= count <= CONTEXT:
+        model.copy(source, target, count)
+    else:
+        with pytest.raises((ValueError, TypeError)):
+            model.copy(source, target, count)
+
+
+def test_callers_take_turns(model: chatglm_native.Model) -> None:
+    """Two threads in one model at once: each gets what it would get alone."""
+    prompts = [[(sequence, place, 7 * place + sequence) for place in range(CONTEXT)] for sequence in (0, 1)]
+    expected = [logits(model, rows) for rows in prompts]
+    wrong: list[int] = []
+
+    def read(index: int) -> None:
+        for _ in range(20):
+            if not np.array_equal(logits(model, prompts[index]), expected[index]):
+                wrong.append(index)
+
+    in_threads(lambda: read(0), lambda: read(1))
+    assert not wrong
+
+
+def in_threads(*work: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=target) for target in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def sampler(prompt: list[int] | None = None, **changes: Any) -> chatglm_native.Sampler:
+    options: dict[str, Any] = {
+        "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0,
+        "presence_penalty": 0.0, "frequency_penalty": 0.0, "bias": [], "seed": 0, "top_logprobs": -1,
+    }  # fmt: skip
+    return chatglm_native.Sampler(prompt or [], **{**options, **changes})
+
+
+SMALL = st.integers(-(2**31), 2**31 - 1)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    row=st.lists(st.one_of(FLOATS, st.sampled_from([0.0, np.inf, -np.inf, np.nan])), min_size=1, max_size=40),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "prompt": st.lists(st.one_of(st.integers(0, 40), SMALL), max_size=5),
+            "temperature": FLOATS,
+            "top_k": SMALL,
+            "top_p": FLOATS,
+            "min_p": FLOATS,
+            "repetition_penalty": FLOATS,
+            "presence_penalty": FLOATS,
+            "frequency_penalty": FLOATS,
+            "bias": st.lists(st.tuples(st.one_of(st.integers(0, 40), SMALL), FLOATS), max_size=5),
+            "seed": st.integers(0, 2**64 - 1),
+            "top_logprobs": SMALL,
+        },
+    ),
+    allowed=st.lists(st.integers(0, 39), max_size=5),
+)
+def test_a_sampler_draws_a_token_whatever_it_is_given(
+    row: list[float], options: dict[str, Any], allowed: list[int]
+) -> None:
+    allowed = [token for token in allowed if token < len(row)]
+    drawing = sampler(**options)
+    for _ in range(3):
+        values = np.array([row], np.float32)
+        token, logprob, top = drawing.sample(values, 0, allowed)  # type: ignore[arg-type]
+        assert token in (allowed or range(len(row)))
+        assert -9999 <= logprob < 1e-3
+        assert len(top) == max(0, min(options.get("top_logprobs", -1), len(row)))
+        assert [value for _, value in top] == sorted((value for _, value in top), reverse=True)
+        drawing.note(token)
+
+
+@pytest.mark.parametrize("token", [-1, 4, 2**31 - 1, 2**31, -(2**31) - 1])
+def test_allowed_tokens_outside_the_logits(token: int) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        sampler().sample(np.zeros((1, 4), np.float32), 0, [0, token])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((1, 0), np.float32),
+        np.zeros((0, 4), np.float32),
+        np.zeros(4, np.float32),
+        np.zeros((1, 1, 4), np.float32),
+        np.zeros((4, 1), np.float32)[::2].T,
+        np.zeros((1, 4), np.float64),
+        np.zeros((1, 4), np.int32),
+        np.frombuffer(bytes(16), np.float32).reshape(1, 4),  # read-only
+        None,
+    ],
+    ids=lambda array: "none" if array is None else f"{array.shape}-{array.dtype}",
+)
+def test_what_is_no_row_of_logits(array: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        sampler().sample(array, 0)
+
+
+@pytest.mark.parametrize("row", [-1, 1, 2**63, 2**64])
+def test_rows_that_the_logits_do_not_have(row: int) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        sampler().sample(np.zeros((1, 4), np.float32), row)  # type: ignore[arg-type]
+
+
+def test_one_sampler_in_two_threads() -> None:
+    drawing = sampler(frequency_penalty=0.1, top_logprobs=3)
+
+    def draw() -> None:
+        for _ in range(200):
+            token, _, _ = drawing.sample(np.zeros((1, 1000), np.float32), 0)  # type: ignore[arg-type]
+            drawing.note(token)
+
+    in_threads(draw, draw)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 
@@ -19,7 +19,9 @@ from ...formats.model_names import format_of_model
 from ...formats.registry import FORMATS
 from ...formats.scanning.markers import SpecialTokenScanner
 from ...formats.thinking import ThinkingParser
+from ...queueing.status import Status
 from ..base import ModelInfo, Token
+from ..capabilities import Capability
 from ..output import Output, PlainText
 from .answer import TextReader, UpstreamAnswer
 from .body import Json, native_body, text_body, with_usage
@@ -29,6 +31,8 @@ _log = logging.getLogger("chatglm_server")
 _MAX_MODELS = 1000
 _CONTEXT_FIELDS = ("context_length", "max_model_len", "max_context_length", "context_window")
 """How vLLM, LM Studio and others call it."""
+FORWARDED = frozenset(Capability) - {Capability.CHOICES, Capability.LOGPROBS}
+"""What another server may be asked for: all that its answer is read for here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,8 @@ class UpstreamEngine:
     async def tokenize(self, text: str) -> list[Token]:
         raise NotSupported("the tokenizer is the backend's, which OpenAI's API does not show")
 
-    def status(self) -> dict[str, Any]:
-        return {
-            "ready": True,
-            "upstream": self._client.address,
-            "queue": {"running": self._running, "waiting": 0, "max": 0},
-        }
+    def status(self) -> Status:
+        return Status(True, {"running": self._running, "waiting": 0, "max": 0}, self._client.address)
 
     async def models(self) -> Sequence[ModelInfo]:
         """The backend's models, each with the format its text would be read in. Raises: the client's errors."""
@@ -214,6 +214,7 @@ def load_upstream(
         supports_tools=True,
         created=0,
         note=note,
+        capabilities=FORWARDED - {Capability.FOREIGN_CONVERSATION} if options.tools == "text" else FORWARDED,
         forwards="as_text" if options.tools == "text" else "as_sent",
     )
     return UpstreamEngine(info, UpstreamClient(address, key, timeout_s), options)

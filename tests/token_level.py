@@ -1,42 +1,90 @@
-"""A model at token level, driven as the scheduler drives it, one sequence alone."""
+"""A runner at token level, driven as the scheduler drives it, one sequence alone; and toy constraints."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from chatglm_server.decoding.model import Model, Part
+import chatglm_native
+
+from chatglm_server.decoding.constraints.base import Constraint, TokenMask
+from chatglm_server.decoding.model import Model
+from chatglm_server.decoding.runner import ModelRunner, Runner, SampledToken, Step, StepResult
 from chatglm_server.sampling import SamplingParams
 
 GREEDY = SamplingParams(temperature=0)
 
 
+class OnlyTokens:
+    """Every token of an answer is one of `tokens`, for ever; `lead`, if there is one, is forced at the beginning."""
+
+    done = False
+
+    def __init__(self, tokens: Iterable[int], lead: Sequence[int] = ()) -> None:
+        self.tokens = frozenset(tokens)
+        self.lead = list(lead)
+        self.accepted: list[int] = []
+
+    def fill(self, mask: TokenMask) -> None:
+        for token in self.forced()[:1] or self.tokens:
+            mask.allow(token)
+
+    def forced(self) -> list[int]:
+        return self.lead[len(self.accepted) :]
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        for token in tokens:
+            assert token in (self.forced()[:1] or self.tokens), "accepted what is not allowed"
+            self.accepted.append(token)
+
+    def rollback(self, count: int) -> None:
+        assert count <= len(self.accepted)
+        del self.accepted[len(self.accepted) - count :]
+
+
+def model_runner(model: Model, threads: int = 2) -> ModelRunner:
+    """A runner for a model that gives logits."""
+    return ModelRunner(model, chatglm_native.ThreadPool(threads))
+
+
 class Continued:
     """A sequence in the model's first slot, of which the first tokens are known to be cached."""
 
-    def __init__(self, model: Model, prompt: list[int], cached: int = 0, sampling: SamplingParams = GREEDY) -> None:
-        self.model, self.tokens, self.past = model, list(prompt), cached
-        self.sampler = model.sampler(prompt, sampling)
+    def __init__(self, runner: Runner, prompt: list[int], cached: int = 0, sampling: SamplingParams = GREEDY) -> None:
+        self.runner, self.tokens, self.past = runner, list(prompt), cached
+        self.sampler = runner.sampler(prompt, sampling, 0)
 
     def read(self, most: int) -> None:
         """One pass over the next `most` tokens, all but the last."""
         tokens = self.tokens[self.past : min(self.past + most, len(self.tokens) - 1)]
-        self.model.read([Part(0, self.past, tokens, self.sampler, draw=False)])
+        self._run(Step(0, self.past, tokens, self.sampler, samples=False))
         self.past += len(tokens)
 
-    def step(self, allowed: Sequence[int] = ()) -> int:
+    def step(self, constraint: Constraint | None = None) -> int:
         """The next token, after all that has to be read for it."""
-        while len(self.tokens) - self.past > self.model.chunk:
-            self.read(self.model.chunk)
-        (drawn,) = self.model.read(
-            [Part(0, self.past, self.tokens[self.past :], self.sampler, draw=True, allowed=allowed)]
-        )
-        assert drawn is not None
+        while len(self.tokens) - self.past > self.runner.chunk:
+            self.read(self.runner.chunk)
+        unread = self.tokens[self.past :]
+        (sampled,) = self._run(Step(0, self.past, unread, self.sampler, samples=True, constraint=constraint)).sampled
         self.past = len(self.tokens)
-        self.tokens.append(drawn.token)
-        return drawn.token
+        self.tokens.append(sampled.token)
+        return sampled.token
+
+    def verify(self, draft: Sequence[int], constraint: Constraint | None = None) -> list[SampledToken]:
+        """The next tokens, as far as the draft is right, and one more."""
+        unread = self.tokens[self.past :]
+        result = self._run(Step(0, self.past, unread, self.sampler, True, draft, constraint))
+        self.past += len(unread) + len(result.sampled) - 1
+        self.tokens += [token.token for token in result.sampled]
+        self.tokens += result.forced
+        return list(result.sampled)
+
+    def _run(self, step: Step) -> StepResult:
+        (result,) = self.runner.run([step])
+        assert isinstance(result, StepResult), result
+        return result
 
 
-def generate(model: Model, prompt: list[int], count: int, cached: int = 0) -> list[int]:
+def generate(runner: Runner, prompt: list[int], count: int, cached: int = 0) -> list[int]:
     """`count` greedy tokens."""
-    sequence = Continued(model, prompt, cached)
+    sequence = Continued(runner, prompt, cached)
     return [sequence.step() for _ in range(count)]

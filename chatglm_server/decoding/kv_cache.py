@@ -1,11 +1,18 @@
-"""Which cache a sequence gets: the one that spares it most reading, within a bound on memory."""
+"""Which slot a sequence gets: the one that spares it most reading, within a bound on memory.
+
+A model has many more slots than sequences that run at the same time. The others keep the prefixes of earlier ones, so
+that conversations can take turns and each reads only what is new. Prefixes are whole slots, and a slot is copied where
+two sequences part: there is no tree of shared pages. Attention then reads keys and values in one run of memory, a copy
+costs about a thousandth of the reading it spares, and unused slots cost nothing. What it wastes is memory: a beginning
+that several kept slots share is there several times, within the bound.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from .model import Model
+from .runner import Runner
 
 
 class Slot:
@@ -22,13 +29,13 @@ class Slot:
 
 
 class KVCache:
-    """All caches of a model. What it decides is done by `pending`, which are to be called before the next pass."""
+    """All slots of a model. What it decides is done by `pending`, which are to be called before the next pass."""
 
-    def __init__(self, model: Model, most_positions: int) -> None:
+    def __init__(self, runner: Runner, most_positions: int) -> None:
         """At most `most_positions`, over all slots, are held."""
-        self._model = model
+        self._runner = runner
         self._most = most_positions
-        self._slots = [Slot(index) for index in range(model.slots)]
+        self._slots = [Slot(index) for index in range(runner.slots)]
         self._clock = 0
         self.pending: list[Callable[[], None]] = []
 
@@ -38,8 +45,8 @@ class KVCache:
         return sum(not slot.busy for slot in self._slots)
 
     def cached(self, tokens: Sequence[int]) -> int:
-        """How many of `tokens`, but the last, need not be read: the longest prefix that a slot holds."""
-        return max(self._shared(slot, tokens) for slot in self._slots)
+        """How many of `tokens`, except the last, need not be read: the longest prefix that a slot holds."""
+        return self._best(tokens)[1]
 
     def fits(self, tokens: int) -> bool:
         """Whether a sequence of so many tokens has room beside those that are running."""
@@ -52,9 +59,9 @@ class KVCache:
         A slot that holds more than that is copied, for the rest may be wanted again; unless it is the one used longest
         ago, or there is no room for both.
         """
-        best = max(self._slots, key=lambda slot: (self._shared(slot, tokens), not slot.busy))
-        shared = self._shared(best, tokens)
-        slot = min((slot for slot in self._slots if not slot.busy), key=lambda slot: slot.last_used)
+        best, shared = self._best(tokens)
+        free = (slot for slot in self._slots if not slot.busy)
+        slot = min(free, key=lambda slot: (bool(slot.tokens), slot.last_used))
         no_room = self._held() - len(slot.tokens) + shared > self._most
         if not best.busy and (len(best.tokens) == shared or no_room):
             slot = best
@@ -64,42 +71,54 @@ class KVCache:
             self._cut(slot, 0)
             self.make_room(shared, but=best)
             if shared:
-                self.pending.append(partial(self._model.copy, best.index, slot.index, shared))
+                self.pending.append(partial(self._runner.copy, best.index, slot.index, shared))
         slot.tokens = list(tokens[:shared])
         self._clock += 1
         slot.busy, slot.last_used = True, self._clock
         return slot
 
     def make_room(self, positions: int, but: Slot | None = None) -> bool:
-        """Forget idle slots, all `but` one, the one used longest ago first, until so many more can be held; false if
+        """Drop idle slots, all `but` one, the one used longest ago first, until so many more can be held; false if
         that is not enough. Mutates the cache.
         """
-        idle = (slot for slot in self._slots if not slot.busy and slot is not but)
+        if self._held() + positions <= self._most:
+            return True
+        idle = (slot for slot in self._slots if slot.tokens and not slot.busy and slot is not but)
         for slot in sorted(idle, key=lambda slot: slot.last_used):
-            if self._held() + positions <= self._most:
-                break
             self._cut(slot, 0)
-        return self._held() + positions <= self._most
+            if self._held() + positions <= self._most:
+                return True
+        return False
 
-    def forget_all(self) -> None:
+    def drop_all(self) -> None:
         """Hold nothing any more, whatever is pending. Mutates the cache."""
         self.pending.clear()
         for slot in self._slots:
             slot.tokens.clear()
-            self.pending.append(partial(self._model.forget, slot.index, 0))
+            self.pending.append(partial(self._runner.truncate, slot.index, 0))
 
     def _held(self) -> int:
         return sum(len(slot.tokens) for slot in self._slots)
 
     def _cut(self, slot: Slot, kept: int) -> None:
         if len(slot.tokens) > kept:
-            self.pending.append(partial(self._model.forget, slot.index, kept))
+            self.pending.append(partial(self._runner.truncate, slot.index, kept))
             del slot.tokens[kept:]
 
-    def _shared(self, slot: Slot, tokens: Sequence[int]) -> int:
-        if not self._model.reuses_prefixes:
-            return 0
-        return min(common_prefix(slot.tokens, tokens), len(tokens) - 1)
+    def _best(self, tokens: Sequence[int]) -> tuple[Slot, int]:
+        """The slot that shares most of the beginning of `tokens`, and how much, the last token not counted. Of equal
+        ones an idle slot comes first.
+        """
+        best, longest = self._slots[0], -1
+        most = len(tokens) - 1 if self._runner.reuses_prefixes else 0
+        for slot in sorted(self._slots, key=lambda slot: slot.busy):
+            # one comparison rules out nearly all slots that share no more than the best one does
+            better = longest < 0 or (
+                longest < most and longest < len(slot.tokens) and slot.tokens[longest] == tokens[longest]
+            )
+            if better and (shared := min(common_prefix(slot.tokens, tokens), most)) > longest:
+                best, longest = slot, shared
+        return best, longest
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:

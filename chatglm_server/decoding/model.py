@@ -1,4 +1,4 @@
-"""What the scheduler knows of a model."""
+"""A model at token level: it reads tokens and gives logits. It knows nothing of sampling, and nothing of chat."""
 
 from __future__ import annotations
 
@@ -6,71 +6,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..sampling import SamplingParams
 
+class Logits(Protocol):
+    """A writable, C-contiguous float32 array (rows, vocab) in main memory, by DLPack; NumPy's arrays are such."""
 
-class Sampler(Protocol):
-    """Draws the tokens of one answer. What a model makes of it is the model's own business."""
-
-    def note(self, token: int) -> None:
-        """Take note of a token of the answer that was not drawn. Mutates the sampler."""
-        ...
+    def __dlpack__(self, **options: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What one pass is to read of one sequence: `tokens`, from `position` on, into the cache `slot`.
+class ScheduledSequence:
+    """What one forward pass reads of one sequence: `tokens`, from `position` on, into the KV cache of `slot`.
 
-    With `draw` the token that follows them is drawn by `sampler`, which the model made: one of `allowed`, if there are
-    any.
+    The logits after the last `wanted` of them are wanted.
     """
 
     slot: int
     position: int
     tokens: Sequence[int]
-    sampler: Any
-    draw: bool
-    allowed: Sequence[int] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A token and the natural logarithm of its probability, and the likeliest tokens with theirs, where wanted."""
-
-    token: int
-    logprob: float = 0.0
-    top: Sequence[tuple[int, float]] = ()
+    wanted: int
 
 
 class Model(Protocol):
-    """A model at token level, and the key/value caches of some sequences. It knows nothing of chat.
-
-    One thread at a time may call it.
-    """
+    """A network and the KV caches ("slots") of some sequences. One thread at a time may call it."""
 
     vocab_size: int
     slots: int
-    """How many sequences it can hold."""
+    """Sequences whose keys and values it can hold. An unused slot costs no memory."""
     chunk: int
     """Tokens of prompts that are best read in one pass: enough to be fast, few enough to be interruptible."""
     reuses_prefixes: bool
     """Whether a sequence can go on from a part of another."""
 
-    def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> Sampler:
-        """A sampler for an answer to `prompt`."""
-        ...
+    def forward(self, batch: Sequence[ScheduledSequence]) -> Logits:
+        """One pass over sequences in different slots. Returns the wanted rows, in the order of the batch.
 
-    def read(self, parts: Sequence[Part]) -> list[Drawn | None]:
-        """One pass over parts of different sequences. Returns what was drawn for each. Mutates their caches.
+        A row's logits must be the same bits whatever else is in the pass. Positions from a scheduled one on are
+        overwritten. Mutates the caches.
 
         Raises: ModelFailure.
         """
         ...
 
-    def copy(self, source: int, target: int, count: int) -> None:
-        """Make the first `count` positions of the slot `target` those of `source`."""
+    def truncate(self, slot: int, kept: int) -> None:
+        """Drop the positions of `slot` from `kept` on, and give back their memory."""
         ...
 
-    def forget(self, slot: int, kept: int) -> None:
-        """Give back the memory of a slot's positions but the first `kept`."""
+    def copy(self, source: int, target: int, count: int) -> None:
+        """Make the first `count` positions of the slot `target` those of `source`; what it held is lost."""
         ...

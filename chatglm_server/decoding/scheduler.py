@@ -1,8 +1,9 @@
 """The one owner of a model: the sequences that run go through it together, pass by pass (continuous batching).
 
-A pass reads a part of each: of a sequence that is being decoded its last token, of prompts as much as there is room
-for. What is drawn does not depend on what else is in the pass; that is the model's promise. All state here is touched
-by the event loop's thread only; the model works on a thread of its own.
+A forward pass has steps of several sequences. A sequence that decodes reads its last token, forced tokens and a draft;
+a prefill gets as much as there is room for beside these. What is sampled does not depend on what else is in the pass;
+that is the model's promise. All state here is touched by the event loop's thread only; the model, samplers and
+constraints work on a thread of their own.
 """
 
 from __future__ import annotations
@@ -10,29 +11,37 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
+from ..errors import ModelFailure
 from ..queueing.admission import Admission
 from ..queueing.status import QueueStatus
+from .drafting import shares
 from .kv_cache import KVCache, Slot, common_prefix
-from .model import Drawn, Model, Part
-from .sequence import AnswerSequence
+from .runner import Runner, SampledToken, Step, StepResult
+from .sequence import AnswerSequence, Phase
 
 T = TypeVar("T")
 
-_CHUNK_BESIDE_OTHERS = 32  # tokens of prompts in a pass that others wait for, each for its next token
+_PREFILL_BESIDE_DECODE = 32  # tokens of prompts in a pass that others wait for, each for its next token
 _WORTH_WAITING = 32  # tokens of a prefix that another sequence is about to read
+_PAUSE_S = 0.05  # between looks at answers that all wait for their clients
 
 
 class Scheduler:
-    """First come, first served, as many at once as the model has slots."""
+    """First come, first served, at most `parallel` at once.
 
-    def __init__(self, at_once: int, max_queue: int) -> None:
-        """`at_once` requests are expected to run at the same time, `max_queue` more may wait."""
-        self._door = Admission(at_once, max_queue)
+    A sequence whose client does not read is paused: it gives its place to others, and waits again until the client has
+    caught up. Its prefix stays in the KV cache as long as there is room.
+    """
+
+    def __init__(self, parallel: int, max_queue: int) -> None:
+        """`parallel` sequences run at the same time; as many requests, and `max_queue` more that wait, are let in."""
+        self._parallel = parallel
+        self._admission = Admission(parallel, max_queue)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._waiting: deque[AnswerSequence] = deque()
         self._running: dict[AnswerSequence, Slot] = {}
@@ -41,107 +50,140 @@ class Scheduler:
     @property
     def stopping(self) -> bool:
         """Whether `stop` was called."""
-        return self._door.stopping
+        return self._admission.stopping
 
     def status(self) -> QueueStatus:
         """The queue as ``/health`` shows it."""
         running = sum(not sequence.ended for sequence in self._running)
         waiting = sum(not sequence.ended for sequence in self._waiting)
-        return {"running": running, "waiting": waiting, "max": self._door.max_queue}
+        return {"running": running, "waiting": waiting, "max": self._admission.max_queue}
 
     def admission(self) -> AbstractContextManager[None]:
         """A place in the queue, for as long as the context lasts.
 
         Raises: QueueFull, ShuttingDown.
         """
-        return self._door.place()
+        return self._admission.place()
 
-    async def load(self, load_model: Callable[[], Model], most_positions: int) -> Model:
+    async def load(self, load_runner: Callable[[], Runner], most_positions: int) -> Runner:
         """Have the model loaded on its thread. `most_positions` as for `KVCache`.
 
-        Raises: ShuttingDown, and whatever `load_model` raises.
+        Raises: ShuttingDown, and whatever `load_runner` raises.
         """
-        model = await self._on_worker(load_model)
-        self._door.check_open()
-        self._model, self._cache = model, KVCache(model, most_positions)
-        return model
+        runner = await self._on_worker(load_runner)
+        self._admission.check_open()
+        self._runner, self._cache = runner, KVCache(runner, most_positions)
+        return runner
 
-    async def answer(self, sequence: AnswerSequence) -> AsyncGenerator[Drawn, None]:
-        """The tokens of the answer as they are drawn. Closing the iterator ends the sequence before the next pass.
+    async def answer(self, sequence: AnswerSequence) -> AsyncGenerator[SampledToken, None]:
+        """The tokens of the answer as they are sampled. Closing the iterator ends the sequence before the next pass.
 
         Raises: ShuttingDown, ModelFailure.
         """
-        self._door.check_open()
+        self._admission.check_open()
         self._waiting.append(sequence)
         if self._driver is None:
             self._driver = asyncio.create_task(self._drive())
         try:
-            while (drawn := await sequence.out.get()) is not None:
-                if isinstance(drawn, Exception):
-                    raise drawn
-                yield drawn
+            while (token := await sequence.out.get()) is not None:
+                if isinstance(token, Exception):
+                    raise token
+                yield token
         finally:
             sequence.ended = True
 
     def stop(self) -> None:
         """All who wait or run get ShuttingDown, at the latest after the pass that is being computed."""
-        self._door.stopping = True
+        self._admission.stopping = True
 
     async def _drive(self) -> None:
         """Pass after pass, until no sequence is left."""
         try:
             while self._waiting or self._running:
-                await self._pass()
-                await asyncio.sleep(0)  # whoever got a token may see in it that the answer is over
+                busy = await self._pass()
+                # whoever got a token may see in it that the answer is over
+                await asyncio.sleep(0 if busy else _PAUSE_S)
         except Exception as error:  # ShuttingDown, mostly: each answer's to raise
             for sequence in (*self._running, *self._waiting):
                 sequence.fail(error)
-            self._let_go()
+            self._release()
         finally:
             self._driver = None
 
-    async def _pass(self) -> None:
-        self._door.check_open()
-        self._let_go()
-        self._let_in()
-        parts = self._parts()
+    async def _pass(self) -> bool:
+        """One forward pass, if there is one to do; false if all that wait do so for their clients."""
+        self._admission.check_open()
+        self._release()
+        await self._admit()
+        steps = self._steps()
+        if not steps:
+            return not all(sequence.behind for sequence in self._waiting)
         pending, self._cache.pending = self._cache.pending, []
-        if not parts:
-            return
         try:
-            drawn = await self._on_worker(lambda: self._compute(pending, list(parts.values())))
+            results = await self._on_worker(lambda: self._forward(pending, list(steps.values())))
         except Exception as error:
             for sequence in self._running:
                 sequence.fail(error)
-            self._cache.forget_all()  # nobody knows what was done of it
-            return
-        self._door.check_open()
-        for (sequence, part), token in zip(parts.items(), drawn, strict=True):
-            self._running[sequence].tokens += part.tokens
-            if token is not None and not sequence.ended:
-                sequence.take(token)
+            self._cache.drop_all()  # nobody knows what was done of it
+            return True
+        self._admission.check_open()
+        for (sequence, step), result in zip(steps.items(), results, strict=True):
+            self._advance(sequence, step, result)
+        return True
 
-    def _compute(self, pending: list[Callable[[], None]], parts: list[Part]) -> list[Drawn | None]:
+    def _forward(self, pending: list[Callable[[], None]], steps: list[Step]) -> list[StepResult | ModelFailure]:
         for action in pending:
             action()
-        return self._model.read(parts)
+        return self._runner.run(steps)
 
-    def _let_go(self) -> None:
-        """Free the slots of sequences that have ended."""
+    def _advance(self, sequence: AnswerSequence, step: Step, result: StepResult | ModelFailure) -> None:
+        """Note what a step read into its slot, and give the sequence what was sampled."""
+        held = self._running[sequence].tokens
+        held += step.tokens
+        if isinstance(result, ModelFailure):
+            sequence.fail(result)
+            return
+        held += (sampled.token for sampled in result.sampled[:-1])
+        if not sequence.ended:
+            sequence.advance(result)
+
+    def _release(self) -> None:
+        """Free the slots of sequences that have ended or that their clients do not keep up with."""
         for sequence in [sequence for sequence in self._running if sequence.ended]:
             self._running.pop(sequence).busy = False
+        for sequence in [sequence for sequence in self._running if sequence.behind]:
+            self._suspend(sequence)
         self._waiting = deque(sequence for sequence in self._waiting if not sequence.ended)
 
-    def _let_in(self) -> None:
-        """Start those that wait, in their order, as long as there are slots and memory."""
+    def _suspend(self, sequence: AnswerSequence) -> None:
+        """Have a running sequence wait again, in front of those that came later."""
+        self._running.pop(sequence).busy = False
+        self._waiting.appendleft(sequence)
+
+    async def _admit(self) -> None:
+        """Start those that wait, in their order, as long as there are places and memory."""
+        new: list[AnswerSequence] = []
         for sequence in list(self._waiting):
-            if not self._cache.free or (self._running and not self._cache.fits(len(sequence.tokens))):
-                return
+            if len(self._running) == self._parallel or not self._cache.free:
+                break
+            if sequence.behind:
+                continue
+            if self._running and not self._cache.fits(len(sequence.tokens)):
+                break
             if not self._should_wait(sequence):
                 slot = self._cache.assign(sequence.tokens)
-                sequence.begin(len(slot.tokens))
+                sequence.enter(len(slot.tokens))
                 self._waiting.remove(sequence)
                 self._running[sequence] = slot
+                if not sequence.started:
+                    new.append(sequence)
+        if new:
+            for sequence, forced in zip(new, await self._on_worker(lambda: [_start(one) for one in new]), strict=True):
+                if isinstance(forced, Exception):
+                    sequence.fail(forced)
+                else:
+                    sequence.begin(forced)
+            self._release()
 
     def _should_wait(self, sequence: AnswerSequence) -> bool:
         """Whether another sequence is about to read a beginning that both have, which then need not be read twice."""
@@ -152,27 +194,48 @@ class Scheduler:
                 return True
         return False
 
-    def _parts(self) -> dict[AnswerSequence, Part]:
-        """What the next pass reads; sequences that find no memory wait again, the one that came last first."""
+    def _steps(self) -> dict[AnswerSequence, Step]:
+        """The next pass; sequences that find no memory wait again, the one that came last first."""
+        drafts = self._drafts()
         while True:
             counts = self._counts()
-            if self._cache.make_room(sum(counts.values())):
-                return {sequence: sequence.part(self._running[sequence], count) for sequence, count in counts.items()}
-            last, slot = self._running.popitem()
-            slot.busy = False
-            self._waiting.appendleft(last)
+            steps = {
+                sequence: sequence.step(self._running[sequence], count, drafts.get(sequence, ()))
+                for sequence, count in counts.items()
+            }
+            if self._cache.make_room(sum(len(step.tokens) + len(step.draft) for step in steps.values())):
+                return steps
+            if drafts:
+                drafts = {}
+            else:
+                self._suspend(next(reversed(self._running)))
+
+    def _drafts(self) -> dict[AnswerSequence, Sequence[int]]:
+        """What drafters propose for the sequences that decode, in equal shares of the rows that drafts may have."""
+        if not self._runner.verifies_drafts:
+            return {}
+        decoding = [sequence for sequence in self._running if sequence.phase == Phase.DECODE]
+        drafting = [sequence for sequence in decoding if sequence.drafts]
+        share = shares(len(decoding), len(drafting))
+        return {sequence: sequence.draft(share) for sequence in drafting}
 
     def _counts(self) -> dict[AnswerSequence, int]:
-        """How many tokens of each sequence to read. Those that are being decoded never wait for prompts, and short
-        prompts not for long ones: all have equal parts of what room there is, if they need as much.
+        """How many tokens of each sequence to read. Those that decode never wait for prompts, and short prompts not for
+        long ones: all have equal parts of what room there is, if they need as much.
         """
         unread = {sequence: len(sequence.tokens) - len(slot.tokens) for sequence, slot in self._running.items()}
-        counts = {sequence: 1 for sequence, tokens in unread.items() if tokens == 1}
-        room = min(self._model.chunk, _CHUNK_BESIDE_OTHERS) if counts else self._model.chunk
-        prompts = sorted((tokens, place) for place, tokens in enumerate(unread.values()) if tokens > 1)
+        chunk = self._runner.chunk
+        # behind a decoded token there may be forced ones
+        counts = {
+            sequence: min(tokens, _PREFILL_BESIDE_DECODE, chunk)
+            for sequence, tokens in unread.items()
+            if sequence.phase == Phase.DECODE or tokens == 1
+        }
+        room = min(chunk, _PREFILL_BESIDE_DECODE) if counts else chunk
+        prefills = sorted((unread[sequence], place) for place, sequence in enumerate(unread) if sequence not in counts)
         sequences = list(unread)
-        for number, (tokens, place) in enumerate(prompts):
-            count = min(tokens, math.ceil(room / (len(prompts) - number)))
+        for number, (tokens, place) in enumerate(prefills):
+            count = min(tokens, math.ceil(room / (len(prefills) - number)))
             if count:
                 counts[sequences[place]] = count
                 room -= count
@@ -180,3 +243,10 @@ class Scheduler:
 
     async def _on_worker(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function)
+
+
+def _start(sequence: AnswerSequence) -> list[int] | Exception:
+    try:
+        return sequence.start()
+    except Exception as error:  # the answer's to raise, not the others'
+        return error

@@ -5,18 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
+from enum import Enum
 
+from .constraints.base import Constraint
+from .drafting import Drafter, cut_before
 from .kv_cache import Slot
-from .model import Drawn, Part, Sampler
+from .runner import SampledToken, Sampler, Step, StepResult, accept_and_force
 
-Mask = Callable[[list[int]], Sequence[int]]
-"""The tokens of an answer so far → those that may come next; none: any may."""
+MOST_UNREAD = 1024
+"""Tokens that an answer may be ahead of its client; then it pauses until the client has read half of them."""
+
+
+class Phase(Enum):
+    """What a sequence does in a forward pass."""
+
+    PREFILL = "prefill"
+    """Reads a part of its prompt; samples only after the last token of it."""
+    DECODE = "decode"
+    """Reads the last token, and forced or drafted ones with it, and samples what follows."""
 
 
 class AnswerSequence:
-    """A prompt and the answer that grows behind it.
+    """A prompt and the answer that grows behind it, and how much of both the KV cache holds.
 
-    Its first tokens are in the cache, the others are to be read. When all are, the next one is drawn.
+    Event loop only, except for `start`.
     """
 
     def __init__(
@@ -26,63 +38,94 @@ class AnswerSequence:
         *,
         max_tokens: int,
         stop_tokens: Collection[int],
-        mask: Mask | None = None,
+        constraint: Constraint | None = None,
+        drafter: Drafter | None = None,
     ) -> None:
         """`max_tokens` is at least 1; one of `stop_tokens` ends the answer and is its last token."""
-        self.tokens = prompt  # until it begins: what waits shares its prompt with other answers to it
+        self.tokens = prompt  # until `begin`, so that waiting answers to one prompt share it
         self.prompt_length = len(prompt)
         self._make_sampler = make_sampler
         self._max_tokens = max_tokens
         self.stop_tokens = stop_tokens
-        self._mask = mask
-        self._allowed: Sequence[int] = ()
-        self.masked = 0
-        """Tokens that the answer begins with by the mask's will."""
+        self._constraint = constraint
+        self._drafter = drafter
+        self.phase = Phase.PREFILL
+        self.started = False
+        """Whether `start` was called."""
         self.cached: int | None = None
-        """Tokens of the prompt that were in the cache when it began; None: it has not."""
+        """Tokens of the prompt that were in the cache when the sequence first ran; None: it has not run."""
         self.began = 0.0
         self.ended = False
         """Whether the answer is whole, or nobody wants it any more."""
-        self.out: asyncio.Queue[Drawn | Exception | None] = asyncio.Queue()
-        """What is drawn, and at the end None or what went wrong. Bounded by `max_tokens`."""
+        self.out: asyncio.Queue[SampledToken | Exception | None] = asyncio.Queue()
+        """The tokens of the answer, and at the end None or what went wrong. At most about `MOST_UNREAD`."""
+        self._paused = False
 
-    def begin(self, cached: int) -> None:
-        """Take note that it runs, with `cached` tokens in the cache; again, if it had to wait once more. Mutates it."""
+    @property
+    def behind(self) -> bool:
+        """Whether the client has so many tokens to read that the sequence should not run."""
+        self._paused = self.out.qsize() >= (MOST_UNREAD // 2 if self._paused else MOST_UNREAD)
+        return self._paused
+
+    def start(self) -> list[int]:
+        """Make the sampler; returns the tokens that the constraint forces at the start. On the model's thread."""
+        self._sampler = self._make_sampler()
+        return list(accept_and_force(self._constraint, self._sampler, ()))
+
+    def begin(self, forced: Sequence[int]) -> None:
+        """The answer begins with what `start` returned. Mutates the sequence."""
+        self.started = True
+        self.tokens = list(self.tokens)
+        self._append([SampledToken(token) for token in forced])
+
+    def enter(self, cached: int) -> None:
+        """The sequence runs from now on, with `cached` tokens in its slot. Mutates the sequence."""
+        self.phase = Phase.PREFILL
         if self.cached is None:
             self.cached, self.began = cached, time.perf_counter()
-            self.tokens, self._sampler = list(self.tokens), self._make_sampler()
-            self._take_forced()
 
-    def part(self, slot: Slot, count: int) -> Part:
-        """The next `count` tokens that `slot` does not hold; if these are all, the next is drawn."""
-        start = len(slot.tokens)
-        tokens, draw = self.tokens[start : start + count], start + count == len(self.tokens)
-        return Part(slot.index, start, tokens, self._sampler, draw, self._allowed)
+    def draft(self, most: int) -> Sequence[int]:
+        """What the drafter proposes: at most `most` tokens, and no more than the answer has room for."""
+        most = min(most, self.prompt_length + self._max_tokens - len(self.tokens) - 1)
+        if self._drafter is None or most <= 0:
+            return ()
+        return cut_before(self._drafter.propose(self.tokens, most)[:most], self.stop_tokens)
 
-    def take(self, drawn: Drawn) -> None:
-        """The next token of the answer, and those that the mask leaves no choice about. Mutates the sequence."""
-        self._append(drawn)
-        self._take_forced()
+    @property
+    def drafts(self) -> bool:
+        """Whether there is a drafter."""
+        return self._drafter is not None
+
+    def step(self, slot: Slot, count: int, draft: Sequence[int] = ()) -> Step:
+        """A step over the next `count` tokens that `slot` does not hold. If these are all it samples, and verifies
+        `draft`.
+        """
+        position = len(slot.tokens)
+        samples = position + count == len(self.tokens)
+        tokens = self.tokens[position : position + count]
+        return Step(slot.index, position, tokens, self._sampler, samples, draft if samples else (), self._constraint)
+
+    def advance(self, result: StepResult) -> None:
+        """Take what a step gave: 0 tokens in a prefill, in a decode one and those of the draft that were right.
+
+        Mutates the sequence.
+        """
+        if result.sampled:
+            self.phase = Phase.DECODE
+            self._append([*result.sampled, *(SampledToken(token) for token in result.forced)])
 
     def fail(self, error: Exception) -> None:
         """End with `error`. Mutates the sequence."""
-        self.ended = True
-        self.out.put_nowait(error)
-
-    def _append(self, drawn: Drawn) -> None:
-        self.tokens.append(drawn.token)
-        self.masked += self._mask is not None
-        self.out.put_nowait(drawn)
-        if drawn.token in self.stop_tokens or len(self.tokens) - self.prompt_length >= self._max_tokens:
+        if not self.ended:
             self.ended = True
-            self.out.put_nowait(None)
+            self.out.put_nowait(error)
 
-    def _take_forced(self) -> None:
-        while self._mask is not None and not self.ended:
-            self._allowed = self._mask(self.tokens[self.prompt_length :])
-            if not self._allowed:
-                self._mask = None
-            if len(self._allowed) != 1:
+    def _append(self, tokens: Sequence[SampledToken]) -> None:
+        for token in tokens:
+            if self.ended:
                 return
-            self._sampler.note(self._allowed[0])
-            self._append(Drawn(self._allowed[0]))
+            self.tokens.append(token.token)
+            self.out.put_nowait(token)
+            if token.token in self.stop_tokens or len(self.tokens) - self.prompt_length >= self._max_tokens:
+                self.ended = True
+                self.out.put_nowait(None)

@@ -1,4 +1,4 @@
-"""One answer: from the tokens that are drawn to the events that the API sends."""
+"""One choice: from the sampled tokens of an answer to its events."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from ..chat import AnswerEvent, Finish, ParserEvent, Timings, TokenLogprob, TokenSampled, Usage
-from ..decoding.model import Drawn
+from ..decoding.constraints.forced_prefix import begins_with_any
+from ..decoding.runner import SampledToken
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
 from ..model_files.tokenizer import Detokenizer, Tokenizer
 from .output import Output
 
 
-async def answer_events(
+async def choice_events(
     scheduler: Scheduler,
     tokenizer: Tokenizer,
     sequence: AnswerSequence,
@@ -24,55 +25,79 @@ async def answer_events(
     choice: int,
     counts_prompt: bool,
     reports_tokens: bool,
+    openings: Sequence[Sequence[int]] = (),
 ) -> AsyncGenerator[AnswerEvent, None]:
     """The events of the answer number `choice`.
 
+    If the answer has to begin with one of `openings`, its text is held back until something follows the opening: an
+    answer that is cut before that has no content.
+
     Raises: ShuttingDown, ModelFailure.
     """
-    detokenizer = Detokenizer(tokenizer)
-    held: list[int] = []  # of a forced opening, which is no content if the answer is cut inside it
-    generated, ended, first_token = 0, False, 0.0
+    text = _Text(tokenizer, output)
+    held: list[int] = []
+    generated, ended, opened, first_token = 0, False, not openings, 0.0
     async with aclosing(scheduler.answer(sequence)) as tokens:
-        async for drawn in tokens:
+        async for sampled in tokens:
             generated += 1
-            if drawn.token in sequence.stop_tokens:
+            if sampled.token in sequence.stop_tokens:
                 ended = True
             else:
-                held.append(drawn.token)
+                held.append(sampled.token)
                 if reports_tokens:
-                    yield _token_sampled(tokenizer, drawn, choice)
-            if generated > sequence.masked:  # before that, tokens may be known before the prompt is read
+                    yield _token_sampled(tokenizer, sampled, choice)
+            opened = opened or begins_with_any(held[: generated - 1], openings)
+            if opened:
                 first_token = first_token or time.perf_counter()
-                for event in _fed(output, detokenizer, held):
-                    yield _of(choice, event)
+                for event in text.feed(held):
+                    yield _numbered(event, choice)
                 held.clear()
             if output.complete:
                 break
-    cut_in_opening = generated <= sequence.masked
-    if not cut_in_opening:
-        for piece in detokenizer.flush():
-            for event in output.feed(piece):
-                yield _of(choice, event)
+    if opened:
+        for event in text.flush():
+            yield _numbered(event, choice)
     events, reason = output.finish(cut=not ended)
     for event in events:
-        yield _of(choice, event)
+        yield _numbered(event, choice)
     prompt = (sequence.prompt_length, sequence.cached or 0) if counts_prompt else (0, 0)
-    usage = Usage(prompt[0], generated, prompt[1])
+    usage = Usage(prompt[0], generated, prompt[1], reasoning_tokens=text.reasoning_tokens)
     timings = Timings(first_token - sequence.began, time.perf_counter() - first_token) if first_token else None
     yield Finish(reason, usage, timings, choice=choice)
 
 
-def _fed(output: Output, detokenizer: Detokenizer, tokens: Sequence[int]) -> list[ParserEvent]:
-    return [event for token in tokens for piece in detokenizer.feed(token) for event in output.feed(piece)]
+class _Text:
+    """Detokenizes an answer and feeds its output; counts the tokens of thoughts."""
+
+    def __init__(self, tokenizer: Tokenizer, output: Output) -> None:
+        self._detokenizer = Detokenizer(tokenizer)
+        self._output = output
+        self.reasoning_tokens = None if output.in_thought is None else 0
+        """Tokens in a thought, its end mark included; None for models that do not think."""
+
+    def feed(self, tokens: Sequence[int]) -> list[ParserEvent]:
+        """The events that become certain with `tokens`. Mutates the text."""
+        events: list[ParserEvent] = []
+        for token in tokens:
+            before = self._output.in_thought
+            for piece in self._detokenizer.feed(token):
+                events += self._output.feed(piece)
+            if self.reasoning_tokens is not None:
+                self.reasoning_tokens += bool(before or self._output.in_thought)
+        return events
+
+    def flush(self) -> list[ParserEvent]:
+        """The events of a character that is not whole. Mutates the text."""
+        return [event for piece in self._detokenizer.flush() for event in self._output.feed(piece)]
 
 
-def _of(choice: int, event: ParserEvent) -> ParserEvent:
+def _numbered(event: ParserEvent, choice: int) -> ParserEvent:
     return replace(event, choice=choice) if choice else event
 
 
-def _token_sampled(tokenizer: Tokenizer, drawn: Drawn, choice: int) -> TokenSampled:
-    top = tuple(_token_logprob(tokenizer, token, logprob) for token, logprob in drawn.top)
-    return TokenSampled(_token_logprob(tokenizer, drawn.token, drawn.logprob), top, choice=choice)
+def _token_sampled(tokenizer: Tokenizer, sampled: SampledToken, choice: int) -> TokenSampled:
+    top = tuple(_token_logprob(tokenizer, token, logprob) for token, logprob in sampled.top)
+    return TokenSampled(_token_logprob(tokenizer, sampled.token, sampled.logprob), top, choice=choice)
 
 
 def _token_logprob(tokenizer: Tokenizer, token: int, logprob: float) -> TokenLogprob:

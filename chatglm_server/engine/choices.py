@@ -1,4 +1,4 @@
-"""Answers that are written whether or not their client reads along."""
+"""The answers to one request as one stream of events."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from contextlib import aclosing
 
 from ..chat import Accepted, AnswerEvent, Event, Finish
 
+MOST_UNREAD = 1024
+"""Events that may be ready before their client reads them; then the answers wait for it."""
 
-async def written(answers: Sequence[AsyncGenerator[AnswerEvent, None]], at_once: int) -> AsyncGenerator[Event, None]:
+
+async def merge_choices(
+    answers: Sequence[AsyncGenerator[AnswerEvent, None]], at_once: int
+) -> AsyncGenerator[Event, None]:
     """`Accepted`, then the events of all `answers` as they come, until each has ended with its `Finish`.
 
-    Each is written by a task of its own: a client that reads slowly does not hold it up. What waits to be read is
-    bounded by what the answers can hold. No more than `at_once` are begun at a time, in their order, so that a request
-    for many answers lets others in between. Closing the iterator ends them.
+    A task for each answer reads its events, up to `MOST_UNREAD` ahead of the client of all. So a client that reads
+    slowly does not hold up a short answer, and one that does not read has a bounded number of events waiting. No more
+    than `at_once` answers are begun at a time, in their order, so that a request for many answers lets others in
+    between. Closing the iterator ends them.
 
     Raises: whatever `answers` raise.
     """
     yield Accepted()
-    ready: asyncio.Queue[AnswerEvent | Exception] = asyncio.Queue()
+    ready: asyncio.Queue[AnswerEvent | Exception] = asyncio.Queue(MOST_UNREAD)
     turns = asyncio.Semaphore(at_once)
-    writing = [asyncio.create_task(_write(answer, ready, turns)) for answer in answers]
+    tasks = [asyncio.create_task(_read(answer, ready, turns)) for answer in answers]
     try:
         unfinished = len(answers)
         while unfinished:
@@ -31,17 +37,17 @@ async def written(answers: Sequence[AsyncGenerator[AnswerEvent, None]], at_once:
             unfinished -= isinstance(event, Finish)
             yield event
     finally:
-        for task in writing:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*writing, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _write(
+async def _read(
     answer: AsyncGenerator[AnswerEvent, None], ready: asyncio.Queue[AnswerEvent | Exception], turns: asyncio.Semaphore
 ) -> None:
     try:
         async with turns, aclosing(answer) as events:
             async for event in events:
-                ready.put_nowait(event)
-    except Exception as error:  # the reader's to raise
-        ready.put_nowait(error)
+                await ready.put(event)
+    except Exception as error:  # for `merge_choices` to raise
+        await ready.put(error)

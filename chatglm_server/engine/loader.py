@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
-from ..decoding.backends.native import PARAMETERS, NativeModel, check_processor, native_obstacle
-from ..decoding.model import Model
+from ..decoding.backends import BackendOptions, choose_backend
 from ..embeddings.embedder import SentenceEmbedder
-from ..errors import ModelFileError, ShuttingDown
+from ..errors import ModelFileError
 from ..formats.registry import FORMATS
 from ..model_files.chatglm_bin import ModelFile, read_model_file
 from ..model_files.tokenizer import load_tokenizer
 from ..settings import Settings
 from .base import Engine, ModelInfo
-from .capabilities import LOGITS, Capability
+from .capabilities import LOGITS
 from .local import LocalEngine
 from .replay import load_replay
 from .upstream.engine import UpstreamOptions, is_address_of, load_upstream, upstream_address
@@ -28,7 +23,12 @@ from .upstream.engine import UpstreamOptions, is_address_of, load_upstream, upst
 _log = logging.getLogger("chatglm_server")
 _PACKAGE = Path(__file__).parent.parent
 DEMO_MODELS = {"demo": "demo-chatglm3.bin", "demo-glm4": "demo-glm4.bin"}
-
+_LOGITS_PARAMETERS = frozenset(
+    {
+        *("ignore_eos", "logit_bias", "min_p", "n", "seed", "stop_token_ids"),
+        *("frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"),
+    }
+)
 
 REPLAY = "replay:"
 
@@ -93,7 +93,11 @@ def load_local_engine(settings: Settings) -> LocalEngine:
             f"{path}: the file has {file.header.vocab_size} token embeddings, its tokenizer needs {tokenizer.size}"
         )
     context = _context_length(file, settings.context_length)
-    backend = _backend(file, context, settings)
+    options = BackendOptions(context, settings.parallel, settings.threads, settings.cpu)
+    backend = choose_backend(settings.engine, file, options)
+    parallel = min(settings.parallel, backend.most_parallel or settings.parallel)
+    if parallel < settings.parallel and "parallel" in settings.model_fields_set:
+        _log.warning("--parallel %d: this backend runs at most %d", settings.parallel, parallel)
     info = ModelInfo(
         id=settings.model if settings.model in DEMO_MODELS else path.stem,
         aliases=tuple(settings.alias),
@@ -102,13 +106,14 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         supports_tools=chat_format.supports_tools,
         created=int(path.stat().st_mtime),
         note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
-        capabilities=backend.capabilities,
-        honours=backend.honours,
-        choices=backend.slots,
+        capabilities=LOGITS if backend.gives_logits else frozenset(),
+        honours=_LOGITS_PARAMETERS if backend.gives_logits else frozenset(),
+        choices=parallel,
     )
     positions = max(context, (settings.kv_cache_mb << 20) // _cache_bytes(file))
     eos_token = file.header.eos_token_id
-    return LocalEngine(info, chat_format, tokenizer, eos_token, backend.load, positions, settings.max_queue)
+    load = partial(backend.load, file, options)
+    return LocalEngine(info, chat_format, tokenizer, eos_token, load, positions, settings.max_queue)
 
 
 def load_embedder(settings: Settings) -> SentenceEmbedder | None:
@@ -168,75 +173,3 @@ def _cache_bytes(file: ModelFile) -> int:
     """Bytes of keys and values, in float16, that a token takes."""
     head = file.header
     return 2 * 2 * head.num_hidden_layers * head.num_key_value_heads * head.hidden_size // head.num_attention_heads
-
-
-@dataclass(frozen=True, slots=True)
-class _Backend:
-    """What computes a model file: how to load it, the sequences it holds, what it can do."""
-
-    load: Callable[[Callable[[], bool]], Model]
-    slots: int = 1
-    capabilities: frozenset[Capability] = frozenset()
-    honours: frozenset[str] = frozenset()
-
-
-def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
-    """The backend for a file, by the engine that was chosen. Raises: ModelFileError."""
-    obstacle = native_obstacle(file)
-    if settings.engine == "native" and obstacle:
-        raise ModelFileError(f"{file.path}: the native core does not run {obstacle}; try --engine chatglm-cpp")
-    if settings.engine == "chatglm-cpp" or obstacle:
-        why = "" if settings.engine == "chatglm-cpp" else f"{file.path}: the native core does not run {obstacle}; "
-        if "parallel" in settings.model_fields_set and settings.parallel > 1:
-            _log.warning("--parallel %d: chatglm-cpp answers one request at a time", settings.parallel)
-        return _Backend(_chatglm_cpp_loader(file, context, settings.threads, why))
-
-    check_processor(settings.threads, settings.cpu)
-
-    def load(stopping: Callable[[], bool]) -> Model:
-        _read_through(file, stopping)
-        return NativeModel(file, context, slots=settings.parallel, threads=settings.threads, cpu=settings.cpu)
-
-    return _Backend(load, settings.parallel, LOGITS, PARAMETERS)
-
-
-def _chatglm_cpp_loader(
-    file: ModelFile, context: int, threads: int | None, why: str
-) -> Callable[[Callable[[], bool]], Model]:
-    if importlib.util.find_spec("chatglm_cpp") is None:
-        raise ModelFileError(
-            f"{why}chatglm-cpp, which does, is not installed: "
-            "CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install chatglm-cpp==0.4.2"
-        )
-    from ..decoding.backends.chatglm_cpp import ChatGLMCppModel, limit_threads
-
-    def load(stopping: Callable[[], bool]) -> Model:
-        if threads is not None:
-            try:
-                limit_threads(threads)
-            except ValueError as error:
-                raise ModelFileError(str(error)) from None
-        _read_through(file, stopping)
-        return ChatGLMCppModel(file.path, context, bidirectional=file.family == "chatglm")
-
-    return load
-
-
-def _read_through(file: ModelFile, stopping: Callable[[], bool]) -> None:
-    """Bring the file into the system's memory, with a progress bar if that takes over a second.
-
-    Where the disk is slow this is most of the wait, and can be stopped. chatglm_cpp only maps the file: without this
-    its first request would wait for the disk.
-
-    Raises: ShuttingDown once `stopping` says so.
-    """
-    chunk = 8 << 20
-    with (
-        file.path.open("rb", buffering=0) as data,
-        tqdm(total=file.size, unit="B", unit_scale=True, desc="loading", delay=1, leave=False) as progress,
-    ):
-        buffer = bytearray(chunk)
-        while count := data.readinto(buffer):
-            progress.update(count)
-            if stopping():
-                raise ShuttingDown("stopped while loading the model")

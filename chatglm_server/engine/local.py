@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Thinking
-from ..decoding.constraints.forced_prefix import Openings
-from ..decoding.model import Model
+from ..decoding.constraints.forced_prefix import ForcedPrefix
+from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
@@ -19,16 +19,16 @@ from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
 from ..sampling import SamplingParams
 from .base import ModelInfo, Token
-from .choice import answer_events
-from .choices import written
+from .choice import choice_events
+from .choices import merge_choices
 from .output import Output, PlainText
 
 
 class LocalEngine:
     """One model, some sequences at a time; what is in the KV cache stays from request to request.
 
-    `load_model` gets a function that says whether to give up, and then raises ShuttingDown. `cache_positions` tokens
-    may be in the cache, over all sequences.
+    `load_runner` gets a function that says whether to give up, and then raises ShuttingDown. `cache_positions` tokens
+    may be in the KV cache, over all sequences.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LocalEngine:
         chat_format: ChatFormat,
         tokenizer: Tokenizer,
         eos_token: int,
-        load_model: Callable[[Callable[[], bool]], Model],
+        load_runner: Callable[[Callable[[], bool]], Runner],
         cache_positions: int,
         max_queue: int,
     ) -> None:
@@ -45,14 +45,14 @@ class LocalEngine:
         self._format = chat_format
         self._tokenizer = tokenizer
         self._stop_tokens = {eos_token, *(tokenizer.specials[name] for name in chat_format.stop_tokens)}
-        self._load_model = load_model
+        self._load_runner = load_runner
         self._cache_positions = cache_positions
-        self._model: Model | None = None
+        self._runner: Runner | None = None
         self._scheduler = Scheduler(info.choices, max_queue)
 
     async def load(self) -> None:
-        load = partial(self._load_model, lambda: self._scheduler.stopping)
-        self._model = await self._scheduler.load(load, self._cache_positions)
+        load = partial(self._load_runner, lambda: self._scheduler.stopping)
+        self._runner = await self._scheduler.load(load, self._cache_positions)
 
     def stop(self) -> None:
         self._scheduler.stop()
@@ -64,10 +64,10 @@ class LocalEngine:
         return [self.info]
 
     def status(self) -> Status:
-        return Status(self._model is not None, self._scheduler.status())
+        return Status(self._runner is not None, self._scheduler.status())
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        model = self._ready_model()
+        runner = self._ready_runner()
         choice = request.tool_choice
         tools = request.callable_tools
         if tools and not self._format.supports_tools:
@@ -76,7 +76,7 @@ class LocalEngine:
                 param="tools",
             )
         self._check_thinking(request.thinking)
-        sampling = self._checked(model, request.sampling.resolved(request.defaults), request.choices or 1)
+        sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
         with self._scheduler.admission():
             try:
                 prompt = self._format.render(request.messages, tools, request.thinking)
@@ -85,20 +85,25 @@ class LocalEngine:
             ids = await self._encode(prompt, param="messages")
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
-            self._check_length(len(ids) + (openings.longest if openings else 0), param="messages")
+            self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
 
             def output() -> Output:
                 parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think)
-                return Output(parser, sampling.stop, parallel_tool_calls=request.parallel_tool_calls is not False)
+                return Output(
+                    parser,
+                    sampling.stop,
+                    parallel_tool_calls=request.parallel_tool_calls is not False,
+                    in_thought=prompt.ends_in_think if self._format.thinking.on else None,
+                )
 
-            answers = self._answers(model, ids, sampling, range(request.choices or 1), output, openings)
-            async with aclosing(written(list(answers), model.slots)) as events:
+            answers = self._answers(runner, ids, sampling, range(request.choices or 1), output, openings)
+            async with aclosing(merge_choices(list(answers), self.info.choices)) as events:
                 async for event in events:
                     yield event
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
-        model = self._ready_model()
-        sampling = self._checked(model, request.sampling.resolved(request.defaults), request.choices or 1)
+        runner = self._ready_runner()
+        sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
         with self._scheduler.admission():
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
             for prompt in request.prompts:
@@ -106,12 +111,12 @@ class LocalEngine:
                     ids = await self._encode(self._format.bare_prompt(prompt), param="prompt")
                 else:
                     ids = list(prompt)
-                    if not ids or not all(0 <= token < model.vocab_size for token in ids):
-                        raise InvalidRequest(f"token ids must be from 0 to {model.vocab_size - 1}", param="prompt")
+                    if not ids or not all(0 <= token < runner.vocab_size for token in ids):
+                        raise InvalidRequest(f"token ids must be from 0 to {runner.vocab_size - 1}", param="prompt")
                 self._check_length(len(ids), param="prompt")
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
-                answers += self._answers(model, ids, sampling, numbers, lambda: Output(PlainText(), sampling.stop))
-            async with aclosing(written(answers, model.slots)) as events:
+                answers += self._answers(runner, ids, sampling, numbers, lambda: Output(PlainText(), sampling.stop))
+            async with aclosing(merge_choices(answers, self.info.choices)) as events:
                 async for event in events:
                     yield event
 
@@ -128,10 +133,10 @@ class LocalEngine:
 
         return await asyncio.to_thread(tokens)
 
-    def _ready_model(self) -> Model:
-        if self._model is None:
+    def _ready_runner(self) -> Runner:
+        if self._runner is None:
             raise NotReady("the model is still being loaded; try again in a few seconds")
-        return self._model
+        return self._runner
 
     def _check_thinking(self, thinking: Thinking) -> None:
         """Raises: UnsupportedParameter where the model cannot think, or cannot help it."""
@@ -159,12 +164,12 @@ class LocalEngine:
                 param=param,
             )
 
-    def _checked(self, model: Model, sampling: SamplingParams, choices: int) -> SamplingParams:
-        """How `model` is to draw. Raises: InvalidRequest."""
+    def _checked(self, runner: Runner, sampling: SamplingParams, choices: int) -> SamplingParams:
+        """How tokens are to be sampled. Raises: InvalidRequest."""
         biased = [token for token, _ in sampling.logit_bias]
         for param, tokens in (("logit_bias", biased), ("stop_token_ids", sampling.stop_token_ids)):
-            if tokens and max(tokens) >= model.vocab_size:
-                most = model.vocab_size - 1
+            if tokens and max(tokens) >= runner.vocab_size:
+                most = runner.vocab_size - 1
                 raise InvalidRequest(f"{param}: {max(tokens)} is no token id; they go from 0 to {most}", param=param)
         if choices > self.info.choices:
             raise InvalidRequest(
@@ -176,32 +181,33 @@ class LocalEngine:
         never = tuple((token, float("-inf")) for token in sorted(self._stop_tokens))
         return replace(sampling, logit_bias=(*sampling.logit_bias, *never))
 
-    def _openings(self, prompt: Prompt, names: Iterable[str]) -> Openings | None:
-        """What a call of one of the tools `names` begins with, behind `prompt`; None if there are none."""
+    def _openings(self, prompt: Prompt, names: Iterable[str]) -> list[list[int]]:
+        """What a call of one of the tools `names` begins with, after `prompt`, as tokens."""
         openings = [Prompt(self._format.call_opening(name, prompt)) for name in names]
-        return Openings([encode_prompt(self._tokenizer, opening) for opening in openings]) if openings else None
+        return [encode_prompt(self._tokenizer, opening) for opening in openings]
 
     def _answers(
         self,
-        model: Model,
+        runner: Runner,
         ids: list[int],
         sampling: SamplingParams,
         numbers: range,
         output: Callable[[], Output],
-        mask: Openings | None = None,
+        openings: Sequence[Sequence[int]] = (),
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
-        """Answers to one prompt; `numbers` are theirs among the request's. Their seeds follow each other."""
+        """Answers to one prompt, which begin with one of `openings`, if there are any; `numbers` are theirs among the
+        request's. A seed gives each its own random numbers, by its place among the answers to the prompt.
+        """
         room = self.info.context_length - len(ids)
         for place, number in enumerate(numbers):
-            seed = None if sampling.seed is None else sampling.seed + place
             sequence = AnswerSequence(
                 ids,
-                partial(model.sampler, ids, replace(sampling, seed=seed)),
+                partial(runner.sampler, ids, sampling, place),
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
-                mask=mask,
+                constraint=ForcedPrefix(openings) if openings else None,
             )
-            yield answer_events(
+            yield choice_events(
                 self._scheduler,
                 self._tokenizer,
                 sequence,
@@ -209,4 +215,5 @@ class LocalEngine:
                 choice=number,
                 counts_prompt=place == 0,
                 reports_tokens=sampling.top_logprobs is not None,
+                openings=openings,
             )

@@ -4,25 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..chat import FinishReason, ParserEvent, TextDelta, ToolCallAbandoned, ToolCallStart
-from ..formats.base import OutputParser, Piece, Special
+from ..chat import FinishReason, ParserEvent, ReasoningDelta, TextDelta, ToolCallAbandoned, ToolCallStart
+from ..formats.base import THINK_END, THINK_START, OutputParser, Piece, Special
 from .stop_strings import StopStrings
 
 
 class Output:
-    """One answer while it is being written."""
+    """One answer while it is generated."""
 
-    def __init__(self, parser: OutputParser, stop: Sequence[str] = (), *, parallel_tool_calls: bool = True) -> None:
+    def __init__(
+        self,
+        parser: OutputParser,
+        stop: Sequence[str] = (),
+        *,
+        parallel_tool_calls: bool = True,
+        in_thought: bool | None = None,
+    ) -> None:
+        """`in_thought`: whether the prompt ends inside a thought; None for models that do not think."""
         self._parser = parser
         self._stop = StopStrings(stop)
         self._max_calls = None if parallel_tool_calls else 1
         self._calls = 0
         self.complete = False
         """Whether the answer has ended of itself: at a stop string, or where a second call was not wanted."""
+        self.in_thought = in_thought
+        """Whether the next piece goes on with a thought; None for models that do not think."""
+        self._tail = ""  # of the text so far: the end mark of a thought may come in several pieces
 
     def feed(self, piece: Piece) -> list[ParserEvent]:
         """The events that become certain with `piece`. Mutates the output."""
-        return [] if self.complete else self._pass(self._stop.feed(self._parser.feed(piece)))
+        if self.complete:
+            return []
+        events = self._parser.feed(piece)
+        if self.in_thought is not None:
+            self.in_thought = self._still_in_thought(piece, events)
+        return self._pass(self._stop.feed(events))
 
     def finish(self, *, cut: bool) -> tuple[list[ParserEvent], FinishReason]:
         """The last events and the reason; `cut` if the model had not ended its turn. Mutates the output."""
@@ -33,6 +49,19 @@ class Output:
         if cut and not self.complete:
             return events, "length"
         return events, "tool_calls" if self._calls else "stop"
+
+    def _still_in_thought(self, piece: Piece, events: Sequence[ParserEvent]) -> bool:
+        """The parser's events tell, except where it holds text back: there the marks do."""
+        if isinstance(piece, Special):
+            self._tail = ""
+            if piece.name in (THINK_START, THINK_END):
+                return piece.name == THINK_START
+        else:
+            text = self._tail + piece
+            self._tail = text[-len(THINK_END) + 1 :]
+            if THINK_END in text:
+                return False
+        return isinstance(events[-1], ReasoningDelta) if events else bool(self.in_thought)
 
     def _pass(self, events: list[ParserEvent]) -> list[ParserEvent]:
         self.complete = self._stop.found

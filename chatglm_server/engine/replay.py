@@ -26,7 +26,7 @@ from ..queueing.status import Status
 from ..queueing.turn_queue import TurnQueue
 from ..sampling import SamplingParams
 from .base import ModelInfo, Token
-from .choices import written
+from .choices import merge_choices
 from .output import Output, PlainText
 
 MAX_LINE_BYTES = 4 << 20
@@ -113,7 +113,7 @@ class ReplayEngine:
             length = len(prompt.text)
             budget = self._budget(length, sampling, "messages")
             answer = self._answer(recording, length, budget, output, specials, choice=0)
-            async with aclosing(written([answer], 1)) as events:
+            async with aclosing(merge_choices([answer], 1)) as events:
                 async for event in events:
                     yield event
 
@@ -130,7 +130,7 @@ class ReplayEngine:
                 budget = self._budget(len(prompt), sampling, "prompt")
                 recording = next(self._recordings)
                 answers.append(self._answer(recording, len(prompt), budget, output, specials, choice=number))
-            async with aclosing(written(answers, 1)) as events:
+            async with aclosing(merge_choices(answers, 1)) as events:
                 async for event in events:
                     yield event
 

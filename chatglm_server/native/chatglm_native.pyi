@@ -1,10 +1,11 @@
 """The compute core: ChatGLM2, ChatGLM3 and GLM-4 on a CPU."""
 
+from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-class _Logits:  # what `forward` returns; the module has no such name
-    """float32 (rows, vocab), by DLPack and the buffer protocol."""
+class SupportsDLPack(Protocol):
+    """An array, by DLPack. The module has no such name."""
 
     def __dlpack__(self, **options: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
@@ -30,8 +31,9 @@ class Model:
         threads: int,
         cpu: str = "auto",
     ) -> None: ...
-    def forward(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[int]) -> _Logits:
-        """Reads (sequence, position, token) rows in one pass; returns the logits after the wanted ones."""
+    def forward(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[int]) -> SupportsDLPack:
+        """Reads (sequence, position, token) rows in one pass; returns the logits after the wanted ones, float32
+        (rows, vocab)."""
     def copy(self, source: int, target: int, count: int) -> None:
         """Makes the first positions of the target those of the source; what the target held is lost."""
     def forget(self, sequence: int, kept: int) -> None:
@@ -39,30 +41,47 @@ class Model:
     @property
     def kernels(self) -> str: ...
 
+class ThreadPool:
+    """Threads that share the work of one caller at a time."""
+
+    def __init__(self, threads: int) -> None: ...
+
 class Sampler:
-    """Draws the tokens of one sequence from its logits."""
+    """Samples the tokens of one answer, by `sample`. Holds the parameters and the tokens so far."""
 
     def __init__(
         self,
         prompt: Sequence[int],
         *,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        min_p: float,
-        repetition_penalty: float,
-        presence_penalty: float,
-        frequency_penalty: float,
-        bias: Sequence[tuple[int, float]],
-        seed: int,
-        top_logprobs: int,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        bias: Sequence[tuple[int, float]] = (),
+        seed: int = 0,
+        answer: int = 0,
+        top_logprobs: int = -1,
     ) -> None: ...
-    def sample(
-        self, logits: _Logits, row: int, allowed: Sequence[int] = ()
-    ) -> tuple[int, float, list[tuple[int, float]]]:
-        """Draws from a row of logits, which it changes: (token, log probability, likeliest tokens)."""
     def note(self, token: int) -> None:
-        """Takes note of a token of the answer that was not drawn."""
+        """Notes a token of the answer that was not sampled."""
+
+def sample(
+    pool: ThreadPool,
+    logits: SupportsDLPack,
+    requests: Sequence[tuple[Sampler, int, Sequence[int], Sequence[array[int] | None]]],
+) -> list[list[tuple[int, float, list[tuple[int, float]]]]]:
+    """Samples for (sampler, first row, draft, masks) requests, at the same time.
+
+    For each, the tokens as (token, log probability, likeliest tokens): the one after the first row, and one more for
+    each token of the draft that was sampled. The token is -1 if the row's mask allows none. `logits` is float32 (rows,
+    vocab), writable, and left as it was. `masks` is empty, or has for each row None or ceil(vocab / 32) words of 32
+    bits, bit ``id % 32`` of word ``id // 32`` set if the token is allowed.
+
+    Raises: ValueError.
+    """
 
 def kernels() -> list[str]:
     """Names of the kernels that this processor can run, the fastest first."""

@@ -2,7 +2,6 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
@@ -13,7 +12,7 @@
 #include <tuple>
 
 #include "model.h"
-#include "sampler.h"
+#include "sampler_module.h"
 
 namespace nb = nanobind;
 using namespace chatglm;
@@ -73,29 +72,6 @@ Logits forward(Model &model, const Rows &rows, const std::vector<int> &wanted) {
     return Logits(data, {wanted.size(), vocab}, owner);
 }
 
-using Top = std::vector<std::pair<int, float>>;
-
-std::tuple<int, float, Top> sample(Sampler &sampler, Logits logits, size_t row, const std::vector<int> &allowed) {
-    if (row >= logits.shape(0)) throw std::invalid_argument("no such row");
-    if (logits.shape(1) == 0 || logits.shape(1) > 1 << 24) throw std::invalid_argument("this is no row of logits");
-    const int vocab = static_cast<int>(logits.shape(1));
-    for (int token : allowed) {
-        if (token < 0 || token >= vocab) throw std::invalid_argument("no such token");
-    }
-    float *data = logits.data() + row * vocab;
-    nb::gil_scoped_release released;
-    Sampled made = sampler.sample(data, vocab, allowed);
-    return {made.token, made.logprob, std::move(made.top)};
-}
-
-std::unique_ptr<Sampler> make_sampler(const std::vector<int> &prompt, float temperature, int top_k, float top_p,
-                                      float min_p, float repetition_penalty, float presence_penalty,
-                                      float frequency_penalty, const Top &bias, uint64_t seed, int top_logprobs) {
-    const SamplingParams params{temperature,       top_k, top_p, min_p,       repetition_penalty, presence_penalty,
-                                frequency_penalty, bias,  seed,  top_logprobs};
-    return std::make_unique<Sampler>(params, prompt);
-}
-
 }  // namespace
 
 NB_MODULE(chatglm_native, m) {
@@ -120,11 +96,5 @@ NB_MODULE(chatglm_native, m) {
         .def("forget", &Model::forget, nb::arg("sequence"), nb::arg("kept"), nb::call_guard<nb::gil_scoped_release>(),
              "Gives back the memory of a sequence's positions but the first.")
         .def_prop_ro("kernels", [](const Model &model) { return model.kernels().name; });
-    nb::class_<Sampler>(m, "Sampler", "Draws the tokens of one sequence from its logits.")
-        .def(nb::new_(&make_sampler), nb::arg("prompt"), nb::kw_only(), nb::arg("temperature"), nb::arg("top_k"),
-             nb::arg("top_p"), nb::arg("min_p"), nb::arg("repetition_penalty"), nb::arg("presence_penalty"),
-             nb::arg("frequency_penalty"), nb::arg("bias"), nb::arg("seed"), nb::arg("top_logprobs"))
-        .def("sample", &sample, nb::arg("logits").noconvert(), nb::arg("row"), nb::arg("allowed") = std::vector<int>(),
-             "Draws from a row of logits, which it changes: (token, log probability, likeliest tokens).")
-        .def("note", &Sampler::note, nb::arg("token"), "Takes note of a token of the answer that was not drawn.");
+    bind_sampling(m);
 }

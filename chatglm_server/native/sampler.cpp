@@ -3,43 +3,40 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
+
+#include "random.h"
 
 namespace chatglm {
 namespace {
 
-constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr float kLeastLogprob = -9999;  // as OpenAI's API has it; JSON has no infinity
 
-// What is no number has no order, which sorting needs, and is never wanted.
-void replace_nans(float *logits, int vocab) {
-    for (int i = 0; i < vocab; ++i) {
-        if (std::isnan(logits[i])) logits[i] = kMinusInfinity;
-    }
-}
-
-// The logarithm of the sum of e^logit, and the largest logit, which is taken out first.
-double log_sum(const float *logits, int vocab) {
-    float largest = kMinusInfinity;
-    for (int i = 0; i < vocab; ++i) largest = std::max(largest, logits[i]);
-    double sum = 0;
-    for (int i = 0; i < vocab; ++i) sum += std::exp(static_cast<double>(logits[i]) - largest);
-    return largest + std::log(sum);
-}
-
-float logprob(float logit, double total) {
-    const double value = logit - total;
+float logprob(float logit, double log_total) {
+    const double value = logit - log_total;
     return value > kLeastLogprob ? static_cast<float>(value) : kLeastLogprob;
 }
 
-// The larger logit first; of equal ones the smaller token, so that the order is the same everywhere.
-bool likelier(const std::pair<float, int> &a, const std::pair<float, int> &b) {
-    return a.first > b.first || (a.first == b.first && a.second < b.second);
+// The least likely of the smallest set of likeliest candidates whose weights add up to `mass`. Changes the order. The
+// sums are exact, so the way in which the standard library partitions does not matter.
+Candidate end_of_nucleus(std::vector<Candidate> &candidates, double mass) {
+    auto begin = candidates.begin(), end = candidates.end();
+    while (end - begin > 1) {
+        const auto middle = begin + (end - begin) / 2;
+        std::nth_element(begin, middle, end, likelier);
+        double upper = 0;
+        for (auto it = begin; it != middle; ++it) upper += it->weight;
+        if (upper >= mass) {
+            end = middle;
+        } else {
+            mass -= upper, begin = middle;
+        }
+    }
+    return *begin;
 }
 
 }  // namespace
 
-Sampler::Sampler(const SamplingParams &params, const std::vector<int> &prompt) : params_(params), random_(params.seed) {
+Sampler::Sampler(const SamplingParams &params, const std::vector<int> &prompt) : params_(params) {
     for (int token : prompt) seen_[token].anywhere = true;
 }
 
@@ -52,100 +49,113 @@ void Sampler::note_locked(int token) {
     Seen &seen = seen_[token];
     seen.anywhere = true;
     ++seen.in_answer;
+    ++position_;
 }
 
-Sampled Sampler::sample(float *logits, int vocab, const std::vector<int> &allowed) {
+std::vector<Sampled> Sampler::sample(float *logits, int vocab, const std::vector<int> &draft,
+                                     const std::vector<const uint32_t *> &masks) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    replace_nans(logits, vocab);
-    Sampled made{0, 0, {}};
-    double total = 0;
-    std::vector<float> unchanged;
-    if (params_.top_logprobs >= 0) {
-        total = log_sum(logits, vocab);
-        unchanged.assign(logits, logits + vocab);
+    std::vector<Sampled> tokens;
+    for (size_t row = 0; row <= draft.size(); ++row) {
+        tokens.push_back(sample_row(logits + row * vocab, vocab, masks.empty() ? nullptr : masks[row]));
+        if (tokens.back().token < 0) break;
+        note_locked(tokens.back().token);
+        if (row < draft.size() && tokens.back().token != draft[row]) break;
     }
-    penalize(logits, vocab);
-    replace_nans(logits, vocab);  // infinities less infinities
-    made.token = draw(logits, vocab, allowed);
+    return tokens;
+}
+
+Sampled Sampler::sample_row(float *logits, int vocab, const uint32_t *mask) {
+    Sampled sampled{-1, 0, {}};
+    double log_total = 0;
     if (params_.top_logprobs >= 0) {
-        made.logprob = logprob(unchanged[made.token], total);
-        const int count = std::min(params_.top_logprobs, vocab);
-        candidates_.clear();
-        for (int i = 0; i < vocab; ++i) candidates_.emplace_back(unchanged[i], i);
-        std::partial_sort(candidates_.begin(), candidates_.begin() + count, candidates_.end(), likelier);
-        for (int i = 0; i < count; ++i) {
-            made.top.emplace_back(candidates_[i].second, logprob(candidates_[i].first, total));
+        const LogitsRow row(logits, vocab, nullptr, scratch_);
+        // not finite: NaN, so that no token has a probability
+        log_total = std::isfinite(row.largest()) ? row.largest() + std::log(row.total(1) / row.one()) : NAN;
+        const size_t count = std::min(params_.top_logprobs, vocab);
+        if (count > 0) row.likeliest(count, candidates_), std::sort(candidates_.begin(), candidates_.end(), likelier);
+        for (size_t i = 0; i < count; ++i) {
+            sampled.top.emplace_back(candidates_[i].token, logprob(candidates_[i].logit, log_total));
         }
     }
-    note_locked(made.token);
-    return made;
+    penalize(logits, vocab);
+    sampled.token = draw(LogitsRow(logits, vocab, mask, scratch_));
+    for (; !changed_.empty(); changed_.pop_back()) logits[changed_.back().first] = changed_.back().second;
+    if (params_.top_logprobs >= 0 && sampled.token >= 0) sampled.logprob = logprob(logits[sampled.token], log_total);
+    return sampled;
 }
 
-void Sampler::penalize(float *logits, int vocab) const {
+void Sampler::change(float *logits, int token, float value) {
+    changed_.emplace_back(token, logits[token]);
+    logits[token] = value;
+}
+
+void Sampler::penalize(float *logits, int vocab) {
     if (params_.repetition_penalty != 1 || params_.presence_penalty != 0 || params_.frequency_penalty != 0) {
         for (const auto &[token, seen] : seen_) {
             if (token < 0 || token >= vocab) continue;
-            float &logit = logits[token];
+            float logit = logits[token];
             if (params_.repetition_penalty != 1) {
                 logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
             }
             if (seen.in_answer > 0) {
                 logit -= params_.presence_penalty + params_.frequency_penalty * static_cast<float>(seen.in_answer);
             }
+            change(logits, token, logit);
         }
     }
     for (const auto &[token, bias] : params_.bias) {
-        if (token >= 0 && token < vocab) logits[token] += bias;
+        if (token >= 0 && token < vocab) change(logits, token, logits[token] + bias);
     }
 }
 
-int Sampler::draw(const float *logits, int vocab, const std::vector<int> &allowed) {
-    if (params_.temperature <= 0 && allowed.empty()) {
-        return static_cast<int>(std::max_element(logits, logits + vocab) - logits);
-    }
-    candidates_.clear();
-    if (allowed.empty()) {
-        for (int i = 0; i < vocab; ++i) candidates_.emplace_back(logits[i], i);
+int Sampler::draw(const LogitsRow &row) {
+    const float temperature = params_.temperature, top_p = params_.top_p, min_p = params_.min_p;
+    if (temperature <= 0 || !std::isfinite(row.largest())) return row.best();
+    const double random = uniform(params_.seed, params_.answer, position_);
+    if (params_.top_k > 0 && params_.top_k < row.vocab()) {
+        row.likeliest(params_.top_k, candidates_);
+        const double all = row.weigh(temperature, candidates_);
+        if (top_p < 1) keep_nucleus(top_p * all);
+    } else if (top_p < 1) {
+        // the nucleus is mostly a few tokens near the largest logit: look there first
+        const double mass = top_p * row.total(temperature);
+        double found = -1;
+        for (float reach = 2; found < mass && reach < 200; reach *= 1.5F) {
+            row.at_least(row.largest() - temperature * reach, candidates_);
+            found = row.weigh(temperature, candidates_);
+        }
+        keep_nucleus(mass);
+    } else if (min_p > 0) {
+        // a little further, for the logarithm is rounded: the weights decide
+        row.at_least(row.largest() + temperature * (std::log(min_p) - 1e-3F), candidates_);
+        row.weigh(temperature, candidates_);
     } else {
-        for (int token : std::set<int>(allowed.begin(), allowed.end())) candidates_.emplace_back(logits[token], token);
+        return row.at(random * row.total(temperature), temperature);
     }
-    if (params_.temperature <= 0) return std::min_element(candidates_.begin(), candidates_.end(), likelier)->second;
-    size_t kept = candidates_.size();
-    if (params_.top_k > 0) kept = std::min(kept, static_cast<size_t>(params_.top_k));
-    if (kept < candidates_.size()) {
-        std::nth_element(candidates_.begin(), candidates_.begin() + kept - 1, candidates_.end(), likelier);
-        candidates_.resize(kept);
+    if (min_p > 0) {
+        const double least = std::min(1.0F, min_p) * row.one();
+        const auto less = [&](const Candidate &candidate) { return candidate.weight < least; };
+        candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), less), candidates_.end());
     }
-    const auto best = *std::min_element(candidates_.begin(), candidates_.end(), likelier);
-
-    // probabilities in place of logits
-    double sum = 0;
-    for (auto &[logit, token] : candidates_) {
-        logit = static_cast<float>(std::exp((static_cast<double>(logit) - best.first) / params_.temperature));
-        sum += logit;
-    }
-    if (!(sum > 0) || !std::isfinite(sum)) return best.second;
-    if (params_.top_p < 1 || params_.min_p > 0) {
-        // the likeliest, one by one from a heap, for mostly these are few: they are moved to the end
-        const auto below = [](const auto &a, const auto &b) { return likelier(b, a); };
-        std::make_heap(candidates_.begin(), candidates_.end(), below);
-        auto end = candidates_.end();
-        double reached = 0;
-        do {
-            std::pop_heap(candidates_.begin(), end, below);
-            reached += (--end)->first;
-        } while (end != candidates_.begin() && reached < params_.top_p * sum &&
-                 candidates_.front().first >= params_.min_p);  // the largest is 1
-        candidates_.erase(candidates_.begin(), end);
-        sum = reached;
-    }
-    const double point = static_cast<double>(random_() >> 11) * 0x1p-53 * sum;
+    double all = 0;
+    for (const Candidate &candidate : candidates_) all += candidate.weight;
+    const double point = random * all;
     double passed = 0;
-    for (const auto &[probability, token] : candidates_) {
-        passed += probability;
-        if (point < passed) return token;
+    for (const Candidate &candidate : candidates_) {
+        passed += candidate.weight;
+        if (point < passed) return candidate.token;
     }
-    return best.second;
+    return row.best();
+}
+
+// Keeps the smallest set of likeliest candidates whose weights add up to `mass`, at least one.
+void Sampler::keep_nucleus(double mass) {
+    sorted_ = candidates_;
+    if (sorted_.empty()) return;
+    const Candidate last = end_of_nucleus(sorted_, mass);
+    const auto beyond = [&](const Candidate &candidate) { return likelier(last, candidate); };
+    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), beyond), candidates_.end());
 }
 
 }  // namespace chatglm

@@ -35,6 +35,7 @@ class ThreadPool {
     // which piece is left to chance, so that a thread that is held up holds up no other. What a task throws is thrown
     // here, once all threads are done; the pieces that nobody had begun are left out.
     void run(int count, int piece, const std::function<void(int, int, int)> &task) {
+        const std::lock_guard<std::mutex> turn(callers_);
         if (count <= piece || workers_.empty()) {
             if (count > 0) task(0, count, 0);
             return;
@@ -107,6 +108,7 @@ class ThreadPool {
     }
 
     std::vector<std::thread> workers_;
+    std::mutex callers_;  // take turns
     std::mutex mutex_;
     std::condition_variable wake_;
     std::atomic<unsigned> round_{0};

@@ -41,21 +41,11 @@ class Native:
 
         from chatglm_server.decoding.backends.native import CHUNK, core
 
+        self._native = chatglm_native
         self._chunk = CHUNK
         self._model = core(read_model_file(path), context, sequences=sequences, threads=threads, cpu=kernels)
-        self._sampler = chatglm_native.Sampler(
-            [],
-            temperature=0,
-            top_k=0,
-            top_p=1,
-            min_p=0,
-            repetition_penalty=1,
-            presence_penalty=0,
-            frequency_penalty=0,
-            bias=[],
-            seed=0,
-            top_logprobs=-1,
-        )
+        self._pool = chatglm_native.ThreadPool(threads)
+        self._samplers = [chatglm_native.Sampler([], temperature=0) for _ in range(sequences)]
         self.sequences = sequences
         self._lengths = [0] * sequences
         self.about = f"{__version__}, {self._model.kernels} kernels, prompts in passes of {CHUNK} tokens"
@@ -70,14 +60,18 @@ class Native:
             wanted = [len(part) - 1] if begin + self._chunk >= len(rows) else []
             logits = self._model.forward(part, wanted)
         self._lengths[sequence] = keep + len(rows)
-        return self._sampler.sample(logits, 0)[0]
+        return self._sample(logits, [sequence])[0]
 
     def step(self, tokens: Sequence[int]) -> list[int]:
         rows = [(sequence, self._lengths[sequence], token) for sequence, token in enumerate(tokens)]
         logits = self._model.forward(rows, list(range(len(rows))))
         for sequence in range(len(rows)):
             self._lengths[sequence] += 1
-        return [self._sampler.sample(logits, row)[0] for row in range(len(rows))]
+        return self._sample(logits, range(len(rows)))
+
+    def _sample(self, logits: Any, sequences: Sequence[int]) -> list[int]:
+        requests = [(self._samplers[sequence], row, (), ()) for row, sequence in enumerate(sequences)]
+        return [rows[0][0] for rows in self._native.sample(self._pool, logits, requests)]
 
 
 class LlamaCpp:

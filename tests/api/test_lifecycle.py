@@ -14,7 +14,7 @@ import pytest
 from chatglm_bin_writer import DType
 
 from chatglm_server.app import create_app
-from chatglm_server.decoding.model import Model
+from chatglm_server.decoding.runner import Runner
 from chatglm_server.engine.loader import load_engine
 from chatglm_server.engine.local import LocalEngine
 from chatglm_server.errors import ShuttingDown
@@ -119,13 +119,13 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
     engine = load_engine(settings)
     assert isinstance(engine, LocalEngine)
     go = threading.Event()
-    load = engine._load_model
+    load = engine._load_runner
 
-    def load_later(stopping: Callable[[], bool]) -> Model:
+    def load_later(stopping: Callable[[], bool]) -> Runner:
         go.wait(30)
         return load(stopping)
 
-    engine._load_model = load_later
+    engine._load_runner = load_later
 
     async def look() -> list[httpx.Response]:
         app = create_app(settings, engine)
@@ -153,7 +153,7 @@ def test_loading_can_be_stopped(model: str) -> None:
     engine = load_engine(Settings(_env_file=None, model=model))
     assert isinstance(engine, LocalEngine)
     with pytest.raises(ShuttingDown):
-        engine._load_model(lambda: True)
+        engine._load_runner(lambda: True)
 
 
 def test_slow_reader_does_not_hold_the_model(server: RunningServer) -> None:

@@ -11,7 +11,7 @@ import chatglm_cpp._C as binding
 import pytest
 from chatglm_bin_writer import ModelType
 
-from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppModel
+from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from chatglm_server.errors import ModelFileError
 from tests.random_models import write_random_model
 from tests.token_level import generate
@@ -42,8 +42,8 @@ def path(model_type: ModelType, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def model(model_type: ModelType, path: Path) -> ChatGLMCppModel:
-    return ChatGLMCppModel(path, CONTEXT, bidirectional=model_type == ModelType.CHATGLM)
+def model(model_type: ModelType, path: Path) -> ChatGLMCppRunner:
+    return ChatGLMCppRunner(path, CONTEXT, bidirectional=model_type == ModelType.CHATGLM)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def prompt() -> list[int]:
     return [rng.randrange(5, 260) for _ in range(40)]
 
 
-def test_same_tokens_as_the_binding_alone(model: ChatGLMCppModel, path: Path, prompt: list[int]) -> None:
+def test_same_tokens_as_the_binding_alone(model: ChatGLMCppRunner, path: Path, prompt: list[int]) -> None:
     assert generate(model, prompt, 30) == generate_plainly(path, prompt, 30)
 
 
@@ -62,9 +62,9 @@ def test_whole_context_token_by_token(model_type: ModelType, tmp_path: Path) -> 
     path = write_random_model(tmp_path / "model.bin", model_type, max_length=context)
     program = f"""
 from pathlib import Path
-from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppModel
+from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from tests.token_level import generate
-model = ChatGLMCppModel(Path({str(path)!r}), {context}, bidirectional={model_type == ModelType.CHATGLM})
+model = ChatGLMCppRunner(Path({str(path)!r}), {context}, bidirectional={model_type == ModelType.CHATGLM})
 generate(model, [5], {context} - 1)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600)
@@ -75,7 +75,7 @@ def test_file_that_the_binding_refuses(tmp_path: Path) -> None:
     path = tmp_path / "junk.bin"
     path.write_bytes(b"junk" * 100)
     with pytest.raises(ModelFileError, match=r"junk\.bin"):
-        ChatGLMCppModel(path, CONTEXT, bidirectional=False)
+        ChatGLMCppRunner(path, CONTEXT, bidirectional=False)
 
 
 def test_threads_are_limited_by_affinity() -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatglm_server.decoding.kv_cache import KVCache, Slot, common_prefix
-from chatglm_server.decoding.model import Drawn, Part, Sampler
+from chatglm_server.decoding.runner import Sampler, Step, StepResult
+from chatglm_server.errors import ModelFailure
 from chatglm_server.sampling import SamplingParams
 
 FEW = st.integers(0, 2)
@@ -21,23 +22,22 @@ class ListModel:
     vocab_size = 3
     chunk = 4
     reuses_prefixes = True
+    verifies_drafts = False
 
     def __init__(self, slots: int, most: int) -> None:
         self.slots, self.most = slots, most
         self.held: list[list[int]] = [[] for _ in range(slots)]
 
-    def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> Sampler:
+    def sampler(self, prompt: Sequence[int], sampling: SamplingParams, answer: int) -> Sampler:
         raise AssertionError("nothing is drawn here")
 
-    def read(self, parts: Sequence[Part]) -> list[Drawn | None]:
-        for part in parts:
-            self.write(part.slot, part.position, part.tokens)
-        return [None for _ in parts]
+    def run(self, steps: Sequence[Step]) -> list[StepResult | ModelFailure]:
+        raise AssertionError("nothing is run here")
 
     def copy(self, source: int, target: int, count: int) -> None:
         self.write(target, 0, self.held[source][:count])
 
-    def forget(self, slot: int, kept: int) -> None:
+    def truncate(self, slot: int, kept: int) -> None:
         del self.held[slot][kept:]
 
     def write(self, slot: int, position: int, tokens: Sequence[int]) -> None:
@@ -108,7 +108,7 @@ def test_memory_of_idle_slots_is_given_to_those_that_run() -> None:
     slot = cache.assign([2] * 9)
     assert cache.make_room(9)
     assert idle.tokens == []
-    assert [action.func for action in cache.pending] == [model.forget]  # type: ignore[attr-defined]
+    assert [action.func for action in cache.pending] == [model.truncate]  # type: ignore[attr-defined]
     slot.tokens += [2] * 9
     assert not cache.fits(2)
     assert not cache.make_room(2), "of those that run none is forgotten"

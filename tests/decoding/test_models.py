@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from chatglm_bin_writer import DType, ModelType
 
-from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppModel
+from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from chatglm_server.decoding.backends.native import NativeModel
-from chatglm_server.decoding.model import Model
+from chatglm_server.decoding.runner import Runner
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
-from tests.token_level import Continued, generate
+from tests.token_level import Continued, OnlyTokens, generate, model_runner
 
 CONTEXT = 128
 ENGINES = [("chatglm-cpp", kind) for kind in ModelType] + [
@@ -24,11 +24,11 @@ ENGINES = [("chatglm-cpp", kind) for kind in ModelType] + [
 ]
 
 
-def load(engine: str, path: Path) -> Model:
+def load(engine: str, path: Path) -> Runner:
     file = read_model_file(path)
     if engine == "native":
-        return NativeModel(file, CONTEXT, threads=2)
-    return ChatGLMCppModel(path, CONTEXT, bidirectional=file.family == "chatglm")
+        return model_runner(NativeModel(file, CONTEXT, threads=2))
+    return ChatGLMCppRunner(path, CONTEXT, bidirectional=file.family == "chatglm")
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda pair: f"{pair[0]}-{pair[1].name}")
@@ -53,7 +53,7 @@ def path(model_type: ModelType, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def model(engine: str, path: Path) -> Model:
+def model(engine: str, path: Path) -> Runner:
     return load(engine, path)
 
 
@@ -63,7 +63,7 @@ def prompt() -> list[int]:
     return [rng.randrange(5, 260) for _ in range(40)]
 
 
-def test_cached_prefix_changes_nothing(engine: str, model: Model, path: Path, prompt: list[int]) -> None:
+def test_cached_prefix_changes_nothing(engine: str, model: Runner, path: Path, prompt: list[int]) -> None:
     if not model.reuses_prefixes:
         return
     cold = generate(model, prompt, 20)
@@ -73,7 +73,7 @@ def test_cached_prefix_changes_nothing(engine: str, model: Model, path: Path, pr
     assert generate(model, prompt, 20, cached=len(prompt) - 1) == cold
 
 
-def test_abandoned_prompt_leaves_a_sound_cache(model: Model, prompt: list[int]) -> None:
+def test_abandoned_prompt_leaves_a_sound_cache(model: Runner, prompt: list[int]) -> None:
     expected = generate(model, prompt, 10)
     if model.reuses_prefixes:
         other = Continued(model, list(reversed(prompt)))
@@ -82,10 +82,10 @@ def test_abandoned_prompt_leaves_a_sound_cache(model: Model, prompt: list[int]) 
     assert generate(model, prompt, 10) == expected
 
 
-def test_allowed_tokens_are_kept_to(model: Model, prompt: list[int]) -> None:
+def test_allowed_tokens_are_kept_to(model: Runner, prompt: list[int]) -> None:
     (best,) = generate(model, prompt, 1)
     for allowed in ([best, 11], [11, best], [12, 13]):
-        drawn = Continued(model, prompt).step(allowed)
+        drawn = Continued(model, prompt).step(OnlyTokens(allowed))
         assert drawn in allowed
         assert best not in allowed or drawn == best
 

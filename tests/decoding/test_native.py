@@ -16,7 +16,7 @@ import pytest
 from chatglm_bin_writer import DType, ModelType
 
 from chatglm_server.chat import Message
-from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppModel
+from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from chatglm_server.decoding.backends.native import NativeModel, core
 from chatglm_server.engine.loader import model_path
 from chatglm_server.errors import ModelFileError
@@ -73,7 +73,7 @@ def test_demo_models_say_what_chatglm_cpp_has_them_say(model: str) -> None:
     file = read_model_file(path)
     chat_format = FORMATS[file.family]
     tokenizer = load_tokenizer(file.family, file.tokenizer, chat_format)
-    peer = ChatGLMCppModel(path, CONTEXT, bidirectional=False)
+    peer = ChatGLMCppRunner(path, CONTEXT, bidirectional=False)
     equal = count = 0
     for question in ("Who are you?", "What is the weather in Paris?", "你好", "Repeat: green tea and old maps"):
         ids = encode_prompt(tokenizer, chat_format.render([Message("user", question)]))
@@ -110,7 +110,7 @@ def test_no_bit_depends_on_what_is_computed_together(dtype: DType, cpu: str, tmp
 def test_next_tokens_are_those_of_chatglm_cpp(dtype: DType, tmp_path: Path) -> None:
     """Teacher-forced on its greedy text; where they differ, the two candidates are as good as equal."""
     path = write_random_model(tmp_path / "model.bin", ModelType.CHATGLM3, dtype, hidden=256, layers=2)
-    peer = ChatGLMCppModel(path, CONTEXT, bidirectional=False)
+    peer = ChatGLMCppRunner(path, CONTEXT, bidirectional=False)
     ids = [5]
     ids += generate(peer, ids, CONTEXT - 1)
     got = logits(load(path), rows_of(0, ids[:-1]))
@@ -120,34 +120,6 @@ def test_next_tokens_are_those_of_chatglm_cpp(dtype: DType, tmp_path: Path) -> N
         assert token == expected or got[place, token] - got[place, expected] < 0.1 * spread, place
     # the weights are noise, and so are its logits: near ties are common
     assert (own == np.array(ids[1:])).mean() >= 0.9
-
-
-def test_a_seed_draws_the_same_and_penalties_count() -> None:
-    def draw(seed: int, **changes: object) -> list[int]:
-        options: dict[str, object] = {
-            "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0,
-            "presence_penalty": 0.0, "frequency_penalty": 0.0, "bias": [], "top_logprobs": -1,
-        }  # fmt: skip
-        sampler = chatglm_native.Sampler([1], seed=seed, **{**options, **changes})  # type: ignore[arg-type]
-        return [sampler.sample(np.zeros((1, 16), np.float32), 0)[0] for _ in range(40)]  # type: ignore[arg-type]
-
-    assert draw(1) == draw(1) != draw(2)
-    assert set(draw(3)) <= set(range(16))
-    assert set(draw(3, bias=[(7, 100.0)])) == {7}
-    assert len(set(draw(3, presence_penalty=2.0, temperature=0.0)[:16])) == 16, "each is drawn once before any is again"
-
-
-def test_log_probabilities() -> None:
-    sampler = chatglm_native.Sampler(
-        [], temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, repetition_penalty=1.0, presence_penalty=0.0,
-        frequency_penalty=0.0, bias=[], seed=0, top_logprobs=2,
-    )  # fmt: skip
-    row = np.log(np.array([[0.5, 0.1, 0.4]], np.float32))
-    token, logprob, top = sampler.sample(row, 0)  # type: ignore[arg-type]
-    assert token == 0
-    assert logprob == pytest.approx(np.log(0.5), abs=1e-6)
-    assert [other for other, _ in top] == [0, 2]
-    assert [value for _, value in top] == pytest.approx(np.log([0.5, 0.4]), abs=1e-6)
 
 
 def test_rows_outside_the_model_are_refused(tmp_path: Path) -> None:

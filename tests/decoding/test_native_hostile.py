@@ -173,7 +173,10 @@ def test_weights_that_are_noise(dtype: DType, fill: bytes | None, tmp_path: Path
         model = core(file, CONTEXT, sequences=1, threads=1, cpu=cpu)
         got = model.forward([(0, place, place) for place in range(20)], [18, 19])
         for row, temperature in enumerate([0.0, 1.0]):
-            token, logprob, top = sampler(temperature=temperature, top_logprobs=5).sample(got, row)
+            sampler = chatglm_native.Sampler([], temperature=temperature, top_logprobs=5)
+            (((token, logprob, top),),) = chatglm_native.sample(
+                chatglm_native.ThreadPool(1), got, [(sampler, row, [], [])]
+            )
             assert 0 <= token < file.header.vocab_size
             assert all(np.isfinite([logprob, *(value for _, value in top)]))
 
@@ -240,93 +243,3 @@ def in_threads(*work: Callable[[], None]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def sampler(prompt: list[int] | None = None, **changes: Any) -> chatglm_native.Sampler:
-    options: dict[str, Any] = {
-        "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0,
-        "presence_penalty": 0.0, "frequency_penalty": 0.0, "bias": [], "seed": 0, "top_logprobs": -1,
-    }  # fmt: skip
-    return chatglm_native.Sampler(prompt or [], **{**options, **changes})
-
-
-SMALL = st.integers(-(2**31), 2**31 - 1)
-
-
-@settings(max_examples=500, deadline=None)
-@given(
-    row=st.lists(st.one_of(FLOATS, st.sampled_from([0.0, np.inf, -np.inf, np.nan])), min_size=1, max_size=40),
-    options=st.fixed_dictionaries(
-        {},
-        optional={
-            "prompt": st.lists(st.one_of(st.integers(0, 40), SMALL), max_size=5),
-            "temperature": FLOATS,
-            "top_k": SMALL,
-            "top_p": FLOATS,
-            "min_p": FLOATS,
-            "repetition_penalty": FLOATS,
-            "presence_penalty": FLOATS,
-            "frequency_penalty": FLOATS,
-            "bias": st.lists(st.tuples(st.one_of(st.integers(0, 40), SMALL), FLOATS), max_size=5),
-            "seed": st.integers(0, 2**64 - 1),
-            "top_logprobs": SMALL,
-        },
-    ),
-    allowed=st.lists(st.integers(0, 39), max_size=5),
-)
-def test_a_sampler_draws_a_token_whatever_it_is_given(
-    row: list[float], options: dict[str, Any], allowed: list[int]
-) -> None:
-    allowed = [token for token in allowed if token < len(row)]
-    drawing = sampler(**options)
-    for _ in range(3):
-        values = np.array([row], np.float32)
-        token, logprob, top = drawing.sample(values, 0, allowed)  # type: ignore[arg-type]
-        assert token in (allowed or range(len(row)))
-        assert -9999 <= logprob < 1e-3
-        assert len(top) == max(0, min(options.get("top_logprobs", -1), len(row)))
-        assert [value for _, value in top] == sorted((value for _, value in top), reverse=True)
-        drawing.note(token)
-
-
-@pytest.mark.parametrize("token", [-1, 4, 2**31 - 1, 2**31, -(2**31) - 1])
-def test_allowed_tokens_outside_the_logits(token: int) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        sampler().sample(np.zeros((1, 4), np.float32), 0, [0, token])  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((1, 0), np.float32),
-        np.zeros((0, 4), np.float32),
-        np.zeros(4, np.float32),
-        np.zeros((1, 1, 4), np.float32),
-        np.zeros((4, 1), np.float32)[::2].T,
-        np.zeros((1, 4), np.float64),
-        np.zeros((1, 4), np.int32),
-        np.frombuffer(bytes(16), np.float32).reshape(1, 4),  # read-only
-        None,
-    ],
-    ids=lambda array: "none" if array is None else f"{array.shape}-{array.dtype}",
-)
-def test_what_is_no_row_of_logits(array: Any) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        sampler().sample(array, 0)
-
-
-@pytest.mark.parametrize("row", [-1, 1, 2**63, 2**64])
-def test_rows_that_the_logits_do_not_have(row: int) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        sampler().sample(np.zeros((1, 4), np.float32), row)  # type: ignore[arg-type]
-
-
-def test_one_sampler_in_two_threads() -> None:
-    drawing = sampler(frequency_penalty=0.1, top_logprobs=3)
-
-    def draw() -> None:
-        for _ in range(200):
-            token, _, _ = drawing.sample(np.zeros((1, 1000), np.float32), 0)  # type: ignore[arg-type]
-            drawing.note(token)
-
-    in_threads(draw, draw)

@@ -13,14 +13,17 @@ from typing import Any
 import pytest
 
 from chatglm_server.decoding.backends.native import NativeModel
-from chatglm_server.decoding.constraints.forced_prefix import Openings
-from chatglm_server.decoding.model import Drawn, Part
+from chatglm_server.decoding.constraints.base import Constraint
+from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
+from chatglm_server.decoding.model import Logits, ScheduledSequence
+from chatglm_server.decoding.sampler import make_sampler
 from chatglm_server.decoding.scheduler import Scheduler
-from chatglm_server.decoding.sequence import AnswerSequence, Mask
+from chatglm_server.decoding.sequence import AnswerSequence
 from chatglm_server.errors import ModelFailure, QueueFull, ShuttingDown
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
+from tests.token_level import model_runner
 
 CONTEXT = 512
 
@@ -32,22 +35,17 @@ class WatchedModel(NativeModel):
         super().__init__(read_model_file(path), CONTEXT, slots=slots, threads=2)
         self.passes: list[list[tuple[int, int]]] = []
         self.copied: list[int] = []
-        self.forgotten = 0
         self.broken = False
 
-    def read(self, parts: Sequence[Part]) -> list[Drawn | None]:
+    def forward(self, batch: Sequence[ScheduledSequence]) -> Logits:
         if self.broken:
             raise ModelFailure("out of order")
-        self.passes.append([(part.slot, len(part.tokens)) for part in parts])
-        return super().read(parts)
+        self.passes.append([(scheduled.slot, len(scheduled.tokens)) for scheduled in batch])
+        return super().forward(batch)
 
     def copy(self, source: int, target: int, count: int) -> None:
         self.copied.append(count)
         super().copy(source, target, count)
-
-    def forget(self, slot: int, kept: int) -> None:
-        self.forgotten += 1
-        super().forget(slot, kept)
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +65,20 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 async def started(path: Path, slots: int = 4, most: int = 4 * CONTEXT) -> tuple[Scheduler, WatchedModel]:
     scheduler = Scheduler(slots, max_queue=64)
     model = WatchedModel(path, slots)
-    await scheduler.load(lambda: model, most)
+    await scheduler.load(lambda: model_runner(model), most)
     return scheduler, model
 
 
 def sequence(
-    model: NativeModel, prompt: list[int], seed: int, count: int, *, stop: Sequence[int] = (), mask: Mask | None = None
+    prompt: list[int], seed: int, count: int, *, stop: Sequence[int] = (), constraint: Constraint | None = None
 ) -> AnswerSequence:
     sampling = SamplingParams(temperature=1.0, repetition_penalty=1.1, seed=seed)
-    sampler = partial(model.sampler, prompt, sampling)
-    return AnswerSequence(prompt, sampler, max_tokens=count, stop_tokens=stop, mask=mask)
+    sampler = partial(make_sampler, prompt, sampling, 0)
+    return AnswerSequence(prompt, sampler, max_tokens=count, stop_tokens=stop, constraint=constraint)
 
 
 async def answer(scheduler: Scheduler, one: AnswerSequence) -> list[int]:
-    return [drawn.token async for drawn in scheduler.answer(one)]
+    return [sampled.token async for sampled in scheduler.answer(one)]
 
 
 REQUESTS = [(tokens(place // 3, 20 + 37 * place % 200), place, 5 + place % 7 * 6) for place in range(14)]
@@ -90,8 +88,8 @@ REQUESTS = [(tokens(place // 3, 20 + 37 * place % 200), place, 5 + place % 7 * 6
 async def one_by_one(path: Path) -> list[list[int]]:
     answers = []
     for request in REQUESTS:
-        scheduler, model = await started(path, slots=1)
-        answers.append(await answer(scheduler, sequence(model, *request)))
+        scheduler, _ = await started(path, slots=1)
+        answers.append(await answer(scheduler, sequence(*request)))
     return answers
 
 
@@ -100,7 +98,7 @@ def test_the_same_seed_gives_the_same_answer_under_any_load(path: Path, most: in
     async def main() -> None:
         alone = await one_by_one(path)
         scheduler, model = await started(path, most=most)
-        together = await asyncio.gather(*(answer(scheduler, sequence(model, *request)) for request in REQUESTS))
+        together = await asyncio.gather(*(answer(scheduler, sequence(*request)) for request in REQUESTS))
         assert together == alone
         assert max(map(len, model.passes)) == 4, "four at a time"
         assert scheduler.status()["running"] == 0
@@ -114,11 +112,11 @@ def test_answers_that_outgrow_the_memory_wait_and_go_on(path: Path) -> None:
     async def main() -> None:
         requests = [(tokens(seed, 20), seed, 300) for seed in (50, 51)]
         scheduler, model = await started(path, slots=2, most=CONTEXT)
-        together = await asyncio.gather(*(answer(scheduler, sequence(model, *request)) for request in requests))
+        together = await asyncio.gather(*(answer(scheduler, sequence(*request)) for request in requests))
         assert [len(parts) for parts in model.passes].count(2) > 100, "together as long as there was room"
         assert len(model.passes[-1]) == 1
         lone, model = await started(path, slots=1, most=CONTEXT)
-        assert [await answer(lone, sequence(model, *request)) for request in requests] == together
+        assert [await answer(lone, sequence(*request)) for request in requests] == together
 
     run(main())
 
@@ -127,9 +125,7 @@ def test_a_prompt_that_many_share_is_read_once(path: Path) -> None:
     async def main() -> None:
         shared = tokens(60, 300)
         scheduler, model = await started(path)
-        await asyncio.gather(
-            *(answer(scheduler, sequence(model, [*shared, *tokens(61 + n, 4)], n, 2)) for n in range(8))
-        )
+        await asyncio.gather(*(answer(scheduler, sequence([*shared, *tokens(61 + n, 4)], n, 2)) for n in range(8)))
         assert sum(count for parts in model.passes for _, count in parts) < 300 + 8 * (4 + 32 + 2)
         assert all(count >= 300 - 32 for count in model.copied)
 
@@ -141,10 +137,10 @@ def test_nobody_waits_for_a_long_prompt(path: Path) -> None:
 
     async def main() -> None:
         scheduler, model = await started(path)
-        async with aclosing(scheduler.answer(sequence(model, tokens(70, 5), 1, 60))) as writing:
+        async with aclosing(scheduler.answer(sequence(tokens(70, 5), 1, 60))) as writing:
             await anext(writing)
             begun = len(model.passes)
-            await answer(scheduler, sequence(model, tokens(71, 400), 2, 1))
+            await answer(scheduler, sequence(tokens(71, 400), 2, 1))
             during = model.passes[begun + 1 :]
         assert len(during) >= 400 // 32, "read in small parts"
         assert all(1 in (count for _, count in parts) for parts in during)
@@ -154,9 +150,9 @@ def test_nobody_waits_for_a_long_prompt(path: Path) -> None:
 
 def test_a_short_prompt_does_not_wait_for_a_long_one(path: Path) -> None:
     async def main() -> None:
-        scheduler, model = await started(path)
-        long = asyncio.create_task(answer(scheduler, sequence(model, tokens(75, 450), 1, 1)))
-        await answer(scheduler, sequence(model, tokens(76, 50), 2, 1))
+        scheduler, _ = await started(path)
+        long = asyncio.create_task(answer(scheduler, sequence(tokens(75, 450), 1, 1)))
+        await answer(scheduler, sequence(tokens(76, 50), 2, 1))
         assert not long.done()
         await long
 
@@ -166,9 +162,9 @@ def test_a_short_prompt_does_not_wait_for_a_long_one(path: Path) -> None:
 def test_closing_an_answer_frees_its_slot(path: Path) -> None:
     async def main() -> None:
         scheduler, model = await started(path, slots=1)
-        async with aclosing(scheduler.answer(sequence(model, [5], 1, 400))) as drawn:
+        async with aclosing(scheduler.answer(sequence([5], 1, 400))) as drawn:
             await anext(drawn)
-        assert len(await answer(scheduler, sequence(model, tokens(80, 9), 3, 4))) == 4
+        assert len(await answer(scheduler, sequence(tokens(80, 9), 3, 4))) == 4
         assert len(model.passes) < 20
         assert scheduler.status() == {"running": 0, "waiting": 0, "max": 64}
 
@@ -177,9 +173,9 @@ def test_closing_an_answer_frees_its_slot(path: Path) -> None:
 
 def test_a_stop_token_ends_the_answer(path: Path) -> None:
     async def main() -> None:
-        scheduler, model = await started(path)
-        whole = await answer(scheduler, sequence(model, [5, 6], 9, 20))
-        got = await answer(scheduler, sequence(model, [5, 6], 9, 20, stop=[whole[7]]))
+        scheduler, _ = await started(path)
+        whole = await answer(scheduler, sequence([5, 6], 9, 20))
+        got = await answer(scheduler, sequence([5, 6], 9, 20, stop=[whole[7]]))
         assert got == whole[: whole.index(whole[7]) + 1]
 
     run(main())
@@ -187,13 +183,13 @@ def test_a_stop_token_ends_the_answer(path: Path) -> None:
 
 def test_a_mask_decides_how_answers_begin(path: Path) -> None:
     async def main() -> None:
-        scheduler, model = await started(path)
+        scheduler, _ = await started(path)
         openings = [[7, 8, 9, 10], [7, 8, 30, 31, 32]]
         for seed in range(6):
-            got = await answer(scheduler, sequence(model, tokens(90 + seed, 40), seed, 12, mask=Openings(openings)))
+            got = await answer(scheduler, sequence(tokens(90 + seed, 40), seed, 12, constraint=ForcedPrefix(openings)))
             assert len(got) == 12
             assert any(got[: len(opening)] == opening for opening in openings)
-        cut = await answer(scheduler, sequence(model, [5], 1, 2, mask=Openings(openings)))
+        cut = await answer(scheduler, sequence([5], 1, 2, constraint=ForcedPrefix(openings)))
         assert cut == [7, 8]
 
     run(main())
@@ -202,21 +198,21 @@ def test_a_mask_decides_how_answers_begin(path: Path) -> None:
 def test_a_failure_ends_those_it_concerns_and_no_more(path: Path) -> None:
     async def main() -> None:
         scheduler, model = await started(path)
-        expected = await answer(scheduler, sequence(model, tokens(95, 50), 1, 5))
+        expected = await answer(scheduler, sequence(tokens(95, 50), 1, 5))
         model.broken = True
         with pytest.raises(ModelFailure, match="out of order"):
-            await answer(scheduler, sequence(model, tokens(95, 50), 1, 5))
+            await answer(scheduler, sequence(tokens(95, 50), 1, 5))
         model.broken = False
-        assert await answer(scheduler, sequence(model, tokens(95, 50), 1, 5)) == expected
+        assert await answer(scheduler, sequence(tokens(95, 50), 1, 5)) == expected
 
     run(main())
 
 
 def test_stop_ends_those_that_run_and_those_that_wait(path: Path) -> None:
     async def main() -> None:
-        scheduler, model = await started(path, slots=1)
-        async with aclosing(scheduler.answer(sequence(model, [5], 1, 400))) as first:
-            others = [asyncio.create_task(answer(scheduler, sequence(model, tokens(n, 5), n, 400))) for n in range(3)]
+        scheduler, _ = await started(path, slots=1)
+        async with aclosing(scheduler.answer(sequence([5], 1, 400))) as first:
+            others = [asyncio.create_task(answer(scheduler, sequence(tokens(n, 5), n, 400))) for n in range(3)]
             await anext(first)
             scheduler.stop()
             with pytest.raises(ShuttingDown):

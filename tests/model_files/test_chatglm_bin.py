@@ -130,12 +130,12 @@ def test_deepest_model_that_is_accepted_runs(tmp_path: Path, model_type: ModelTy
     path = write_random_model(tmp_path / "deep.bin", model_type, hidden=32, layers=64, max_length=16)
     program = f"""
 from pathlib import Path
-from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppModel
+from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from tests.token_level import generate
 path = Path({str(path)!r})
 read_model_file(path)
-model = ChatGLMCppModel(path, 16, bidirectional={model_type == ModelType.CHATGLM})
+model = ChatGLMCppRunner(path, 16, bidirectional={model_type == ModelType.CHATGLM})
 print(generate(model, [5, 6, 7], 1))
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

@@ -11,21 +11,26 @@ already (``generate_next_token`` after ``sampling_top_p``). Without top_p the dr
 
 from __future__ import annotations
 
+import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import ModelFailure, ModelFileError
+from ...model_files.chatglm_bin import ModelFile
 from ...sampling import SamplingParams
-from ..model import Drawn, Part
+from ..constraints.base import Constraint, TokenMask
+from ..runner import NOTHING_ALLOWED, SampledToken, Step, StepResult, accept_and_force
+from . import BackendOptions
+from .page_cache import read_through
 
 _BOOST = 1e-6
 _LEAST = 1e-3  # of temperature and top_p: less overflows the binding's float32, or turns into 0, which it reads as off
 
 
 class _Sampler:
-    """What the binding needs to be told with each token that it draws."""
+    """What the binding needs to be told with each token that it samples."""
 
     def __init__(self, binding: Any, prompt: Sequence[int], sampling: SamplingParams) -> None:
         self.prompt_length = len(prompt)
@@ -41,12 +46,13 @@ class _Sampler:
         """The binding looks at the sequence itself."""
 
 
-class ChatGLMCppModel:
+class ChatGLMCppRunner:
     """One sequence on a chatglm_cpp pipeline. `bidirectional` is for ChatGLM-6B, whose prompt attends both ways: it is
     read in one pass, and no part of it can be kept for another.
     """
 
     slots = 1
+    verifies_drafts = False
 
     def __init__(self, path: Path, context_length: int, *, bidirectional: bool) -> None:
         """Raises: ModelFileError. The file must have been checked: the binding trusts it."""
@@ -76,23 +82,36 @@ class ChatGLMCppModel:
         tokens = min(context_length, scores // (2 * config.intermediate_size) + 16)
         self._pipeline.model.generate_next_token([0] * tokens, None, self._greedy, 0, tokens)
 
-    def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> _Sampler:
+    def sampler(self, prompt: Sequence[int], sampling: SamplingParams, answer: int) -> _Sampler:
         return _Sampler(self._binding, prompt, sampling)
 
-    def read(self, parts: Sequence[Part]) -> list[Drawn | None]:
-        (part,) = parts
-        self._ids[part.position :] = part.tokens
-        if part.allowed and part.draw:
-            return [Drawn(self._choose(part.allowed, part.position, part.sampler.prompt_length))]
-        config = part.sampler.config if part.draw else self._greedy
-        token = self._forward(self._ids, part.position, config, part.sampler.prompt_length)
-        return [Drawn(token) if part.draw else None]
+    def run(self, steps: Sequence[Step]) -> list[StepResult | ModelFailure]:
+        (step,) = steps
+        self._ids[step.position :] = step.tokens
+        prompt_length = step.sampler.prompt_length
+        constraint = step.constraint
+        if not step.samples:
+            self._forward(self._ids, step.position, self._greedy, prompt_length)
+            return [StepResult()]
+        if constraint is None or constraint.done:
+            token = self._forward(self._ids, step.position, step.sampler.config, prompt_length)
+        elif allowed := self._allowed(constraint):
+            token = self._choose(allowed, step.position, prompt_length)
+        else:
+            self._forward(self._ids, step.position, self._greedy, prompt_length)
+            return [ModelFailure(NOTHING_ALLOWED)]
+        return [StepResult([SampledToken(token)], accept_and_force(constraint, step.sampler, [token]))]
 
     def copy(self, source: int, target: int, count: int) -> None:
-        """There is nothing to copy from."""
+        """There is one slot only."""
 
-    def forget(self, slot: int, kept: int) -> None:
+    def truncate(self, slot: int, kept: int) -> None:
         """The binding keeps its memory."""
+
+    def _allowed(self, constraint: Constraint) -> list[int]:
+        mask = TokenMask(self.vocab_size)
+        constraint.fill(mask)
+        return list(mask)
 
     def _choose(self, allowed: Sequence[int], past: int, prompt_length: int) -> int:
         # The binding gives no logits. But it computes only the last of the ids it is given: the others are just what
@@ -109,6 +128,32 @@ class ChatGLMCppModel:
             return int(self._pipeline.model.generate_next_token(ids, None, config, past, prompt_length))
         except RuntimeError as error:  # logits that are no numbers: broken weights
             raise ModelFailure(f"chatglm_cpp failed: {_first_line(error)}") from None
+
+
+class ChatGLMCppBackend:
+    """Runs every chatglm.cpp file, one sequence at a time."""
+
+    gives_logits = False
+    most_parallel = 1
+
+    def obstacle(self, file: ModelFile) -> str:
+        return ""
+
+    def check(self, options: BackendOptions) -> None:
+        if importlib.util.find_spec("chatglm_cpp") is None:
+            raise ModelFileError(
+                "the chatglm-cpp backend is not installed: "
+                "CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install chatglm-cpp==0.4.2"
+            )
+
+    def load(self, file: ModelFile, options: BackendOptions, stopping: Callable[[], bool]) -> ChatGLMCppRunner:
+        if options.threads is not None:
+            try:
+                limit_threads(options.threads)
+            except ValueError as error:
+                raise ModelFileError(str(error)) from None
+        read_through(file, stopping)  # the binding only maps the file
+        return ChatGLMCppRunner(file.path, options.context_length, bidirectional=file.family == "chatglm")
 
 
 def limit_threads(threads: int) -> None:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import chatglm_native
 
 from ...errors import ModelFailure, ModelFileError
 from ...model_files.chatglm_bin import ModelFile
-from ...sampling import SamplingParams
-from ..model import Drawn, Part
+from ..model import Logits, ScheduledSequence
+from ..runner import ModelRunner
+from . import KEPT_PREFIXES, BackendOptions
 from .cpus import usable_cpus
+from .page_cache import read_through
 
 CHUNK = 128
 """Tokens of prompts that are read in one pass; between passes a request can be cancelled, and others go on."""
-
-_PENALTIES = ("frequency_penalty", "presence_penalty")
-_LOGPROBS = ("logprobs", "top_logprobs")
-PARAMETERS = frozenset(("ignore_eos", "logit_bias", "min_p", "n", "seed", "stop_token_ids", *_PENALTIES, *_LOGPROBS))
-"""Request parameters that it honours beyond those that every engine does."""
 
 
 class NativeModel:
@@ -40,47 +36,43 @@ class NativeModel:
         self.vocab_size = file.header.vocab_size
         self.slots = slots
 
-    def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> chatglm_native.Sampler:
-        return chatglm_native.Sampler(
-            prompt,
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            top_p=sampling.top_p,
-            min_p=sampling.min_p,
-            repetition_penalty=sampling.repetition_penalty,
-            presence_penalty=sampling.presence_penalty,
-            frequency_penalty=sampling.frequency_penalty,
-            bias=sampling.logit_bias,
-            seed=secrets.randbits(64) if sampling.seed is None else sampling.seed % 2**64,
-            top_logprobs=-1 if sampling.top_logprobs is None else sampling.top_logprobs,
-        )
-
-    def read(self, parts: Sequence[Part]) -> list[Drawn | None]:
+    def forward(self, batch: Sequence[ScheduledSequence]) -> Logits:
         rows: list[tuple[int, int, int]] = []
         wanted: list[int] = []
-        for part in parts:
-            rows += ((part.slot, part.position + place, token) for place, token in enumerate(part.tokens))
-            if part.draw:
-                wanted.append(len(rows) - 1)
+        for scheduled in batch:
+            positions = enumerate(scheduled.tokens, scheduled.position)
+            rows += ((scheduled.slot, position, token) for position, token in positions)
+            wanted += range(len(rows) - scheduled.wanted, len(rows))
         try:
-            logits = self._model.forward(rows, wanted)
-        except (RuntimeError, MemoryError) as error:
+            return self._model.forward(rows, wanted)
+        except (RuntimeError, ValueError, MemoryError) as error:
             raise ModelFailure(f"the native core failed: {error}") from None
-        drawn: list[Drawn | None] = []
-        row = 0
-        for part in parts:
-            if part.draw:
-                drawn.append(Drawn(*part.sampler.sample(logits, row, part.allowed)))
-                row += 1
-            else:
-                drawn.append(None)
-        return drawn
 
     def copy(self, source: int, target: int, count: int) -> None:
         self._model.copy(source, target, count)
 
-    def forget(self, slot: int, kept: int) -> None:
+    def truncate(self, slot: int, kept: int) -> None:
         self._model.forget(slot, kept)
+
+
+class NativeBackend:
+    """Runs what `obstacle` does not name, and samples in the core."""
+
+    gives_logits = True
+    most_parallel = None
+
+    def obstacle(self, file: ModelFile) -> str:
+        return native_obstacle(file)
+
+    def check(self, options: BackendOptions) -> None:
+        check_processor(options.threads, options.cpu)
+
+    def load(self, file: ModelFile, options: BackendOptions, stopping: Callable[[], bool]) -> ModelRunner:
+        read_through(file, stopping)
+        threads = options.threads or usable_cpus()
+        slots = max(options.parallel, KEPT_PREFIXES)
+        model = NativeModel(file, options.context_length, slots=slots, threads=threads, cpu=options.cpu)
+        return ModelRunner(model, chatglm_native.ThreadPool(threads))
 
 
 def check_processor(threads: int | None, cpu: str) -> None:

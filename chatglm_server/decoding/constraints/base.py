@@ -1,0 +1,73 @@
+"""What a constraint on an answer's tokens has to do, and the bit mask that it fills."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+
+class TokenMask:
+    """One bit for each token id, set where the token is allowed: bit ``id % 32`` of word ``id // 32``.
+
+    `words` is writable memory of ``ceil(vocab_size / 32)`` unsigned 32-bit words, at `address`, which does not move.
+    """
+
+    def __init__(self, vocab_size: int) -> None:
+        self.words = array("I", bytes(4 * ((vocab_size + 31) // 32)))
+        self.address, _ = self.words.buffer_info()
+
+    @property
+    def nbytes(self) -> int:
+        """Size of `words` in bytes."""
+        return len(self.words) * self.words.itemsize
+
+    def allow(self, token: int) -> None:
+        """Set a token's bit. Mutates the mask. Raises: IndexError."""
+        self.words[token >> 5] |= 1 << (token & 31)
+
+    def __contains__(self, token: int) -> bool:
+        return bool(self.words[token >> 5] >> (token & 31) & 1)
+
+    def __iter__(self) -> Iterator[int]:
+        """The allowed tokens, ascending."""
+        for place, word in enumerate(self.words):
+            while word:
+                lowest = word & -word
+                yield 32 * place + lowest.bit_length() - 1
+                word ^= lowest
+
+
+class Constraint(Protocol):
+    """What the tokens of one answer may be, given those so far.
+
+    Each answer has an object of its own, which one thread at a time uses; different objects are used by several threads
+    at once. `fill` is called on the model's thread only, never on the event loop.
+    """
+
+    @property
+    def done(self) -> bool:
+        """Whether any token may follow from here on. Then nothing else is asked, except `rollback`."""
+        ...
+
+    def fill(self, mask: TokenMask) -> None:
+        """Set the bits of the tokens that may come next. All bits are 0 before the call.
+
+        If none is set the answer ends with an error.
+        """
+        ...
+
+    def forced(self) -> Sequence[int]:
+        """The tokens that have to come next, as far as there is no choice; none if there is one. Changes nothing.
+
+        The answer gets them without a forward pass. After them they are accepted like sampled ones.
+        """
+        ...
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        """Go on by `tokens`, each of which is allowed at its place. Mutates the constraint."""
+        ...
+
+    def rollback(self, count: int) -> None:
+        """Take back the last `count` accepted tokens. Mutates the constraint."""
+        ...

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace chatglm {
+
+// Adds ThreadPool, Sampler and sample.
+void bind_sampling(nanobind::module_ &m);
+
+}  // namespace chatglm

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from chatglm_server import __version__
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
 
 
 class Backend(Protocol):
@@ -39,10 +40,11 @@ class Native:
     def __init__(self, path: Path, context: int, sequences: int, threads: int, kernels: str) -> None:
         import chatglm_native
 
-        from chatglm_server.decoding.backends.native import CHUNK, core
+        from chatglm_server.decoding.backends.native import CHUNK
 
         self._chunk = CHUNK
-        self._model = core(read_model_file(path), context, sequences=sequences, threads=threads, cpu=kernels)
+        pool, spec = chatglm_native.ThreadPool(threads), model_spec(read_model_file(path))
+        self._model = chatglm_native.Model(pool, spec, context=context, slots=sequences, cpu=kernels)
         self._sampler = chatglm_native.Sampler(
             [],
             temperature=0,

@@ -19,7 +19,7 @@ namespace {
 
 File::File(const std::string &path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (descriptor_ < 0) fail(path, std::strerror(errno));
-    struct stat status {};
+    struct stat status{};
     if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
         close(descriptor_);
         fail(path, "it is not a regular file");

@@ -59,8 +59,10 @@ RotaryLayout rotary_layout(const std::string &name) {
 
 TensorSpec read_tensor(nb::handle tensor) {
     return {
-        attribute<std::filesystem::path>(tensor, "path").string(), attribute<int>(tensor, "type"),
-        attribute<std::vector<int64_t>>(tensor, "shape"),          attribute<uint64_t>(tensor, "offset"),
+        attribute<std::filesystem::path>(tensor, "path").string(),
+        attribute<int>(tensor, "type"),
+        attribute<std::vector<int64_t>>(tensor, "shape"),
+        attribute<uint64_t>(tensor, "offset"),
         attribute<uint64_t>(tensor, "nbytes"),
     };
 }

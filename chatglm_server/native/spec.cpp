@@ -8,8 +8,8 @@ namespace {
 
 void check_size(const char *name, int value, int most, int multiple = 1) {
     if (0 < value && value <= most && value % multiple == 0) return;
-    std::string text = std::string(name) + " is " + std::to_string(value) + "; the core runs 1 to " +
-                       std::to_string(most);
+    std::string text =
+        std::string(name) + " is " + std::to_string(value) + "; the core runs 1 to " + std::to_string(most);
     if (multiple > 1) text += ", in multiples of " + std::to_string(multiple);
     throw std::invalid_argument(text);
 }

@@ -49,8 +49,7 @@ class ChatGLM final : public Network {
         return {static_cast<int>(layers_.size()), kv_heads_, key_size_, value_size_};
     }
 
-    void forward(const std::vector<Row> &rows, const std::vector<int> &wanted, KVCache &cache,
-                 float *logits) override {
+    void forward(const std::vector<Row> &rows, const std::vector<int> &wanted, KVCache &cache, float *logits) override {
         const int tokens = static_cast<int>(rows.size());
         x_.resize(rows.size() * hidden_size_);
         compute_.pool.run(tokens, 8, [&](int begin, int end, int) {

@@ -3,8 +3,7 @@
 namespace chatglm {
 
 // A line for each: its name in a spec, and the function in this folder that makes it.
-#define CHATGLM_NETWORKS(NETWORK) \
-    NETWORK("chatglm", make_chatglm)  // ChatGLM2, ChatGLM3, GLM-4
+#define CHATGLM_NETWORKS(NETWORK) NETWORK("chatglm", make_chatglm)  // ChatGLM2, ChatGLM3, GLM-4
 
 #define DECLARE(name, make) MakeNetwork make;
 CHATGLM_NETWORKS(DECLARE)

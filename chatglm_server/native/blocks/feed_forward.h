@@ -15,8 +15,8 @@ class FeedForward {
         std::vector<float> wide, gated;
     };
 
-    // Plans PREFIXffn_down, and PREFIXffn_gate and PREFIXffn_up, or the latter alone if it holds the rows of both, those
-    // of the gate first. Throws like WeightPlan::matrix.
+    // Plans PREFIXffn_down, and PREFIXffn_gate and PREFIXffn_up, or the latter alone if it holds the rows of both,
+    // those of the gate first. Throws like WeightPlan::matrix.
     void plan(WeightPlan &plan, const std::string &prefix, int hidden_size, int ffn_size);
 
     // x and out are (tokens, hidden_size).

@@ -70,9 +70,8 @@ void Linear::plan(WeightPlan &plan, const std::string &name, int rows, int colum
 }
 
 void Linear::run(Compute &compute, const float *x, int tokens, float *out) const {
-    const bool quantized = std::any_of(parts_.begin(), parts_.end(), [](const Part &part) {
-        return layout_of(part.weights.type).quantized;
-    });
+    const bool quantized = std::any_of(parts_.begin(), parts_.end(),
+                                       [](const Part &part) { return layout_of(part.weights.type).quantized; });
     const Activations made = activations(compute, quantized, x, tokens, parts_.front().weights.columns);
     for (const Part &part : parts_) {
         multiply(compute, part.weights, part.bias, made, tokens, out + part.first_row, rows_);

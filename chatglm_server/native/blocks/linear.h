@@ -13,8 +13,8 @@ namespace chatglm {
 // out[t * weights.rows + row] = weights[row] . x[t] for `tokens` rows x.
 void multiply(Compute &compute, const Matrix &weights, const float *x, int tokens, float *out);
 
-// out = x W^T + b. W may be stored as several tensors, each of its own type, whose rows follow each other: queries, keys
-// and values, or gate and up. Each may have a bias or none.
+// out = x W^T + b. W may be stored as several tensors, each of its own type, whose rows follow each other: queries,
+// keys and values, or gate and up. Each may have a bias or none.
 class Linear {
   public:
     Linear() = default;

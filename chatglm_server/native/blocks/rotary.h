@@ -23,8 +23,8 @@ class Rotary {
 
   private:
     RotaryLayout layout_;
-    std::vector<float> frequencies_;        // (size / 2)
-    std::vector<float> cosines_, sines_;    // (rows, size / 2)
+    std::vector<float> frequencies_;      // (size / 2)
+    std::vector<float> cosines_, sines_;  // (rows, size / 2)
 };
 
 }  // namespace chatglm

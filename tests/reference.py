@@ -20,7 +20,8 @@ def decode(kind: int, shape: tuple[int, ...], data: bytes) -> Array:
     blocks = np.frombuffer(data, np.uint8).reshape(-1, BLOCK[DType(kind)][1])
     scale = blocks[:, :2].copy().view("<f2").astype(np.float64)
     if kind == DType.Q8_0:
-        return (scale * blocks[:, 2:].view(np.int8)).reshape(shape)
+        scaled: Array = scale * blocks[:, 2:].view(np.int8)
+        return scaled.reshape(shape)
     affine = kind in (DType.Q4_1, DType.Q5_1)
     minimum = blocks[:, 2:4].copy().view("<f2").astype(np.float64) if affine else 0.0
     nibbles = blocks[:, -16:]
@@ -29,7 +30,8 @@ def decode(kind: int, shape: tuple[int, ...], data: bytes) -> Array:
         start = 4 if affine else 2
         codes += 16 * np.unpackbits(blocks[:, start : start + 4], axis=1, bitorder="little")
     zero = {DType.Q4_0: 8, DType.Q5_0: 16}.get(DType(kind), 0)
-    return (scale * (codes - zero) + minimum).reshape(shape)
+    values: Array = scale * (codes - zero) + minimum
+    return values.reshape(shape)
 
 
 class Reference:
@@ -51,7 +53,8 @@ class Reference:
             prefix = f"blk.{layer}."
             x = x + self._optional_norm(prefix + "post_attention_norm", self._attention(prefix, x))
             x = x + self._optional_norm(prefix + "post_ffw_norm", self._feed_forward(prefix, x))
-        return self._norm("output_norm", x) @ self._weights.get("output.weight", embedding).T
+        logits: Array = self._norm("output_norm", x) @ self._weights.get("output.weight", embedding).T
+        return logits
 
     def _linear(self, name: str, x: Array) -> Array:
         made: Array = x @ self._weights[name + ".weight"].T + self._weights.get(name + ".bias", 0.0)

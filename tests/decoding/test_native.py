@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import chatglm_native
 import numpy as np
@@ -40,7 +41,7 @@ def tokens_of(seed: int, count: int) -> list[int]:
 
 def logits(model: chatglm_native.Model, rows: Sequence[tuple[int, int, int]]) -> Logits:
     """After each row."""
-    return np.asarray(np.from_dlpack(model.forward(rows, list(range(len(rows))))), np.float32)
+    return cast(Logits, np.from_dlpack(model.forward(rows, list(range(len(rows))))))
 
 
 def rows_of(slot: int, ids: Sequence[int], start: int = 0) -> list[tuple[int, int, int]]:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import chatglm_native
 import numpy as np
@@ -49,7 +49,7 @@ def load(spec: ModelSpec, *, context: int = CONTEXT, slots: int = 1, cpu: str = 
 
 
 def logits(model: chatglm_native.Model, rows: list[tuple[int, int, int]]) -> npt.NDArray[np.float32]:
-    return np.asarray(np.from_dlpack(model.forward(rows, list(range(len(rows))))), np.float32)
+    return cast(npt.NDArray[np.float32], np.from_dlpack(model.forward(rows, list(range(len(rows))))))
 
 
 def load_and_read(spec: ModelSpec) -> None:
@@ -151,6 +151,13 @@ def test_a_context_for_which_there_is_no_memory(spec: ModelSpec) -> None:
     for slot in range(4096):
         model.truncate(slot, 0)
     assert np.isfinite(logits(model, [(4000, 0, 5)])).all()
+
+
+@pytest.mark.parametrize("path", ["", "/", "/nowhere/model.bin", "/dev/zero"])
+def test_what_is_no_file(spec: ModelSpec, path: str) -> None:
+    tensors = {name: replace(tensor, path=Path(path)) for name, tensor in spec.tensors.items()}
+    with pytest.raises(RuntimeError, match="cannot read"):
+        load(replace(spec, tensors=tensors))
 
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:

@@ -30,6 +30,13 @@ decode    64 tokens after a prompt of 16, whose reading is not timed.
 decode4   four sequences, 64 tokens each, all in one pass a token; chatglm-cpp: one after the other.
 cached    first token of a new prompt of 664 tokens; then of one that has its first 600 in common with it.
 long      the last 512 tokens of 4096 against the first 512, by --long-sides alone: it compares a side with itself.
+
+--core adds another build of the core as a side. Its folders come first on the module path of that side's process: the
+folder of the built module if its binding is the same, and else also the root and the scripts of its commit, whose own
+code then does the measures. For example, to compare with an older commit:
+
+    git worktree add ../old COMMIT && pip install --no-deps --target ../old/build/core ../old
+    python scripts/bench.py --sides native-avx2 --core old=../old/scripts:../old:../old/build/core
 """
 
 from __future__ import annotations
@@ -37,6 +44,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -49,12 +57,13 @@ import chatglm_native  # noqa: E402
 from benchmark import machine, model_pair  # noqa: E402
 from benchmark.gguf_copy import obstacle  # noqa: E402
 from benchmark.measures import Lengths, figures  # noqa: E402
-from benchmark.report import Results, render  # noqa: E402
+from benchmark.report import PEERS, Results, render  # noqa: E402
 from benchmark.rounds import LONG, NAMES, Rounds  # noqa: E402
 from benchmark.side import SIDES, Job  # noqa: E402
 
 from chatglm_server.errors import ModelFileError  # noqa: E402
 from chatglm_server.model_files.chatglm_bin import ModelFile, read_model_file  # noqa: E402
+from chatglm_server.model_files.chatglm_bin_spec import model_spec  # noqa: E402
 
 SLOW = ("chatglm-cpp", "native-generic")
 QUICK = Lengths(prefill=128, decode=16)
@@ -86,6 +95,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add("--folder", type=Path, default=model_pair.default_folder(), help="where models are kept (%(default)s)")
     add("--make", action="store_true", help="write the models and stop")
     add("--sides", type=_names(SIDES), default=list(SIDES), help=f"of {','.join(SIDES)} (all)")
+    add("--core", type=_core, action="append", default=[], metavar="LABEL=FOLDERS", help="another build of the core")
     add("--measures", type=_names(NAMES), default=list(NAMES), help=f"of {','.join(NAMES)} (all)")
     add("--long-sides", type=_names(SIDES), help="sides of the measure long (the first native one)")
     add("--rounds", type=_positive, default=5, help="(5)")
@@ -95,6 +105,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="write all figures of all rounds")
     add("--plot", type=Path, metavar="FILE", help="write a plot, .svg or .png")
     options = parser.parse_args(words)
+    options.core = dict(options.core)
+    if taken := options.core.keys() & set(SIDES):
+        parser.error(f"--core {min(taken)}: a side has this name already")
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib: pip install '.[bench]'")
     if options.threads and options.threads > len(machine.usable_cpus()):
@@ -114,10 +127,14 @@ def run(options: argparse.Namespace) -> int:
 
     lengths = Lengths()
     cpus = machine.usable_cpus()[: options.threads]
-    job = Job("", str(path), str(gguf), cpus, lengths.context(), SEQUENCES, lengths)
+    gguf_path = str(gguf.resolve()) if gguf else ""
+    job = Job("", str(path.resolve()), gguf_path, cpus, lengths.context(), SEQUENCES, lengths)
     quick = SLOW if options.quick else ()
     jobs = {side: replace(job, side=side, lengths=QUICK if side in quick else lengths) for side in sides}
-    long_sides = options.long_sides or [side for side in sides if side.startswith("native")][:1]
+    natives = [side for side in sides if side.startswith("native")]
+    same_kernels = natives[0] if natives else f"native-{chatglm_native.kernels()[0]}"
+    jobs |= {label: replace(job, side=same_kernels) for label in options.core}
+    long_sides = options.long_sides or natives[:1]
     long_sides = [side for side in long_sides if side in sides and side not in ("memory", "chatglm-cpp")]
     need = lengths.long_context if LONG in options.measures and long_sides else lengths.context()
     if file.header.max_length < need:
@@ -127,7 +144,7 @@ def run(options: argparse.Namespace) -> int:
     def skipped(side: str, measure: str) -> bool:
         return (side == "memory" and measure != "decode") or (side in quick and measure == "cached")
 
-    rounds = Rounds(jobs, Results(figures(lengths)))
+    rounds = Rounds(jobs, Results(figures(lengths), [*options.core, *PEERS]), options.core)
     interrupted = False
     try:
         rounds.run(options.rounds, options.measures, skipped)
@@ -178,9 +195,7 @@ def warn_of_memory(sides: Sequence[str], size: int) -> None:
 
 def key_value_size(file: ModelFile, job: Job) -> str:
     """What the caches take beside the weights, once they are full."""
-    head = file.header
-    per_token = 4 * head.num_hidden_layers * head.num_key_value_heads * head.hidden_size // head.num_attention_heads
-    size = per_token * job.context * job.sequences
+    size = model_spec(file).cache_bytes * job.context * job.sequences
     return f"keys and values of {job.sequences} x {job.context} tokens: {size / 1e9:.2f} GB"
 
 
@@ -204,6 +219,17 @@ def _positive(word: str) -> int:
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"{word} is not a number above 0")
     return int(word)
+
+
+def _core(text: str) -> tuple[str, list[str]]:
+    """LABEL=FOLDER[:FOLDER…], the folders absolute."""
+    label, _, folders = text.partition("=")
+    found = [Path(folder).resolve() for folder in folders.split(os.pathsep) if folder]
+    if missing := [folder for folder in found if not folder.is_dir()]:
+        raise argparse.ArgumentTypeError(f"{missing[0]} is not a folder")
+    if not label or not found:
+        raise argparse.ArgumentTypeError(f"{text} is not LABEL=FOLDER")
+    return label, [str(folder) for folder in found]
 
 
 def _names(known: Sequence[str]) -> Callable[[str], list[str]]:

@@ -12,6 +12,7 @@ from ..embeddings.embedder import SentenceEmbedder
 from ..errors import ModelFileError
 from ..formats.registry import FORMATS
 from ..model_files.chatglm_bin import ModelFile, read_model_file
+from ..model_files.chatglm_bin_spec import model_spec
 from ..model_files.tokenizer import load_tokenizer
 from ..settings import Settings
 from .base import Engine, ModelInfo
@@ -171,5 +172,4 @@ def _context_length(file: ModelFile, wanted: int | None) -> int:
 
 def _cache_bytes(file: ModelFile) -> int:
     """Bytes of keys and values, in float16, that a token takes."""
-    head = file.header
-    return 2 * 2 * head.num_hidden_layers * head.num_key_value_heads * head.hidden_size // head.num_attention_heads
+    return model_spec(file).cache_bytes

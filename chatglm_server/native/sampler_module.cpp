@@ -97,16 +97,9 @@ std::vector<std::vector<Token>> sample(ThreadPool &pool, const Logits &logits, c
     return made;
 }
 
-std::unique_ptr<ThreadPool> make_pool(int threads) {
-    if (threads < 1 || threads > 1024) throw std::invalid_argument("1 to 1024 threads are possible");
-    return std::make_unique<ThreadPool>(threads);
-}
-
 }  // namespace
 
 void bind_sampling(nb::module_ &m) {
-    nb::class_<ThreadPool>(m, "ThreadPool", "Threads that share the work of one caller at a time.")
-        .def(nb::new_(&make_pool), nb::arg("threads"));
     nb::class_<Sampler>(m, "Sampler", "Samples the tokens of one answer; a prompt, parameters and what is noted.")
         .def(nb::new_(&make_sampler), nb::arg("prompt"), nb::kw_only(), nb::arg("temperature") = 1.0F,
              nb::arg("top_k") = 0, nb::arg("top_p") = 1.0F, nb::arg("min_p") = 0.0F,

@@ -4,7 +4,7 @@
 
 namespace chatglm {
 
-// Adds ThreadPool, Sampler and sample.
+// Adds Sampler and sample.
 void bind_sampling(nanobind::module_ &m);
 
 }  // namespace chatglm

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from chatglm_server import __version__
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
 
 
 class Backend(Protocol):
@@ -39,12 +40,12 @@ class Native:
     def __init__(self, path: Path, context: int, sequences: int, threads: int, kernels: str) -> None:
         import chatglm_native
 
-        from chatglm_server.decoding.backends.native import CHUNK, core
+        from chatglm_server.decoding.backends.native import CHUNK
 
         self._native = chatglm_native
         self._chunk = CHUNK
-        self._model = core(read_model_file(path), context, sequences=sequences, threads=threads, cpu=kernels)
-        self._pool = chatglm_native.ThreadPool(threads)
+        self._pool, spec = chatglm_native.ThreadPool(threads), model_spec(read_model_file(path))
+        self._model = chatglm_native.Model(self._pool, spec, context=context, slots=sequences, cpu=kernels)
         self._samplers = [chatglm_native.Sampler([], temperature=0) for _ in range(sequences)]
         self.sequences = sequences
         self._lengths = [0] * sequences

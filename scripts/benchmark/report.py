@@ -14,8 +14,10 @@ PEERS = ("llama.cpp", "chatglm-cpp", "memory")
 class Results:
     """Figures of sides, round by round."""
 
-    def __init__(self, figures: Mapping[str, Figure]) -> None:
+    def __init__(self, figures: Mapping[str, Figure], peers: Sequence[str] = PEERS) -> None:
+        """`peers` are the sides that the others are compared with."""
         self.figures = figures
+        self._peers = peers
         self.sides: list[str] = []  # in the order of their first figure
         self._rounds: dict[tuple[str, str], dict[int, float]] = {}
 
@@ -51,8 +53,9 @@ class Results:
         return rows
 
     def ratio_table(self) -> list[list[str]]:
-        """The same of each side that is not a peer against each peer; no more than the headings if there is none."""
-        pairs = [(side, peer) for side in self.sides if side not in PEERS for peer in PEERS if peer in self.sides]
+        """The same of each side that is not a peer against each peer; only the headings if there is no peer."""
+        peers = [peer for peer in self._peers if peer in self.sides]
+        pairs = [(side, peer) for side in self.sides if side not in peers for peer in peers]
         rows = [["times as fast as, or as small", *(f"{side} / {peer}" for side, peer in pairs)]]
         for key, figure in self.figures.items():
             if figure.speed and any(cells := [_spread(self.ratios(key, *pair)) for pair in pairs]):

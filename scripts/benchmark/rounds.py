@@ -25,8 +25,10 @@ class Rounds:
     turn. The sides' order is reversed from round to round, so that none always follows the same other.
     """
 
-    def __init__(self, jobs: Mapping[str, Job], results: Results) -> None:
+    def __init__(self, jobs: Mapping[str, Job], results: Results, folders: Mapping[str, Sequence[str]]) -> None:
+        """`folders` of a side come first on its module path."""
         self._jobs = dict(jobs)
+        self._folders = folders
         self.results = results
         self.about: dict[str, str] = {}
         self.failed: dict[str, str] = {}
@@ -81,7 +83,7 @@ class Rounds:
     def _start(self, side: str) -> None:
         job = self._jobs[side]
         bring_into_memory(Path(job.gguf if side == "llama.cpp" else job.model))
-        self._running[side] = SideProcess(job)
+        self._running[side] = SideProcess(job, self._folders.get(side, ()))
         self.about[side] = self._running[side].about
 
     def _stop(self, side: str) -> None:

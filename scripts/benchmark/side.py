@@ -1,7 +1,8 @@
-"""One side of the comparison in a process of its own, which does as it is told, a measure at a time.
+"""One side of the comparison in a process of its own.
 
-``python -m benchmark.side JOB``, JOB a `Job` as JSON. It loads, and answers each line ``{"measure", "seed"}`` on stdin
-with a line of JSON on stdout; between them it waits for the next line, asleep. It ends with its input.
+``python -m benchmark.side JOB``, JOB a `Job` as JSON. It loads the model, then answers each line
+``{"measure", "seed"}`` on stdin with a line of JSON on stdout, and sleeps in between. It ends with its input. Another
+commit's side has to understand this: see ``--core`` of ``scripts/bench.py``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
 
 from . import memory
 from .backends import Backend, ChatGLMCpp, LlamaCpp, Native
@@ -36,8 +38,9 @@ class Job:
     lengths: Lengths
 
     def json(self) -> str:
-        """For the command line."""
-        return json.dumps(asdict(self))
+        """For the command line. Lengths that are the default are left out: another commit may not have all of them."""
+        lengths = {name: value for name, value in asdict(self.lengths).items() if value != getattr(Lengths, name)}
+        return json.dumps(asdict(self) | {"lengths": lengths})
 
     @staticmethod
     def from_json(text: str) -> Job:
@@ -74,8 +77,8 @@ class MemorySide:
     """What decoding could reach if it did nothing but read the weights: those of all layers and of the output, once."""
 
     def __init__(self, job: Job) -> None:
-        tensors = read_model_file(Path(job.model)).tensors
-        self._bytes = sum(tensor.nbytes for tensor in tensors if "word_embeddings" not in tensor.name)
+        spec = model_spec(read_model_file(Path(job.model)))
+        self._bytes = sum(tensor.nbytes for name, tensor in spec.tensors.items() if name != "token_embd.weight")
         self._threads = len(job.cpus)
         self.loading: dict[str, float] = {}
         self.about = (

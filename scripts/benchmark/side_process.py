@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ class SideFailed(Exception):
 class SideProcess:
     """A side that is loaded once the constructor returns. Raises: SideFailed, here and in `measure`."""
 
-    def __init__(self, job: Job) -> None:
-        paths = [str(ROOT), str(ROOT / "scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    def __init__(self, job: Job, folders: Sequence[str] = ()) -> None:
+        """`folders` come first on the module path of the process; `job` has absolute paths."""
+        inherited = [str(Path(path).resolve()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        paths = [*folders, str(ROOT), str(ROOT / "scripts"), *inherited]
         # llama.cpp would otherwise have a debugger, where there is one, print its stack after the reason why it fails
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "GGML_NO_BACKTRACE": "1"}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `stop`)
@@ -35,6 +38,7 @@ class SideProcess:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=environment,
+            cwd="/",  # Python looks for modules in the current folder first
             text=True,
             start_new_session=True,  # Ctrl-C is for the parent, which stops its sides
         )

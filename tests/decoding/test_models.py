@@ -14,6 +14,7 @@ from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from chatglm_server.decoding.backends.native import NativeModel
 from chatglm_server.decoding.runner import Runner
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
 from tests.token_level import Continued, OnlyTokens, generate, model_runner
@@ -27,7 +28,7 @@ ENGINES = [("chatglm-cpp", kind) for kind in ModelType] + [
 def load(engine: str, path: Path) -> Runner:
     file = read_model_file(path)
     if engine == "native":
-        return model_runner(NativeModel(file, CONTEXT, threads=2))
+        return model_runner(NativeModel(model_spec(file), CONTEXT, threads=2))
     return ChatGLMCppRunner(path, CONTEXT, bidirectional=file.family == "chatglm")
 
 

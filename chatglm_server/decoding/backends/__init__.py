@@ -41,7 +41,7 @@ class Backend(Protocol):
     """Sequences that can run at the same time; None: any number."""
 
     def obstacle(self, file: ModelFile) -> str:
-        """What keeps this backend from running `file`, as a noun; "" if nothing does."""
+        """Why this backend cannot run `file`; "" if it can."""
         ...
 
     def check(self, options: BackendOptions) -> None:
@@ -62,7 +62,7 @@ def choose_backend(name: str, file: ModelFile, options: BackendOptions) -> Backe
     for candidate in BACKENDS if name == "auto" else [name]:
         backend = _load(candidate)
         if obstacle := backend.obstacle(file):
-            refusals += f"the {candidate} backend does not run {obstacle}; "
+            refusals += f"the {candidate} backend cannot run it: {obstacle}; "
             continue
         try:
             backend.check(options)

@@ -23,7 +23,7 @@ from ...sampling import SamplingParams
 from ..constraints.base import Constraint, TokenMask
 from ..runner import NOTHING_ALLOWED, SampledToken, Step, StepResult, accept_and_force
 from . import BackendOptions
-from .page_cache import read_through
+from .loading import read_through
 
 _BOOST = 1e-6
 _LEAST = 1e-3  # of temperature and top_p: less overflows the binding's float32, or turns into 0, which it reads as off
@@ -152,7 +152,7 @@ class ChatGLMCppBackend:
                 limit_threads(options.threads)
             except ValueError as error:
                 raise ModelFileError(str(error)) from None
-        read_through(file, stopping)  # the binding only maps the file
+        read_through(file, stopping)
         return ChatGLMCppRunner(file.path, options.context_length, bidirectional=file.family == "chatglm")
 
 

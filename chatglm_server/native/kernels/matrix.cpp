@@ -1,8 +1,8 @@
-#include "matrix.h"
+#include "kernels/matrix.h"
 
 #include <cstring>
 
-#include "half.h"
+#include "kernels/half.h"
 
 namespace chatglm {
 namespace {
@@ -60,11 +60,30 @@ void pack_quantized(const Layout &layout, const FileBlock &block, int row, uint8
     }
 }
 
+// The value of one of a row's 32 columns in a packed block.
+float decode_code(const Layout &layout, const uint8_t *block, int row, int column) {
+    const uint8_t *fifth = block + 2 * kRows * (layout.has_minimum ? 2 : 1);
+    const uint8_t *codes = fifth + (layout.bits == 5 ? 64 : 0);
+    int code;
+    if (layout.bits == 8) {
+        code = codes[64 * (column / 4) + 4 * row + column % 4];
+    } else {
+        const int low = column % 16, pair = codes[64 * (low / 4) + 4 * row + low % 4];
+        code = column < 16 ? pair & 15 : pair >> 4;
+    }
+    if (layout.bits == 5) {
+        const int bit = 4 * row + column % 4;
+        code += (fifth[8 * (column / 4) + bit / 8] >> (bit % 8) & 1) << 4;
+    }
+    const float minimum = layout.has_minimum ? half_to_float(read_half(block + 2 * (kRows + row))) : 0.0f;
+    return half_to_float(read_half(block + 2 * row)) * static_cast<float>(code - layout.zero) + minimum;
+}
+
 }  // namespace
 
 void pack_group(const Matrix &matrix, int group, const uint8_t *file, uint8_t *packed) {
     const Layout layout = layout_of(matrix.type);
-    const size_t file_row = matrix.blocks() * layout.file_block;
+    const size_t file_row = matrix.file_row_bytes();
     std::memset(packed, 0, matrix.group_bytes());
     for (int row = 0; row < kRows && group * kRows + row < matrix.rows; ++row) {
         const uint8_t *from = file + row * file_row;
@@ -82,21 +101,21 @@ void pack_group(const Matrix &matrix, int group, const uint8_t *file, uint8_t *p
     }
 }
 
-void decode_row(Type type, int columns, const uint8_t *file, float *out) {
-    const Layout layout = layout_of(type);
-    for (int column = 0; column < columns; ++column) {
-        const uint8_t *at = file + static_cast<size_t>(column / kColumns) * layout.file_block;
-        const int inside = column % kColumns;
-        if (type == Type::F32) {
-            std::memcpy(out + column, at + 4 * inside, 4);
-        } else if (type == Type::F16) {
-            out[column] = half_to_float(read_half(at + 2 * inside));
+void decode_row(const Matrix &matrix, int row, float *out) {
+    const Layout layout = layout_of(matrix.type);
+    const uint8_t *group = matrix.group(row / kRows);
+    row %= kRows;
+    for (int column = 0; column < matrix.columns; ++column) {
+        if (layout.quantized) {
+            const uint8_t *block = group + static_cast<size_t>(column / kColumns) * layout.packed_block;
+            out[column] = decode_code(layout, block, row, column % kColumns);
+            continue;
+        }
+        const size_t place = static_cast<size_t>(column) * kRows + row;
+        if (matrix.type == Type::F32) {
+            std::memcpy(out + column, group + 4 * place, 4);
         } else {
-            const FileBlock block(layout, at);
-            int code = code_at(layout, block, inside);
-            if (layout.bits == 5) code += fifth_bit(block, inside) << 4;
-            const float minimum = layout.has_minimum ? half_to_float(read_half(block.minimum)) : 0.0f;
-            out[column] = half_to_float(read_half(block.scale)) * static_cast<float>(code - layout.zero) + minimum;
+            out[column] = half_to_float(read_half(group + 2 * place));
         }
     }
 }

@@ -3,83 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from chatglm_server.decoding.backends.native import NativeModel
-from chatglm_server.decoding.constraints.base import Constraint
 from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
-from chatglm_server.decoding.model import Logits, ScheduledSequence
-from chatglm_server.decoding.sampler import make_sampler
 from chatglm_server.decoding.scheduler import Scheduler
-from chatglm_server.decoding.sequence import AnswerSequence
 from chatglm_server.errors import ModelFailure, QueueFull, ShuttingDown
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
-from chatglm_server.sampling import SamplingParams
+from tests.decoding.scheduling import CONTEXT, answer, run, sequence, started, tokens
 from tests.random_models import write_random_model
-from tests.token_level import model_runner
-
-CONTEXT = 512
-
-
-class WatchedModel(NativeModel):
-    """The real core, and a note of what it was given to read."""
-
-    def __init__(self, path: Path, slots: int) -> None:
-        super().__init__(model_spec(read_model_file(path)), CONTEXT, slots=slots, threads=2)
-        self.passes: list[list[tuple[int, int]]] = []
-        self.copied: list[int] = []
-        self.broken = False
-
-    def forward(self, batch: Sequence[ScheduledSequence]) -> Logits:
-        if self.broken:
-            raise ModelFailure("out of order")
-        self.passes.append([(scheduled.slot, len(scheduled.tokens)) for scheduled in batch])
-        return super().forward(batch)
-
-    def copy(self, source: int, target: int, count: int) -> None:
-        self.copied.append(count)
-        super().copy(source, target, count)
+from tests.token_level import OnlyTokens
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_random_model(tmp_path_factory.mktemp("model") / "model.bin", max_length=CONTEXT)
-
-
-def tokens(seed: int, count: int) -> list[int]:
-    rng = random.Random(seed)
-    return [rng.randrange(5, 260) for _ in range(count)]
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 120))
-
-
-async def started(path: Path, slots: int = 4, most: int = 4 * CONTEXT) -> tuple[Scheduler, WatchedModel]:
-    scheduler = Scheduler(slots, max_queue=64)
-    model = WatchedModel(path, slots)
-    await scheduler.load(lambda: model_runner(model), most)
-    return scheduler, model
-
-
-def sequence(
-    prompt: list[int], seed: int, count: int, *, stop: Sequence[int] = (), constraint: Constraint | None = None
-) -> AnswerSequence:
-    sampling = SamplingParams(temperature=1.0, repetition_penalty=1.1, seed=seed)
-    sampler = partial(make_sampler, prompt, sampling, 0)
-    return AnswerSequence(prompt, sampler, max_tokens=count, stop_tokens=stop, constraint=constraint)
-
-
-async def answer(scheduler: Scheduler, one: AnswerSequence) -> list[int]:
-    return [sampled.token async for sampled in scheduler.answer(one)]
 
 
 REQUESTS = [(tokens(place // 3, 20 + 37 * place % 200), place, 5 + place % 7 * 6) for place in range(14)]
@@ -89,7 +28,7 @@ REQUESTS = [(tokens(place // 3, 20 + 37 * place % 200), place, 5 + place % 7 * 6
 async def one_by_one(path: Path) -> list[list[int]]:
     answers = []
     for request in REQUESTS:
-        scheduler, _ = await started(path, slots=1)
+        scheduler, _ = await started(path, parallel=1)
         answers.append(await answer(scheduler, sequence(*request)))
     return answers
 
@@ -103,21 +42,6 @@ def test_the_same_seed_gives_the_same_answer_under_any_load(path: Path, most: in
         assert together == alone
         assert max(map(len, model.passes)) == 4, "four at a time"
         assert scheduler.status()["running"] == 0
-
-    run(main())
-
-
-def test_answers_that_outgrow_the_memory_wait_and_go_on(path: Path) -> None:
-    """Two of 300 tokens, each let in while it was short, where 512 have room: one waits, and neither shows it."""
-
-    async def main() -> None:
-        requests = [(tokens(seed, 20), seed, 300) for seed in (50, 51)]
-        scheduler, model = await started(path, slots=2, most=CONTEXT)
-        together = await asyncio.gather(*(answer(scheduler, sequence(*request)) for request in requests))
-        assert [len(parts) for parts in model.passes].count(2) > 100, "together as long as there was room"
-        assert len(model.passes[-1]) == 1
-        lone, model = await started(path, slots=1, most=CONTEXT)
-        assert [await answer(lone, sequence(*request)) for request in requests] == together
 
     run(main())
 
@@ -162,7 +86,7 @@ def test_a_short_prompt_does_not_wait_for_a_long_one(path: Path) -> None:
 
 def test_closing_an_answer_frees_its_slot(path: Path) -> None:
     async def main() -> None:
-        scheduler, model = await started(path, slots=1)
+        scheduler, model = await started(path, parallel=1)
         async with aclosing(scheduler.answer(sequence([5], 1, 400))) as drawn:
             await anext(drawn)
         assert len(await answer(scheduler, sequence(tokens(80, 9), 3, 4))) == 4
@@ -211,7 +135,7 @@ def test_a_failure_ends_those_it_concerns_and_no_more(path: Path) -> None:
 
 def test_stop_ends_those_that_run_and_those_that_wait(path: Path) -> None:
     async def main() -> None:
-        scheduler, _ = await started(path, slots=1)
+        scheduler, _ = await started(path, parallel=1)
         async with aclosing(scheduler.answer(sequence([5], 1, 400))) as first:
             others = [asyncio.create_task(answer(scheduler, sequence(tokens(n, 5), n, 400))) for n in range(3)]
             await anext(first)
@@ -223,6 +147,50 @@ def test_stop_ends_those_that_run_and_those_that_wait(path: Path) -> None:
             assert isinstance(result, ShuttingDown)
         with pytest.raises(ShuttingDown), scheduler.admission():
             pass
+
+    run(main())
+
+
+def test_a_constraint_that_allows_nothing_ends_the_answer_with_an_error(path: Path) -> None:
+    async def main() -> None:
+        scheduler, _ = await started(path)
+        beside = asyncio.create_task(answer(scheduler, sequence(tokens(150, 9), 1, 30)))
+        got = []
+        with pytest.raises(ModelFailure, match="its constraint allows no token"):
+            async for sampled in scheduler.answer(sequence([5, 6], 1, 30, constraint=OnlyTokens([], lead=[7, 8]))):
+                got.append(sampled.token)
+        assert got == [7, 8]
+        alone, _ = await started(path)
+        assert await beside == await answer(alone, sequence(tokens(150, 9), 1, 30))
+
+    run(main())
+
+
+def test_a_constraint_that_fails_ends_its_answer_only(path: Path) -> None:
+    class Broken(OnlyTokens):
+        def forced(self) -> list[int]:
+            raise ValueError("no grammar")
+
+    async def main() -> None:
+        scheduler, _ = await started(path)
+        beside = asyncio.create_task(answer(scheduler, sequence(tokens(151, 9), 1, 30)))
+        with pytest.raises(ValueError, match="no grammar"):
+            await answer(scheduler, sequence([5, 6], 1, 30, constraint=Broken([5])))
+        assert len(await beside) == 30
+
+    run(main())
+
+
+def test_forced_tokens_are_read_with_the_next_one(path: Path) -> None:
+    """They take no pass of their own, and do not count as a prompt that others could be waiting for."""
+
+    async def main() -> None:
+        scheduler, model = await started(path)
+        lead = tokens(160, 8)
+        got = await answer(scheduler, sequence(tokens(161, 40), 1, 20, constraint=OnlyTokens(range(70, 90), lead=lead)))
+        assert got[:8] == lead
+        assert all(70 <= token < 90 for token in got[8:])
+        assert [count for ((_, count),) in model.passes] == [48, *[1] * 11]
 
     run(main())
 

@@ -1,0 +1,239 @@
+"""Drafts, right and wrong, against plain decoding on the real core: nothing but the number of passes may differ."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatglm_server.decoding.backends.native import NativeModel
+from chatglm_server.decoding.constraints.base import Constraint
+from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
+from chatglm_server.decoding.drafting import DRAFT_ROWS, Drafter
+from chatglm_server.decoding.model import Logits, ScheduledSequence
+from chatglm_server.decoding.runner import SampledToken
+from chatglm_server.decoding.sampler import make_sampler
+from chatglm_server.decoding.scheduler import Scheduler
+from chatglm_server.decoding.sequence import AnswerSequence
+from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.sampling import SamplingParams
+from tests.random_models import write_random_model
+from tests.token_level import OnlyTokens, model_runner
+
+CONTEXT = 512
+ANSWERS = 3
+
+
+class CountedModel(NativeModel):
+    """The real core, which counts the rows of each pass, by slot."""
+
+    def __init__(self, path: Path, slots: int) -> None:
+        super().__init__(model_spec(read_model_file(path)), CONTEXT, slots=slots, threads=2)
+        self.passes: list[dict[int, tuple[int, int]]] = []
+
+    def forward(self, batch: Sequence[ScheduledSequence]) -> Logits:
+        self.passes.append({one.slot: (len(one.tokens), one.wanted) for one in batch})
+        return super().forward(batch)
+
+
+class Known:
+    """Proposes what the answer is known to be, but for a share of wrong tokens."""
+
+    def __init__(self, prompt: list[int], answer: list[int], wrong: float, seed: int) -> None:
+        self._text, self._wrong, self._random = [*prompt, *answer], wrong, random.Random(seed)
+
+    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
+        assert self._text[: len(tokens)] == list(tokens), "the text so far is that of plain decoding"
+        following = self._text[len(tokens) : len(tokens) + most]
+        return [self._random.randrange(512) if self._random.random() < self._wrong else token for token in following]
+
+
+class Garbage:
+    """Proposes random tokens, more than it may."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
+        return [self._random.randrange(512) for _ in range(most + self._random.randrange(3))]
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to sample, and what bounds the answer."""
+
+    sampling: dict[str, Any] = field(default_factory=dict)
+    count: int = 40
+    constraint: Callable[[], Constraint | None] = lambda: None
+    stops: bool = False
+
+
+def few() -> OnlyTokens:
+    return OnlyTokens(range(40, 60), lead=[7, 8, 9])
+
+
+def openings() -> ForcedPrefix:
+    return ForcedPrefix([[7, 8, 9, 10], [7, 8, 30, 31, 32], [7, 11, 12]])
+
+
+CASES = {
+    "greedy": Case({"temperature": 0.0}),
+    "sampled": Case({"temperature": 1.0}),
+    "hot": Case({"temperature": 5.0, "top_k": 50, "top_p": 0.95}),
+    "top_p": Case({"temperature": 1.0, "top_p": 0.8}),
+    "min_p": Case({"temperature": 1.5, "min_p": 0.02}),
+    "penalties": Case({"temperature": 0.7, "presence_penalty": 1.0, "frequency_penalty": 0.8}),
+    "repetition": Case({"temperature": 0.0, "repetition_penalty": 1.3}),
+    "bias": Case({"temperature": 1.0, "logit_bias": tuple((token, 4.0) for token in range(50, 70))}),
+    "logprobs": Case({"temperature": 1.0, "top_logprobs": 5}),
+    "one token": Case({"temperature": 1.0}, count=1),
+    "two tokens": Case({"temperature": 1.0}, count=2),
+    "to the end of the context": Case({"temperature": 1.0}, count=CONTEXT - 30),
+    "stop tokens": Case({"temperature": 1.0}, stops=True),
+    "constraint": Case({"temperature": 1.0, "top_logprobs": 2}, constraint=few),
+    "greedy constraint": Case({"temperature": 0.0, "frequency_penalty": 1.0}, constraint=few),
+    "forced prefix": Case({"temperature": 1.0, "top_logprobs": 1}, constraint=openings),
+    "cut in the forced prefix": Case({"temperature": 1.0}, count=2, constraint=openings),
+}
+PROMPTS = [[random.Random(place).randrange(5, 260) for _ in range(20 + 5 * place)] for place in range(2)]
+
+DrafterOf = Callable[[list[int], list[int], int], Drafter]
+DRAFTERS: dict[str, DrafterOf] = {
+    "right": lambda prompt, answer, seed: Known(prompt, answer, 0.0, seed),
+    "mostly right": lambda prompt, answer, seed: Known(prompt, answer, 0.2, seed),
+    "mostly wrong": lambda prompt, answer, seed: Known(prompt, answer, 0.7, seed),
+    "garbage": lambda prompt, answer, seed: Garbage(seed),
+}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_model(tmp_path_factory.mktemp("model") / "model.bin", max_length=CONTEXT)
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(main, 120))
+
+
+async def started(path: Path, parallel: int = 4, slots: int = 8) -> tuple[Scheduler, CountedModel]:
+    scheduler = Scheduler(parallel, max_queue=64)
+    model = CountedModel(path, slots)
+    await scheduler.load(lambda: model_runner(model), slots * CONTEXT)
+    return scheduler, model
+
+
+def sequence(
+    case: Case, prompt: list[int], answer: int, *, stop: Sequence[int] = (), drafter: Drafter | None = None
+) -> AnswerSequence:
+    sampling = SamplingParams(seed=5, **case.sampling)
+    return AnswerSequence(
+        prompt,
+        partial(make_sampler, prompt, sampling, answer),
+        max_tokens=case.count,
+        stop_tokens=stop,
+        constraint=case.constraint(),
+        drafter=drafter,
+    )
+
+
+async def tokens_of(scheduler: Scheduler, one: AnswerSequence) -> list[SampledToken]:
+    return [sampled async for sampled in scheduler.answer(one)]
+
+
+async def plain_answers(path: Path, case: Case) -> tuple[list[list[SampledToken]], list[int]]:
+    """Two prompts with three answers each, one by one without drafts; and the stop tokens, which occur in them."""
+    scheduler, _ = await started(path, parallel=1)
+    asked = [(prompt, answer) for prompt in PROMPTS for answer in range(ANSWERS)]
+    answers = [await tokens_of(scheduler, sequence(case, *one)) for one in asked]
+    if not case.stops:
+        return answers, []
+    stop = [answers[0][17].token, answers[4][3].token]
+    return [await tokens_of(scheduler, sequence(case, *one, stop=stop)) for one in asked], stop
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_drafts_change_nothing(path: Path, case: Case) -> None:
+    """Tokens, log probabilities and the end of each answer are equal, alone or in a batch of all."""
+
+    async def main() -> None:
+        plain, stop = await plain_answers(path, case)
+        assert not stop or any(len(answer) < case.count for answer in plain)
+        for name, make in DRAFTERS.items():
+            scheduler, _ = await started(path)
+            asked = [(prompt, answer) for prompt in PROMPTS for answer in range(ANSWERS)]
+            sequences = [
+                sequence(case, *one, stop=stop, drafter=make(one[0], [sampled.token for sampled in known], place))
+                for place, (one, known) in enumerate(zip(asked, plain, strict=True))
+            ]
+            first = await tokens_of(scheduler, sequences[0])
+            rest = await asyncio.gather(*(tokens_of(scheduler, one) for one in sequences[1:]))
+            assert [first, *rest] == plain, name
+
+    run(main())
+
+
+def test_a_right_draft_spares_passes_and_a_wrong_one_costs_none(path: Path) -> None:
+    case = Case({"temperature": 1.0}, count=100)
+
+    async def passes(drafter: Drafter | None) -> int:
+        scheduler, model = await started(path)
+        await tokens_of(scheduler, sequence(case, PROMPTS[0], 0, drafter=drafter))
+        return len(model.passes)
+
+    async def main() -> None:
+        plain, _ = await plain_answers(path, case)
+        answer = [sampled.token for sampled in plain[0]]
+        assert await passes(None) == 100
+        assert await passes(Known(PROMPTS[0], answer, 0.0, 0)) == 1 + -(-99 // DRAFT_ROWS)
+        assert 95 < await passes(Garbage(1)) <= 100, "a random token may be right"
+
+    run(main())
+
+
+def test_rejected_tokens_leave_the_cache_sound(path: Path) -> None:
+    """A conversation goes on after an answer with garbage drafts: what is cached of it is read as if it were fresh."""
+
+    async def main() -> None:
+        case = Case({"temperature": 1.0}, count=30)
+        scheduler, model = await started(path)
+        answer = await tokens_of(scheduler, sequence(case, PROMPTS[0], 0, drafter=Garbage(2)))
+        longer = [*PROMPTS[0], *(sampled.token for sampled in answer), 17, 18, 19]
+        model.passes.clear()
+        warm = await tokens_of(scheduler, sequence(case, longer, 0, drafter=Garbage(3)))
+        assert sum(tokens for tokens, _ in model.passes[0].values()) <= 4, "only what is new is read"
+        fresh, _ = await started(path)
+        assert warm == await tokens_of(fresh, sequence(case, longer, 0))
+
+    run(main())
+
+
+@pytest.mark.parametrize("parallel", [4, DRAFT_ROWS + 4])
+def test_drafts_do_not_push_out_the_rows_of_other_sequences(path: Path, parallel: int) -> None:
+    async def main() -> None:
+        scheduler, model = await started(path, parallel, slots=parallel)
+        case = Case({"temperature": 1.0}, count=25)
+        prompts = [[*PROMPTS[0], 9 + place] for place in range(parallel)]
+        drafting = {0, 1}
+        await asyncio.gather(
+            *(
+                tokens_of(scheduler, sequence(case, prompt, 0, drafter=Garbage(place) if place in drafting else None))
+                for place, prompt in enumerate(prompts)
+            )
+        )
+        together = [one for one in model.passes if len(one) == parallel]
+        decodes = [one for one in together if all(tokens == wanted for tokens, wanted in one.values())]
+        assert len(decodes) > 10, "all decode together"
+        for one in decodes:
+            rows = sum(tokens for tokens, _ in one.values())
+            assert rows <= max(DRAFT_ROWS, parallel)
+        most = max(tokens for one in decodes for tokens, _ in one.values())
+        assert most == (1 + (DRAFT_ROWS - parallel) // 2 if parallel < DRAFT_ROWS else 1)
+
+    run(main())

@@ -1,34 +1,34 @@
 #!/usr/bin/env python3
-"""How fast the compute core is, next to llama.cpp, chatglm-cpp and the machine's own bound.
+"""How fast the compute core is, compared with llama.cpp, chatglm-cpp and the machine's own bound.
 
     CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install ".[bench]" && python scripts/bench.py
 
 Without options: a random model of ChatGLM3-6B's shape in q4_0 (3.5 GB, and 3.5 GB as GGUF, kept in --folder), all sides
-that this machine has, 5 rounds. What makes the figures comparable:
+that this machine can run, 5 rounds. The figures are comparable because of this:
 
-same weights     llama.cpp gets a GGUF file of the very same quantized blocks.
-same processor   every side runs on the same CPUs, a thread on each, and on nothing but CPUs.
-same moment      a round lets all sides do a measure before the next one begins; the order is reversed from round to
+same weights     llama.cpp gets a GGUF file of the same quantized blocks.
+same processor   every side runs on the same CPUs only, one thread on each.
+same time        in a round all sides do one measure before the next measure begins; the order is reversed from round to
                  round. Figures are medians of the rounds, ratios are medians of the rounds' own ratios, and the range
                  is printed with both.
-no disturbance   a side is a process that waits on a pipe while others have their turn; the processor time that it takes
-                 meanwhile is counted and printed. Nothing is timed before a few warm-up tokens.
+no disturbance   a side is a process that waits on a pipe while another is measured; the processor time that it takes
+                 meanwhile is counted and printed. A few warm-up tokens go before each measure, untimed.
 peers at their   llama.cpp with its defaults (passes of 512 tokens, flash attention, repacked weights), called through
 best             its C functions; build it for this machine, as pip does from source. chatglm_cpp is called below its
-                 pipeline, where it reads a whole prompt in one pass, which its own server does not always do; it has
-                 no setting for threads, so that with --threads its threads, one for each CPU, share fewer CPUs.
+                 pipeline, where it reads a whole prompt in one pass, which its own server does not always do. It cannot
+                 limit its threads: with --threads they share fewer CPUs.
 
 The sides: native-avx512, native-avx2 and native-generic are the core's three families of kernels. "memory" reads as
-many bytes as a token's weights have, which is the bound on decoding: no engine that reads every weight once a token can
-be faster. The measures, all with float16 keys and values and greedy choice:
+many bytes as the weights of a token have. This is the bound on decoding, because each token reads every weight. The
+measures, all with float16 keys and values and greedy sampling:
 
-load      from the start of loading, the file in the page cache, to the first token of a one-token prompt; and the
+load      from the start of loading, with the file in the page cache, to the first token of a one-token prompt; and the
           memory that the process then holds. llama.cpp clears its cache of keys and values at once, which makes that
           resident, too.
 prefill   a prompt of 512 tokens on an empty cache.
-decode    64 tokens after a prompt of 16, whose reading is not timed.
-decode4   four sequences, 64 tokens each, all in one pass a token; chatglm-cpp: one after the other.
-cached    first token of a new prompt of 664 tokens; then of one that has its first 600 in common with it.
+decode    64 tokens after a prompt of 16, which is read before the clock starts.
+decode4   four sequences, 64 tokens each, in one pass a token; chatglm-cpp: one after the other.
+cached    first token of a new prompt of 664 tokens; then of one that shares its first 600.
 long      the last 512 tokens of 4096 against the first 512, by --long-sides alone: it compares a side with itself.
 
 --core adds another build of the core as a side. Its folders come first on the module path of that side's process: the
@@ -67,7 +67,7 @@ from chatglm_server.model_files.chatglm_bin_spec import model_spec  # noqa: E402
 
 SLOW = ("chatglm-cpp", "native-generic")
 QUICK = Lengths(prefill=128, decode=16)
-"""For slow sides, whose tokens a second hardly depend on the length: all their time goes into multiplying."""
+"""For slow sides, whose tokens a second hardly depend on the length: they spend all their time multiplying."""
 SHORTENED = f"prompts of {QUICK.prefill} tokens, answers of {QUICK.decode}; cached left out"
 SEQUENCES = 4
 
@@ -160,7 +160,7 @@ def run(options: argparse.Namespace) -> int:
         *(f"{side}: {why}" for side, why in rounds.failed.items()),
         *(f"{side}: {SHORTENED}" for side in quick if side in rounds.about),
         f"{options.rounds} rounds; processor time taken by waiting sides: {rounds.idle_cpu_s:.2f} s",
-        *(["interrupted: the figures are those of the rounds until then"] if interrupted else []),
+        *(["interrupted: the figures are of the rounds until then"] if interrupted else []),
     ]
     title = f"{path.stem} on {lines[0].removeprefix('processor: ').partition(';')[0]}"
     report(rounds.results, title, lines, options)
@@ -170,7 +170,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def why_not(side: str, file: ModelFile) -> str:
-    """What keeps a side from taking part; "" if nothing does."""
+    """Why a side cannot take part; "" if it can."""
     kernels = side.removeprefix("native-")
     if kernels != side and kernels not in chatglm_native.kernels():
         return "this processor cannot run it"
@@ -194,13 +194,13 @@ def warn_of_memory(sides: Sequence[str], size: int) -> None:
 
 
 def key_value_size(file: ModelFile, job: Job) -> str:
-    """What the caches take beside the weights, once they are full."""
+    """The memory of the full caches, in words."""
     size = model_spec(file).cache_bytes * job.context * job.sequences
     return f"keys and values of {job.sequences} x {job.context} tokens: {size / 1e9:.2f} GB"
 
 
 def report(results: Results, title: str, lines: Sequence[str], options: argparse.Namespace) -> None:
-    """Prints the tables, and writes the files that were asked for; `title` is the plot's."""
+    """Prints the tables and writes the files that the options name; `title` is the plot's."""
     mark = "* " if options.markdown else ""
     print("\n".join(mark + line for line in lines))
     for rows in (results.table(), results.ratio_table()):
@@ -233,7 +233,7 @@ def _core(text: str) -> tuple[str, list[str]]:
 
 
 def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """Reads words with commas between them, each one of those that are known."""
+    """A parser of comma-separated words, each of them known."""
 
     def read(text: str) -> list[str]:
         words = [word.strip() for word in text.split(",") if word.strip()]

@@ -102,7 +102,7 @@ class Reference:
         size = self._spec.rotary_size
         angles = np.outer(np.arange(len(x)), self._spec.rope_theta ** (-np.arange(0, size, 2) / size))
         turn = np.exp(1j * angles)[:, None]
-        made = x.copy()
+        made: Array = x.copy()
         if self._spec.rotary_layout == "interleaved":
             first, second = slice(0, size, 2), slice(1, size, 2)
         else:

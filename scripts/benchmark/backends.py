@@ -1,7 +1,7 @@
-"""The engines that are measured, behind one small face at token level, each used in the fastest way it offers.
+"""The engines that are measured, behind one small interface at token level, each used in its fastest way.
 
-All of them keep float16 keys and values, draw the likeliest token with their own greedy sampler, and run on the CPUs
-that the process has been given.
+All of them keep float16 keys and values, sample the likeliest token with their own greedy sampler, and run on the CPUs
+that the process may use.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Backend(Protocol):
         """Tokens of a sequence."""
 
     def read(self, sequence: int, ids: Sequence[int], keep: int = 0) -> int:
-        """Cut a sequence to its first `keep` tokens, read `ids` after them; returns the token that follows."""
+        """Truncate a sequence to its first `keep` tokens and read `ids` after them; returns the next token."""
 
     def step(self, tokens: Sequence[int]) -> list[int]:
-        """Append a token to each of the first sequences, in one pass; returns the tokens that follow."""
+        """Append a token to each of the first sequences, in one pass; returns the next tokens."""
 
 
 class Native:
@@ -79,7 +79,7 @@ class LlamaCpp:
     """llama.cpp through the C functions that llama-cpp-python exposes, with llama.cpp's defaults but for the threads.
 
     The defaults are: batches of 2,048 tokens in passes of 512, flash attention where it is supported, weights repacked
-    for the processor when loaded. Nothing of llama-cpp-python's own (slower) Python layer is in the way.
+    for the processor when loaded. llama-cpp-python's own (slower) Python layer is not used.
     """
 
     def __init__(self, path: Path, context: int, sequences: int, threads: int) -> None:
@@ -147,7 +147,7 @@ class LlamaCpp:
 class ChatGLMCpp:
     """chatglm_cpp: one sequence; a prompt in one pass, but after a cached prefix only a token a pass.
 
-    Its sequences share one cache, so that `step` knows a single one.
+    It has one cache, so `step` takes one sequence.
     """
 
     def __init__(self, path: Path, context: int) -> None:

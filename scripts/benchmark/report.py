@@ -1,4 +1,4 @@
-"""From what was measured to tables: medians with their range, and ratios."""
+"""Tables of the measured figures: medians with their range, and ratios."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Results:
             self._rounds.setdefault((key, side), {})[round_] = value
 
     def values(self, key: str, side: str) -> list[float]:
-        """A figure of a side in the order of the rounds; those that it missed are left out."""
+        """A figure of a side in the order of the rounds, without those that it missed."""
         rounds = self._rounds.get((key, side), {})
         return [rounds[number] for number in sorted(rounds)]
 
     def ratios(self, key: str, side: str, peer: str) -> list[float]:
         """How many times as fast as the peer (or as small), round by round.
 
-        The two figures of a round were taken minutes apart at most, so what slows the machine down for a while slows
-        down both, and their ratio varies less than either.
+        The two figures of a round are measured minutes apart at most. A slow phase of the machine slows down both, so
+        their ratio varies less than either.
         """
         ours, theirs = (self._rounds.get((key, name), {}) for name in (side, peer))
         speed = self.figures[key].speed

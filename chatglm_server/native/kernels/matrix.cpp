@@ -60,23 +60,26 @@ void pack_quantized(const Layout &layout, const FileBlock &block, int row, uint8
     }
 }
 
-// The value of one of a row's 32 columns in a packed block.
-float decode_code(const Layout &layout, const uint8_t *block, int row, int column) {
+// Writes the values of a row's 32 columns in a packed block.
+void decode_block(const Layout &layout, const uint8_t *block, int row, float *out) {
+    const float scale = half_to_float(read_half(block + 2 * row));
+    const float minimum = layout.has_minimum ? half_to_float(read_half(block + 2 * (kRows + row))) : 0.0f;
     const uint8_t *fifth = block + 2 * kRows * (layout.has_minimum ? 2 : 1);
     const uint8_t *codes = fifth + (layout.bits == 5 ? 64 : 0);
-    int code;
-    if (layout.bits == 8) {
-        code = codes[64 * (column / 4) + 4 * row + column % 4];
-    } else {
-        const int low = column % 16, pair = codes[64 * (low / 4) + 4 * row + low % 4];
-        code = column < 16 ? pair & 15 : pair >> 4;
+    for (int column = 0; column < kColumns; ++column) {
+        int code;
+        if (layout.bits == 8) {
+            code = codes[64 * (column / 4) + 4 * row + column % 4];
+        } else {
+            const int low = column % 16, pair = codes[64 * (low / 4) + 4 * row + low % 4];
+            code = column < 16 ? pair & 15 : pair >> 4;
+        }
+        if (layout.bits == 5) {
+            const int bit = 4 * row + column % 4;
+            code += (fifth[8 * (column / 4) + bit / 8] >> (bit % 8) & 1) << 4;
+        }
+        out[column] = scale * static_cast<float>(code - layout.zero) + minimum;
     }
-    if (layout.bits == 5) {
-        const int bit = 4 * row + column % 4;
-        code += (fifth[8 * (column / 4) + bit / 8] >> (bit % 8) & 1) << 4;
-    }
-    const float minimum = layout.has_minimum ? half_to_float(read_half(block + 2 * (kRows + row))) : 0.0f;
-    return half_to_float(read_half(block + 2 * row)) * static_cast<float>(code - layout.zero) + minimum;
 }
 
 }  // namespace
@@ -105,12 +108,13 @@ void decode_row(const Matrix &matrix, int row, float *out) {
     const Layout layout = layout_of(matrix.type);
     const uint8_t *group = matrix.group(row / kRows);
     row %= kRows;
-    for (int column = 0; column < matrix.columns; ++column) {
-        if (layout.quantized) {
-            const uint8_t *block = group + static_cast<size_t>(column / kColumns) * layout.packed_block;
-            out[column] = decode_code(layout, block, row, column % kColumns);
-            continue;
+    if (layout.quantized) {
+        for (int block = 0; block < matrix.blocks(); ++block) {
+            decode_block(layout, group + block * layout.packed_block, row, out + block * kColumns);
         }
+        return;
+    }
+    for (int column = 0; column < matrix.columns; ++column) {
         const size_t place = static_cast<size_t>(column) * kRows + row;
         if (matrix.type == Type::F32) {
             std::memcpy(out + column, group + 4 * place, 4);

@@ -20,7 +20,7 @@ best             its C functions; build it for this machine, as pip does from so
 
 The sides: native-avx512, native-avx2 and native-generic are the core's three families of kernels. "memory" reads as
 many bytes as the weights of a token have. This is the bound on decoding, because each token reads every weight. The
-measures, all with float16 keys and values and greedy sampling:
+measures, all with float16 keys and values and, but for sampled and sample, greedy sampling:
 
 load      from the start of loading, with the file in the page cache, to the first token of a one-token prompt; and the
           memory that the process then holds. llama.cpp clears its cache of keys and values at once, which makes that
@@ -29,6 +29,9 @@ prefill   a prompt of 512 tokens on an empty cache.
 decode    64 tokens after a prompt of 16, which is read before the clock starts.
 decode4   four sequences, 64 tokens each, in one pass a token; chatglm-cpp: one after the other.
 cached    first token of a new prompt of 664 tokens; then of one that shares its first 600.
+sampled   decode and decode4 again, with temperature 0.8, top_k 50 and top_p 0.9.
+sample    the core's sampler alone, with the same settings, on random logits of 151,552 tokens: 1 and 4 sequences, with
+          all tokens, half of them and one of them allowed. Needs no model: with "--measures sample" none is made.
 long      the last 512 tokens of 4096 against the first 512, by --long-sides alone: it compares a side with itself.
 
 --core adds another build of the core as a side. Its folders come first on the module path of that side's process: the
@@ -70,6 +73,7 @@ QUICK = Lengths(prefill=128, decode=16)
 """For slow sides, whose tokens a second hardly depend on the length: they spend all their time multiplying."""
 SHORTENED = f"prompts of {QUICK.prefill} tokens, answers of {QUICK.decode}; cached left out"
 SEQUENCES = 4
+DEMO = ROOT / "models" / "demo-chatglm3.bin"
 
 
 def main() -> int:
@@ -117,7 +121,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> int:
     """Measures and reports. Raises: ModelFileError, OSError."""
-    path = options.model or model_pair.random_model(options.folder, options.layers, options.type)
+    path = options.model or (DEMO if options.measures == ["sample"] else None)
+    path = path or model_pair.random_model(options.folder, options.layers, options.type)
     file = read_model_file(path)
     left_out = {side: why for side in options.sides if (why := why_not(side, file))}
     sides = [side for side in options.sides if side not in left_out]
@@ -142,6 +147,8 @@ def run(options: argparse.Namespace) -> int:
     warn_of_memory(sides, file.size)
 
     def skipped(side: str, measure: str) -> bool:
+        if measure == "sample":
+            return side in PEERS
         return (side == "memory" and measure != "decode") or (side in quick and measure == "cached")
 
     rounds = Rounds(jobs, Results(figures(lengths), [*options.core, *PEERS]), options.core)

@@ -32,7 +32,7 @@ def run(*words: str | Path, script: str = "bench.py") -> subprocess.CompletedPro
 
 def test_the_table_has_every_side_and_figure(tmp_path: Path) -> None:
     sides = [*(f"native-{name}" for name in chatglm_native.kernels()), "memory"]
-    words = ["--sides", ",".join(sides), "--measures", "load,decode,decode4,cached", "--rounds", "2"]
+    words = ["--sides", ",".join(sides), "--measures", "load,decode,decode4,sampled,cached", "--rounds", "2"]
     done = run("--model", DEMO, *words, "--threads", "1", "--json", tmp_path / "figures.json", "--markdown")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -43,6 +43,8 @@ def test_the_table_has_every_side_and_figure(tmp_path: Path) -> None:
     assert [name for name, row in cells.items() if all(map(str.strip, row))] == ["decode, 1 sequence"]
     assert [name for name, row in cells.items() if row[0].strip() and not row[-1].strip()] == [
         "decode, 4 sequences in all",
+        "decode, 1 sequence, temperature 0.8, top_k 50, top_p 0.9",
+        "decode, 4 sequences in all, temperature 0.8, top_k 50, top_p 0.9",
         "first token, 64 tokens after 600, all new",
         "first token, 64 tokens after 600 cached",
         "cold / cached",
@@ -59,7 +61,7 @@ def test_the_table_has_every_side_and_figure(tmp_path: Path) -> None:
 
 def test_another_build_of_the_core_is_a_side_and_a_peer() -> None:
     """Here the same build once more, by the folder that it lies in."""
-    words = ["--model", DEMO, "--sides", "native-generic", "--measures", "decode", "--rounds", "2"]
+    words: list[str | Path] = ["--model", DEMO, "--sides", "native-generic", "--measures", "decode", "--rounds", "2"]
     done = run(*words, "--core", f"again={Path(chatglm_native.__file__).parent}")
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines() if "kernels, prompts" in line] == [
@@ -71,6 +73,17 @@ def test_another_build_of_the_core_is_a_side_and_a_peer() -> None:
     assert "--core memory: a side has this name already" in run(*words, "--core", f"memory={ROOT}").stderr
     assert "is not LABEL=FOLDER" in run(*words, "--core", "again").stderr
     assert "nowhere is not a folder" in run(*words, "--core", "again=/nowhere").stderr
+
+
+def test_sampling_is_measured_without_a_model(tmp_path: Path) -> None:
+    done = run("--measures", "sample", "--rounds", "1", "--folder", tmp_path / "models", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("sample ")]
+    assert [(row[1], row[2]) for row in rows] == [
+        (f"{count},", mask) for count in "14" for mask in ("all", "half", "one")
+    ]
+    assert len(rows[0]) - len(["sample", "1,", "all", "tokens", "allowed", "ms"]) == len(chatglm_native.kernels())
+    assert not (tmp_path / "models").exists()
 
 
 def test_bad_words_are_one_line(tmp_path: Path) -> None:

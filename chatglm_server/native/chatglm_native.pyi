@@ -125,7 +125,7 @@ class Sampler:
 def sample(
     pool: ThreadPool,
     logits: SupportsDLPack,
-    requests: Sequence[tuple[Sampler, int, Sequence[int], Sequence[array[int] | None]]],
+    requests: Sequence[tuple[Sampler, int, Sequence[int], Sequence[array[int] | SupportsDLPack | None]]],
 ) -> list[list[tuple[int, float, list[tuple[int, float]]]]]:
     """Samples for (sampler, first row, draft, masks) requests, at the same time.
 

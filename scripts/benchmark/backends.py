@@ -1,7 +1,6 @@
 """The engines that are measured, behind one small interface at token level, each used in its fastest way.
 
-All of them keep float16 keys and values, sample the likeliest token with their own greedy sampler, and run on the CPUs
-that the process may use.
+All of them keep float16 keys and values, sample with their own samplers, and run on the CPUs that the process may use.
 """
 
 from __future__ import annotations
@@ -15,6 +14,9 @@ from chatglm_server import __version__
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.model_files.chatglm_bin_spec import model_spec
 
+TEMPERATURE, TOP_K, TOP_P = 0.8, 50, 0.9
+"""How a backend samples that is not greedy."""
+
 
 class Backend(Protocol):
     """A number of sequences, each with its own cache."""
@@ -23,6 +25,8 @@ class Backend(Protocol):
     """How many `step` computes in one pass."""
     about: str
     """Version and build, one line."""
+    greedy: bool
+    """Whether the next tokens are the likeliest; may be set."""
 
     def length(self, sequence: int) -> int:
         """Tokens of a sequence."""
@@ -46,7 +50,15 @@ class Native:
         self._chunk = CHUNK
         self._pool, spec = chatglm_native.ThreadPool(threads), model_spec(read_model_file(path))
         self._model = chatglm_native.Model(self._pool, spec, context=context, slots=sequences, cpu=kernels)
-        self._samplers = [chatglm_native.Sampler([], temperature=0) for _ in range(sequences)]
+        self.greedy = True
+        options: dict[bool, dict[str, Any]] = {
+            True: {"temperature": 0},
+            False: {"temperature": TEMPERATURE, "top_k": TOP_K, "top_p": TOP_P},
+        }
+        self._samplers = {
+            greedy: [chatglm_native.Sampler([], seed=seed, **chosen) for seed in range(sequences)]
+            for greedy, chosen in options.items()
+        }
         self.sequences = sequences
         self._lengths = [0] * sequences
         self.about = f"{__version__}, {self._model.kernels} kernels, prompts in passes of {CHUNK} tokens"
@@ -71,7 +83,8 @@ class Native:
         return self._sample(logits, range(len(rows)))
 
     def _sample(self, logits: Any, sequences: Sequence[int]) -> list[int]:
-        requests = [(self._samplers[sequence], row, (), ()) for row, sequence in enumerate(sequences)]
+        samplers = self._samplers[self.greedy]
+        requests = [(samplers[sequence], row, (), ()) for row, sequence in enumerate(sequences)]
         return [rows[0][0] for rows in self._native.sample(self._pool, logits, requests)]
 
 
@@ -102,7 +115,16 @@ class LlamaCpp:
         self._memory = self._c.llama_get_memory(self._context)
         self._most = int(self._c.llama_n_batch(self._context))
         self._batch = self._c.llama_batch_init(self._most, 0, 1)
-        self._sampler = self._c.llama_sampler_init_greedy()
+        self.greedy = True
+        chain = self._c.llama_sampler_chain_init(self._c.llama_sampler_chain_default_params())
+        for part in (
+            self._c.llama_sampler_init_top_k(TOP_K),
+            self._c.llama_sampler_init_top_p(TOP_P, 1),
+            self._c.llama_sampler_init_temp(TEMPERATURE),
+            self._c.llama_sampler_init_dist(0),
+        ):
+            self._c.llama_sampler_chain_add(chain, part)
+        self._samplers = {True: self._c.llama_sampler_init_greedy(), False: chain}
         self.sequences = sequences
         self._lengths = [0] * sequences
         flags = self._c.llama_print_system_info().decode()
@@ -141,7 +163,7 @@ class LlamaCpp:
             raise RuntimeError(f"llama_decode returned {status}")
 
     def _sample(self, row: int) -> int:
-        return int(self._c.llama_sampler_sample(self._sampler, self._context, row))
+        return int(self._c.llama_sampler_sample(self._samplers[self.greedy], self._context, row))
 
 
 class ChatGLMCpp:
@@ -154,7 +176,9 @@ class ChatGLMCpp:
         import chatglm_cpp._C as binding
 
         self._model = binding.Pipeline(str(path), context).model
-        self._greedy = binding.GenerationConfig(do_sample=False)
+        self.greedy = True
+        sampling = binding.GenerationConfig(do_sample=True, temperature=TEMPERATURE, top_k=TOP_K, top_p=TOP_P)
+        self._configs = {True: binding.GenerationConfig(do_sample=False), False: sampling}
         self.sequences = 1
         self._ids: list[int] = []
         self.about = f"chatglm-cpp {importlib.metadata.version('chatglm-cpp')}"
@@ -177,4 +201,4 @@ class ChatGLMCpp:
         return [self._forward(len(self._ids) - 1)]
 
     def _forward(self, past: int) -> int:
-        return int(self._model.generate_next_token(self._ids, None, self._greedy, past, len(self._ids)))
+        return int(self._model.generate_next_token(self._ids, None, self._configs[self.greedy], past, len(self._ids)))

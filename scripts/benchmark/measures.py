@@ -7,13 +7,22 @@ same for all sides.
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .backends import Backend
+from .backends import TEMPERATURE, TOP_K, TOP_P, Backend
+from .machine import usable_cpus
+
+SAMPLED = f"temperature {TEMPERATURE}, top_k {TOP_K}, top_p {TOP_P}"
+SAMPLE_VOCABULARY = 151_552
+"""GLM-4's."""
+SAMPLE_COUNTS = (1, 4)
+SAMPLE_CALLS = 50
+MASKS = {"free": "all tokens allowed", "half": "half of the tokens allowed", "one": "one token allowed"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,13 @@ def figures(lengths: Lengths) -> dict[str, Figure]:
         "prefill": Figure(f"prefill, {lengths.prefill} tokens", "tok/s", 1),
         "decode": Figure("decode, 1 sequence", "tok/s", 1),
         "decode_4": Figure("decode, 4 sequences in all", "tok/s", 1),
+        "decode_sampled": Figure(f"decode, 1 sequence, {SAMPLED}", "tok/s", 1),
+        "decode_4_sampled": Figure(f"decode, 4 sequences in all, {SAMPLED}", "tok/s", 1),
+        **{
+            f"sample_{count}_{mask}": Figure(f"sample {count}, {label}", "ms", -1)
+            for count in SAMPLE_COUNTS
+            for mask, label in MASKS.items()
+        },
         "cold": Figure(f"{first}, all new", "s", -1),
         "cached": Figure(f"{first} cached", "s", -1),
         "gain": Figure("cold / cached", "x", 0),
@@ -93,6 +109,43 @@ def decode_four(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float
     return {"decode_4": _decode(model, draw, lengths, 4)}
 
 
+def sampled(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
+    """Decoding of one and of four sequences, with sampling."""
+    model.greedy = False
+    try:
+        one, four = (_decode(model, draw, lengths, count) for count in (1, 4))
+    finally:
+        model.greedy = True
+    return {"decode_sampled": one, "decode_4_sampled": four}
+
+
+def sample(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
+    """Sampling alone, of random logits: the core's sampler, without a model. Medians, in milliseconds."""
+    import chatglm_native
+
+    vocabulary, words = SAMPLE_VOCABULARY, (SAMPLE_VOCABULARY + 31) // 32
+    random = np.random.default_rng(draw(1)[0])
+    logits = random.normal(0, 2.5, (max(SAMPLE_COUNTS), vocabulary)).astype(np.float32)
+    one = np.zeros(words, np.uint32)
+    one[words // 2] = 1
+    masks = {"free": None, "half": random.integers(0, 2**32, words, np.uint32), "one": one}
+    pool = chatglm_native.ThreadPool(len(usable_cpus()))
+    taken: dict[str, float] = {}
+    for count in SAMPLE_COUNTS:
+        for name, mask in masks.items():
+            samplers = [
+                chatglm_native.Sampler([], temperature=TEMPERATURE, top_k=TOP_K, top_p=TOP_P, seed=seed)
+                for seed in range(count)
+            ]
+            seconds = []
+            for _ in range(SAMPLE_CALLS):
+                started = time.perf_counter()
+                chatglm_native.sample(pool, logits, [(each, row, (), [mask]) for row, each in enumerate(samplers)])
+                seconds.append(time.perf_counter() - started)
+            taken[f"sample_{count}_{name}"] = 1000 * statistics.median(seconds)
+    return taken
+
+
 def cached(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
     """The first token of a prompt that is all new, then of one that has a new end, as tool prompts have."""
     cold = _read_seconds(model, 0, draw(lengths.cached + lengths.new))
@@ -118,6 +171,8 @@ MEASURES: dict[str, Callable[[Backend, Draw, Lengths], dict[str, float]]] = {
     "prefill": prefill,
     "decode": decode,
     "decode4": decode_four,
+    "sampled": sampled,
+    "sample": sample,
     "cached": cached,
     "long": long,
 }

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ..decoding.backends.native import PARAMETERS, NativeModel, check_processor, native_obstacle
 from ..decoding.model import Model
 from ..embeddings.embedder import SentenceEmbedder
-from ..errors import ModelFileError, ShuttingDown
+from ..errors import BadOption, ModelFileError, ShuttingDown
 from ..formats.registry import FORMATS
 from ..model_files.chatglm_bin import ModelFile, read_model_file
 from ..model_files.tokenizer import load_tokenizer
@@ -35,8 +35,11 @@ REPLAY = "replay:"
 def load_engine(settings: Settings) -> Engine:
     """An engine whose file is checked; its `load` does the rest.
 
-    Raises: ModelFileError.
+    Raises: BadOption, ModelFileError.
     """
+    if settings.chat_format not in ("auto", *FORMATS):
+        names = ", ".join(FORMATS)
+        raise BadOption(f"--chat-format: {settings.chat_format!r} is not a format; choose auto or one of {names}")
     if settings.model.startswith(REPLAY):
         path = Path(settings.model.removeprefix(REPLAY)).expanduser()
         return load_replay(path, settings.alias, settings.chat_format, settings.context_length, settings.max_queue)

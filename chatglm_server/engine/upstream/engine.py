@@ -15,8 +15,7 @@ import httpx
 from ...chat import Accepted, ChatRequest, CompletionRequest, Event, Finish, Timings, Tool
 from ...errors import ChatGLMServerError, InvalidRequest, ModelFileError, NotSupported, UpstreamFailure
 from ...formats.base import ChatFormat, OutputParser
-from ...formats.model_names import format_of_model
-from ...formats.registry import FORMATS
+from ...formats.registry import FORMATS, format_of_model
 from ...formats.scanning.markers import SpecialTokenScanner
 from ...formats.thinking import ThinkingParser
 from ..base import ModelInfo, Token

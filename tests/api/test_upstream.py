@@ -109,6 +109,19 @@ def test_log_line_names_the_calls(front: RunningServer, backend: RawBackend) -> 
     assert "model=some-model" in front.wait_for_line("calls=a%0Ab", timeout=10)
 
 
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 11, "completion_tokens": 5}], ids=["none", "counted"])
+def test_log_line_has_a_speed_only_if_the_backend_counts(
+    front: RunningServer, backend: RawBackend, usage: dict[str, int] | None
+) -> None:
+    model = f"speed-{usage is None}"
+    backend.play(stream(*text("It is sunny."), delta(reason="stop", usage=usage)))
+    front.post(json=HELLO | {"model": model})
+    line = front.wait_for_line(f"model={model}", timeout=10)
+    assert "first_token=" in line
+    assert ("speed=" in line) == (usage is not None)
+    assert "speed=-" not in line
+
+
 def test_reasoning_passes(front: RunningServer, backend: RawBackend) -> None:
     for name in ("reasoning_content", "reasoning"):
         backend.play(stream(delta({name: "I "}), delta({name: "think"}), *text("so."), delta(reason="stop")))

@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).parent.parent / "chatglm_server"
 GROUND = {"chat", "errors", "json_text", "sampling"}
 """What every storey may use."""
 ALLOWED: dict[str, set[str]] = {
-    "sampling": set(),
     "json_text": set(),
     "errors": set(),
+    "sampling": {"errors"},
     "chat": {"sampling"},
     "answer": {"chat"},
     "settings": set(),

@@ -69,14 +69,14 @@ class LocalEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         model = self._ready_model()
         choice = request.tool_choice
-        tools = () if choice.mode == "none" else request.tools
+        tools = request.callable_tools
         if tools and not self._format.supports_tools:
             raise InvalidRequest(
                 f"{self.info.id} ({self._format.name}) was not trained to call tools; send the request without tools",
                 param="tools",
             )
         self._check_thinking(request.thinking)
-        sampling = self._checked(model, request.sampling, request.choices)
+        sampling = self._checked(model, request.sampling.resolved(request.defaults), request.choices or 1)
         with self._scheduler.admission():
             try:
                 prompt = self._format.render(request.messages, tools, request.thinking)
@@ -89,16 +89,16 @@ class LocalEngine:
 
             def output() -> Output:
                 parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think)
-                return Output(parser, sampling.stop, parallel_tool_calls=request.parallel_tool_calls)
+                return Output(parser, sampling.stop, parallel_tool_calls=request.parallel_tool_calls is not False)
 
-            answers = self._answers(model, ids, sampling, range(request.choices), output, openings)
+            answers = self._answers(model, ids, sampling, range(request.choices or 1), output, openings)
             async with aclosing(written(list(answers), model.slots)) as events:
                 async for event in events:
                     yield event
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         model = self._ready_model()
-        sampling = self._checked(model, request.sampling, request.choices)
+        sampling = self._checked(model, request.sampling.resolved(request.defaults), request.choices or 1)
         with self._scheduler.admission():
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
             for prompt in request.prompts:
@@ -109,7 +109,7 @@ class LocalEngine:
                     if not ids or not all(0 <= token < model.vocab_size for token in ids):
                         raise InvalidRequest(f"token ids must be from 0 to {model.vocab_size - 1}", param="prompt")
                 self._check_length(len(ids), param="prompt")
-                numbers = range(len(answers), len(answers) + request.choices)
+                numbers = range(len(answers), len(answers) + (request.choices or 1))
                 answers += self._answers(model, ids, sampling, numbers, lambda: Output(PlainText(), sampling.stop))
             async with aclosing(written(answers, model.slots)) as events:
                 async for event in events:

@@ -64,7 +64,8 @@ class ReplayEngine:
         return {"ready": True, "queue": self._turns.status()}
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        tools = () if request.tool_choice.mode == "none" else request.tools
+        tools = request.callable_tools
+        sampling = request.sampling.resolved(request.defaults)
         with self._turns.admission():
             recording = next(self._recordings)
             chat_format = FORMATS[recording.format or self._default_format]
@@ -74,12 +75,12 @@ class ReplayEngine:
                 raise InvalidRequest(str(error), param=error.param) from None
             output = Output(
                 chat_format.parser(tools, prompt_ends_in_think=recording.prompt_ends_in_think),
-                request.sampling.stop,
-                parallel_tool_calls=request.parallel_tool_calls,
+                sampling.stop,
+                parallel_tool_calls=request.parallel_tool_calls is not False,
             )
             specials = SpecialTokenScanner(chat_format.special_tokens)
             length = len(prompt.text)
-            budget = self._budget(length, request.sampling, "messages")
+            budget = self._budget(length, sampling, "messages")
             answer = self._answer(recording, length, budget, output, specials, choice=0)
             async with aclosing(written([answer], 1)) as events:
                 async for event in events:
@@ -87,14 +88,15 @@ class ReplayEngine:
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         """Gives the recorded text unparsed, with its special tokens."""
+        sampling = request.sampling.resolved(request.defaults)
         with self._turns.admission():
             answers = []
             for number, prompt in enumerate(request.prompts):
                 if not isinstance(prompt, str):
                     raise InvalidRequest("recordings have no tokenizer; send the prompt as text", param="prompt")
-                output = Output(PlainText(), request.sampling.stop)
+                output = Output(PlainText(), sampling.stop)
                 specials = SpecialTokenScanner(())
-                budget = self._budget(len(prompt), request.sampling, "prompt")
+                budget = self._budget(len(prompt), sampling, "prompt")
                 recording = next(self._recordings)
                 answers.append(self._answer(recording, len(prompt), budget, output, specials, choice=number))
             async with aclosing(written(answers, 1)) as events:

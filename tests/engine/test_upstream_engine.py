@@ -19,7 +19,7 @@ from chatglm_server.engine.upstream.client import UpstreamClient
 from chatglm_server.errors import ShuttingDown, UpstreamFailure
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.formats.scanning.markers import SpecialTokenScanner
-from chatglm_server.sampling import SamplingParams
+from chatglm_server.sampling import Sampling
 from tests.conftest import ADD
 from tests.raw_backend import UNTIL_THE_CLIENT_LEAVES, RawBackend, stream, text
 
@@ -71,7 +71,7 @@ def test_requests_that_came_another_way_than_openai() -> None:
     """GLM-API's clients send no OpenAI body, so one is made."""
     call = ToolCall("c1", "add", {"a": 1})
     messages = (Message("user", "你好"), Message("assistant", "", (call,)), Message("tool", "3", tool_call_id="c1"))
-    request = ChatRequest(messages, (Tool(ADD["function"]),), sampling=SamplingParams(max_tokens=5, stop=("x",)))  # type: ignore[arg-type]
+    request = ChatRequest(messages, (Tool(ADD["function"]),), sampling=Sampling(max_tokens=5, stop=("x",)))  # type: ignore[arg-type]
     body = native_body(request)
     assert body["messages"] == [
         {"role": "user", "content": "你好"},

@@ -16,7 +16,7 @@ from ...chat import (
     ParserEvent,
     ReasoningDelta,
     TextDelta,
-    TokenDrawn,
+    TokenSampled,
     ToolCallAbandoned,
     ToolCallDelta,
     ToolCallStart,
@@ -65,7 +65,7 @@ class ChatCompletion:
     def __init__(self, model: str, *, report_repairs: bool = False) -> None:
         self._report_repairs = report_repairs
         self._common = {"id": "chatcmpl-" + secrets.token_hex(12), "created": int(time.time()), "model": model}
-        self._tokens: defaultdict[int, list[TokenDrawn]] = defaultdict(list)  # not yet sent, by choice
+        self._tokens: defaultdict[int, list[TokenSampled]] = defaultdict(list)  # not yet sent, by choice
 
     def whole(self, answers: Sequence[Answer]) -> Json:
         """The answers to a client that does not stream. Needs finished answers."""
@@ -98,7 +98,7 @@ class ChatCompletion:
         """The chunk that `event` becomes; none for events that are not sent, or with a later one."""
         if isinstance(event, Accepted):
             return None
-        if isinstance(event, TokenDrawn):
+        if isinstance(event, TokenSampled):
             self._tokens[event.choice].append(event)
             return self._chunk(event.choice, {}) if len(self._tokens[event.choice]) >= MAX_TOKENS_HELD else None
         if isinstance(event, Finish):
@@ -156,7 +156,7 @@ class TextCompletion:
 
     def chunk(self, event: Event) -> Json | None:
         """The chunk that `event` becomes; none for events that are not sent, or with a later one."""
-        if isinstance(event, TokenDrawn):
+        if isinstance(event, TokenSampled):
             self._logprobs[event.choice].add(event)
             if self._logprobs[event.choice].held < MAX_TOKENS_HELD:
                 return None

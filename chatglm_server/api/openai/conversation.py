@@ -11,12 +11,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from ...chat import ChatRequest, CompletionRequest, Message, Thinking, Tool, ToolCall, ToolChoice
 from ...errors import InvalidRequest
 from ...json_text import NotAnObject, dump_object, load_object
+from ...sampling import GLM_DEFAULTS
 from ..body import check_nesting
 from .parameters import MAX_TOP_LOGPROBS, Generation, Strings, TokenIds, few_entries
 
 MAX_MESSAGES = 2048
 MAX_TOOLS = 128
 MAX_PROMPTS = 64
+COMPLETION_DEFAULTS = replace(GLM_DEFAULTS, max_tokens=16)
+"""The 16 are OpenAI's."""
 
 Given = TypeVar("Given")
 
@@ -157,7 +160,7 @@ class Conversation(BaseModel):
             messages=tuple(_message(number, message) for number, message in enumerate(self.messages)),
             tools=self._tools(),
             tool_choice=self._tool_choice(),
-            parallel_tool_calls=self.parallel_tool_calls is not False,
+            parallel_tool_calls=self.parallel_tool_calls,
             thinking=self._thinking(),
         )
 
@@ -207,7 +210,9 @@ class ChatCompletionBody(Conversation, Generation):
             raise InvalidRequest('top_logprobs needs "logprobs": true', param="top_logprobs")
         top = (self.top_logprobs or 0) if self.logprobs else None
         sampling = self.sampling(self.max_completion_tokens or self.max_tokens, top)
-        return replace(self.conversation(), sampling=sampling, choices=self.n or 1)
+        return replace(
+            self.conversation(), sampling=sampling, choices=self.n, model=self.model, streamed=bool(self.stream)
+        )
 
 
 _TokenIdLists = Annotated[list[TokenIds], Field(fail_fast=True)]
@@ -226,8 +231,14 @@ class CompletionBody(Generation):
         """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
         self.check_parameters(honoured)
         self.check_stream_options()
-        sampling = self.sampling(self.max_tokens or 16, self.logprobs)  # 16 is OpenAI's default
-        return CompletionRequest(split_prompts(self.prompt), sampling, choices=self.n or 1)
+        return CompletionRequest(
+            split_prompts(self.prompt),
+            self.sampling(self.max_tokens, self.logprobs),
+            choices=self.n,
+            model=self.model,
+            streamed=bool(self.stream),
+            defaults=COMPLETION_DEFAULTS,
+        )
 
 
 def split_prompts(given: str | list[Any]) -> tuple[str | tuple[int, ...], ...]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from ...errors import InvalidRequest, UnsupportedParameter
-from ...sampling import SamplingParams
+from ...sampling import Sampling
 
 MAX_STOP = 16
 MAX_CHOICES = 128
@@ -148,23 +148,23 @@ class Generation(Body):
             raise ValueError("a stop string has 1 to 1000 characters")
         return strings
 
-    def sampling(self, max_tokens: int | None, top_logprobs: int | None) -> SamplingParams:
-        """Unset values: the temperature that the GLM models recommend, and no tail of unlikely tokens."""
-        return SamplingParams(
-            temperature=0.8 if self.temperature is None else self.temperature,
-            top_p=1.0 if self.top_p is None else self.top_p,
-            top_k=50 if self.top_k is None else max(0, self.top_k),
-            min_p=self.min_p or 0.0,
-            repetition_penalty=self.repetition_penalty or 1.0,
-            presence_penalty=self.presence_penalty or 0.0,
-            frequency_penalty=self.frequency_penalty or 0.0,
-            logit_bias=tuple((self.logit_bias or {}).items()),
+    def sampling(self, max_tokens: int | None, top_logprobs: int | None) -> Sampling:
+        """What the client said of sampling."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            logit_bias=None if self.logit_bias is None else tuple(self.logit_bias.items()),
             seed=self.seed,
             top_logprobs=top_logprobs,
-            ignore_eos=bool(self.ignore_eos),
+            ignore_eos=self.ignore_eos,
             max_tokens=max_tokens,
-            stop=tuple(self.stop or ()),
-            stop_token_ids=tuple(self.stop_token_ids or ()),
+            stop=None if self.stop is None else tuple(self.stop),
+            stop_token_ids=None if self.stop_token_ids is None else tuple(self.stop_token_ids),
         )
 
     def check_stream_options(self) -> None:

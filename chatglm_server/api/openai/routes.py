@@ -41,7 +41,7 @@ def openai_router(engine: Engine, keep_alive_s: float, *, report_repairs: bool =
         shape = ChatCompletion(engine.info.id, report_repairs=report_repairs)
         events = await accepted(engine.chat(chat), record)
         if body.stream:
-            return event_stream(chat_chunks(events, shape, chat.choices, body.include_usage), keep_alive_s)
+            return event_stream(chat_chunks(events, shape, chat.choices or 1, body.include_usage), keep_alive_s)
         return await unless_disconnected(request, whole_chat(events, shape))
 
     @router.post("/completions", summary="Continue a bare prompt")

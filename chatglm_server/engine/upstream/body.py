@@ -10,7 +10,7 @@ from typing import Any
 from ...chat import ChatRequest, Message, Tool
 from ...errors import InvalidRequest, UnsupportedParameter
 from ...formats.base import CannotRender, ChatFormat, Special
-from ...sampling import SamplingParams
+from ...sampling import Sampling
 
 Json = dict[str, Any]
 
@@ -117,8 +117,12 @@ def _message(message: Message) -> Json:
     return result
 
 
-def _sampling(sampling: SamplingParams) -> Json:
-    fields: Json = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+def _sampling(sampling: Sampling) -> Json:
+    fields: Json = {}
+    if sampling.temperature is not None:
+        fields["temperature"] = sampling.temperature
+    if sampling.top_p is not None:
+        fields["top_p"] = sampling.top_p
     if sampling.max_tokens is not None:
         fields["max_tokens"] = sampling.max_tokens
     if sampling.stop:

@@ -111,7 +111,7 @@ class UpstreamEngine:
             body = native_body(request)
         body = await self._with_model(body)
         tools = () if request.tool_choice.mode == "none" else request.tools
-        answer = UpstreamAnswer(partial(self._reader, model, tools, request.parallel_tool_calls))
+        answer = UpstreamAnswer(partial(self._reader, model, tools, request.parallel_tool_calls is not False))
         async with aclosing(self._answered("/chat/completions", body, answer)) as events:
             async for event in events:
                 yield event

@@ -22,7 +22,9 @@ from ..settings import Settings
 from .base import Engine, ModelInfo
 from .local import LocalEngine
 from .replay import load_replay
-from .upstream.engine import UpstreamOptions, is_address_of, load_upstream, upstream_address
+from .upstream.address import is_address_of, upstream_address
+from .upstream.engine import load_upstream
+from .upstream.text_formats import UpstreamOptions
 
 _log = logging.getLogger("chatglm_server")
 _PACKAGE = Path(__file__).parent.parent

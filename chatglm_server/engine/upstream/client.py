@@ -23,6 +23,7 @@ from ...errors import (
     UpstreamUnreachable,
 )
 from ...json_text import join_surrogates
+from .address import LOOPBACK
 from .event_reader import EventReader, EventTooLong
 
 Json = dict[str, Any]
@@ -40,7 +41,6 @@ CONNECT_RETRIES = 1
 """Only where no connection came about: whatever was sent may have been acted upon."""
 
 _LINGER_S = 1.0  # for the end of a response after its [DONE], so that the connection can be used again
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
@@ -76,14 +76,14 @@ class UpstreamClient:
         """Close all connections."""
         await self._client.aclose()
 
-    async def get(self, path: str) -> Any:
-        """The JSON value at `path`, which takes no thinking. Raises: the errors of `stream`."""
+    async def get(self, path: str, *, within_s: float = GET_S) -> Any:
+        """Returns the JSON value at `path`, which the backend needs no model for. Raises: the errors of `stream`."""
         try:
-            with anyio.fail_after(GET_S):
+            with anyio.fail_after(within_s):
                 async with self._response("GET", path, None) as response:
                     return self._parsed(await self._read(response, MAX_EVENT_BYTES))
         except TimeoutError:
-            raise UpstreamTimeout(f"the backend at {self.address} was silent for {GET_S:g} seconds") from None
+            raise UpstreamTimeout(f"the backend at {self.address} did not answer within {within_s:g} seconds") from None
 
     @asynccontextmanager
     async def stream(self, path: str, body: Json) -> AsyncIterator[AsyncGenerator[Json, None]]:

@@ -18,14 +18,19 @@ def health_router(engine: Engine, embedder: Embedder | None = None) -> APIRouter
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
         """503 while a model is being loaded, then 200, with the models and their queues."""
-        status = engine.status()
-        ready = status.pop("ready")
-        state: dict[str, Any] = {"status": "", "model": engine.info.id, **status}
+        status = await engine.status()
+        ready = status.ready
+        state: dict[str, Any] = {"status": "", "model": engine.info.id}
+        if status.backend is not None:
+            state["upstream"] = status.backend
+        state["queue"] = status.queue
         if embedder is not None:
             own = embedder.status()
-            ready = ready and own["ready"]
-            state["embeddings"] = {"model": embedder.info.id, "queue": own["queue"]}
+            ready = ready and own.ready
+            state["embeddings"] = {"model": embedder.info.id, "queue": own.queue}
         state["status"] = "ok" if ready else "loading"
+        if ready and status.problem is not None:
+            state |= {"status": "degraded", "problem": status.problem}
         return JSONResponse(state, 200 if ready else 503)
 
     return router

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContextLengthExceeded, InvalidRequest, ModelFileError, NotReady, ShuttingDown
+from ..queueing.status import Status
 from ..queueing.turn_queue import TurnQueue
 from .base import EmbeddingModelInfo, Embeddings, Keyword, Keywords
 
@@ -64,8 +65,8 @@ class SentenceEmbedder:
     def stop(self) -> None:
         self._turns.stop()
 
-    def status(self) -> dict[str, Any]:
-        return {"ready": self._model is not None, "queue": self._turns.status()}
+    def status(self) -> Status:
+        return Status(self._model is not None, self._turns.status())
 
     async def embed(self, texts: Sequence[str], *, param: str, cut: bool = False) -> Embeddings:
         import numpy as np

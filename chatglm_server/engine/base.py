@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from ..chat import ChatRequest, CompletionRequest, Event
+from ..queueing.status import Status
+from .capabilities import Capability
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class ModelInfo:
     created: int
     note: str = ""
     """What a user should know of the model before relying on it."""
+    capabilities: frozenset[Capability] = frozenset()
     honours: frozenset[str] = frozenset()
     """Request parameters that not every engine can honour, and this one does."""
     choices: int = 1
@@ -73,8 +76,8 @@ class Engine(Protocol):
         """
         ...
 
-    def status(self) -> dict[str, Any]:
-        """State of the engine for ``/health``: ready or not, the queue, and what else is worth knowing."""
+    async def status(self) -> Status:
+        """The state of the engine, for ``/health``; waits for a backend's answer for a second at most."""
         ...
 
     async def load(self) -> None:

@@ -20,6 +20,7 @@ from ..model_files.chatglm_bin import ModelFile, read_model_file
 from ..model_files.tokenizer import load_tokenizer
 from ..settings import Settings
 from .base import Engine, ModelInfo
+from .capabilities import LOGITS, Capability
 from .local import LocalEngine
 from .replay import load_replay
 from .upstream.address import is_address_of, upstream_address
@@ -106,6 +107,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         supports_tools=chat_format.supports_tools,
         created=int(path.stat().st_mtime),
         note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
+        capabilities=backend.capabilities,
         honours=backend.honours,
         choices=backend.slots,
     )
@@ -175,10 +177,11 @@ def _cache_bytes(file: ModelFile) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Backend:
-    """What computes a model file: how to load it, the sequences it holds, the parameters that it alone honours."""
+    """What computes a model file: how to load it, the sequences it holds, what it can do."""
 
     load: Callable[[Callable[[], bool]], Model]
     slots: int = 1
+    capabilities: frozenset[Capability] = frozenset()
     honours: frozenset[str] = frozenset()
 
 
@@ -199,7 +202,7 @@ def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
         _read_through(file, stopping)
         return NativeModel(file, context, slots=settings.parallel, threads=settings.threads, cpu=settings.cpu)
 
-    return _Backend(load, settings.parallel, PARAMETERS)
+    return _Backend(load, settings.parallel, LOGITS, PARAMETERS)
 
 
 def _chatglm_cpp_loader(

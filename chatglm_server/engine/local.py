@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Thinking
 from ..decoding.constraints.forced_prefix import Openings
@@ -17,6 +16,7 @@ from ..decoding.sequence import AnswerSequence
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
 from ..formats.base import CannotRender, ChatFormat, Prompt, Special
 from ..model_files.tokenizer import Tokenizer, encode_prompt
+from ..queueing.status import Status
 from ..sampling import SamplingParams
 from .base import ModelInfo, Token
 from .choice import answer_events
@@ -63,8 +63,8 @@ class LocalEngine:
     async def models(self) -> list[ModelInfo]:
         return [self.info]
 
-    def status(self) -> dict[str, Any]:
-        return {"ready": self._model is not None, "queue": self._scheduler.status()}
+    async def status(self) -> Status:
+        return Status(self._model is not None, self._scheduler.status())
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         model = self._ready_model()

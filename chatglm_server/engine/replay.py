@@ -13,13 +13,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Finish, ParserEvent, Timings, Usage
 from ..errors import ContextLengthExceeded, InvalidRequest, NotSupported
 from ..formats.base import CannotRender, Piece
 from ..formats.registry import FORMATS
 from ..formats.scanning.markers import SpecialTokenScanner
+from ..queueing.status import Status
 from ..queueing.turn_queue import TurnQueue
 from ..sampling import SamplingParams
 from .base import ModelInfo, Token
@@ -60,8 +60,8 @@ class ReplayEngine:
     async def tokenize(self, text: str) -> list[Token]:
         raise NotSupported("recordings have no tokenizer; give --model a chatglm.cpp .bin file")
 
-    def status(self) -> dict[str, Any]:
-        return {"ready": True, "queue": self._turns.status()}
+    async def status(self) -> Status:
+        return Status(True, self._turns.status())
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         tools = request.callable_tools

@@ -41,7 +41,7 @@ def with_embedder(scenario: Callable[[SentenceEmbedder, Batches], Coroutine[Any,
         embedder = SentenceEmbedder(MINILM, (), queue)
         await embedder.load()
         await scenario(embedder, Batches(embedder))
-        assert embedder.status()["queue"] == {"running": 0, "waiting": 0, "max": queue}
+        assert embedder.status().queue == {"running": 0, "waiting": 0, "max": queue}
 
     asyncio.run(main())
 

@@ -8,19 +8,23 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from ...chat import Accepted, AnswerEvent, ChatRequest, CompletionRequest, Event, Timings
 from ...errors import ChatGLMServerError, NotSupported, UpstreamFailure
+from ...queueing.status import QueueStatus, Status
 from ..base import ModelInfo, Token
+from ..capabilities import Capability
 from .answer import UpstreamAnswer
 from .body import Json, chat_body, completion_body
 from .client import UpstreamClient
 from .model_list import read_models
+from .probe import BackendProbe
 from .text_formats import TextFormats, UpstreamOptions, plain_reader
 from .text_tools import text_body
 
 _log = logging.getLogger("chatglm_server")
+MAX_CHOICES = 128
+"""Answers to one request, each of which is parsed by itself."""
 
 
 class UpstreamEngine:
@@ -30,6 +34,7 @@ class UpstreamEngine:
         self.info = info
         self._client = client
         self._options = options
+        self._probe = BackendProbe(client)
         self._formats = TextFormats(options)
         self._running = 0
 
@@ -51,12 +56,9 @@ class UpstreamEngine:
     async def tokenize(self, text: str) -> list[Token]:
         raise NotSupported("the tokenizer is the backend's, and OpenAI's API gives no access to it")
 
-    def status(self) -> dict[str, Any]:
-        return {
-            "ready": True,
-            "upstream": self._client.address,
-            "queue": {"running": self._running, "waiting": 0, "max": 0},
-        }
+    async def status(self) -> Status:
+        queue: QueueStatus = {"running": self._running, "waiting": 0, "max": 0}
+        return Status(True, queue, self._client.address, await self._probe.problem())
 
     async def models(self) -> Sequence[ModelInfo]:
         """Returns the backend's models, each with the format in which its text is read. Raises: the client's errors."""
@@ -147,6 +149,8 @@ def load_upstream(
         supports_tools=True,
         created=0,
         note=note,
+        capabilities=frozenset(Capability) - ({Capability.FOREIGN_CONVERSATION} if options.tools == "text" else set()),
+        choices=MAX_CHOICES,
         forwards="as_text" if options.tools == "text" else "as_sent",
     )
     return UpstreamEngine(info, UpstreamClient(address, key, timeout_s), options)

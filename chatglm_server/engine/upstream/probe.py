@@ -21,16 +21,16 @@ class BackendProbe:
     def __init__(self, client: UpstreamClient) -> None:
         self._client = client
         self._asked = -math.inf
-        self._fault: str | None = None
+        self._problem: str | None = None
         self._asking = asyncio.Lock()
 
-    async def fault(self) -> str | None:
+    async def problem(self) -> str | None:
         """Returns why requests would fail, or None. Waits for at most `PROBE_S` seconds."""
         async with self._asking:
             if time.monotonic() - self._asked >= CACHE_S:
-                self._fault = await self._ask()
+                self._problem = await self._ask()
                 self._asked = time.monotonic()
-        return self._fault
+        return self._problem
 
     async def _ask(self) -> str | None:
         try:

@@ -63,6 +63,8 @@ class RawBackend:
     script: Sequence[object] = ()
     models: Sequence[object] = field(default_factory=lambda: whole(MODELS))
     requests: list[Received] = field(default_factory=list)
+    lists: int = 0
+    """How often the list of models was asked for."""
     left: threading.Event = field(default_factory=threading.Event)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
@@ -112,6 +114,7 @@ class RawBackend:
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             if head[0].startswith("GET"):
                 script = self.models
+                self.lists += 1
             else:
                 self.requests.append(Received(head[0], headers, json.loads(body)))
                 script = self.script

@@ -83,7 +83,7 @@ class UpstreamClient:
                 async with self._response("GET", path, None) as response:
                     return self._parsed(await self._read(response, MAX_EVENT_BYTES))
         except TimeoutError:
-            raise UpstreamTimeout(f"the backend at {self.address} did not answer within {within_s:g} seconds") from None
+            raise UpstreamTimeout(f"the backend at {self.address} did not answer within {within_s:g} s") from None
 
     @asynccontextmanager
     async def stream(self, path: str, body: Json) -> AsyncIterator[AsyncGenerator[Json, None]]:

@@ -11,7 +11,7 @@ from .client import UpstreamClient
 
 PROBE_S = 1.0
 """Longest wait for the backend: who asks for our health must not wait long."""
-CACHE_S = 2.0
+CACHE_S = 1.0
 """How long an answer counts, so that the backend hears little of it, however often we are asked."""
 
 

@@ -3,7 +3,7 @@
 A dialect (``api/``) reads its client's body into these nouns; an engine (``engine/``) reads nothing else. An optional
 field is None if the client did not say: an engine of our own then takes a default, another server is not sent it.
 
-Fields named `extras` and `foreign_…` hold what only another server may understand, spelled as in OpenAI's chat API.
+The fields `extras` and `foreign_tools` hold what only another server may understand, spelled as in OpenAI's chat API.
 Only the engine in front of such a server reads them. Where OpenAI's clients have several spellings of a noun
 (`thinking`, `sampling.max_tokens`, `response_format`), `extras` also hold the client's own spelling: it goes out in
 place of the noun.
@@ -51,8 +51,8 @@ class Message:
 
     `reasoning` is what the assistant thought before that answer, if the client sent it back. `name` is the speaker's,
     or the tool's. `parts` are the client's content parts if it sent a list; `content` holds the text among them.
-    `foreign_calls` are calls of tools that are not functions. `extras` are further keys of the client's message, and
-    keys whose value the other fields cannot say (``"content": null``, an unknown role): they replace the other fields.
+    `extras` are further keys of the client's message, and keys whose value the other fields cannot say (``"content":
+    null``, an unknown role, calls of tools that are not functions): they replace the other fields.
     """
 
     role: Role
@@ -62,7 +62,6 @@ class Message:
     reasoning: str = ""
     name: str | None = None
     parts: tuple[JsonObject, ...] = ()
-    foreign_calls: tuple[JsonObject, ...] = ()
     extras: JsonObject = field(default_factory=dict)
 
 

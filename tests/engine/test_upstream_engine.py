@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatglm_server.answer import Answer
-from chatglm_server.chat import ChatRequest, Message, Tool, ToolCall
+from chatglm_server.chat import Accepted, ChatRequest, Event, Message, Tool, ToolCall, ToolCallStart
 from chatglm_server.engine.upstream import client as upstream_client
 from chatglm_server.engine.upstream.answer import UpstreamAnswer
 from chatglm_server.engine.upstream.body import chat_body
@@ -47,22 +47,27 @@ def end(*choices: int) -> dict[str, Any]:
 
 
 @given(st.lists(st.dictionaries(FIELDS, JSON) | JSON.map(lambda value: {"choices": [{"delta": value}]}), max_size=5))
+@example([{"choices": [{"delta": {"tool_calls": [{"index": at, "function": {"name": "f"}}]}}]} for at in (0, 1)])
 @example([{"choices": [{"logprobs": {"content": [{"token": "x", "logprob": 10**400, "bytes": [1, "x"]}]}}]}])
 @example([{"choices": [{"logprobs": {"tokens": ["x", 1], "token_logprobs": "x", "top_logprobs": [1]}}]}])
 def test_any_json_is_an_answer_or_a_failure(chunks: list[dict[str, Any]]) -> None:
-    answer, folded = plain(choices=2), (Answer(), Answer())
+    answer = plain(choices=2)
+    events: list[Event] = []
     try:
-        events = [event for chunk in chunks for event in answer.feed(chunk)]
-        events += answer.feed(end(0, 1)) + answer.finish()
+        for chunk in chunks:
+            events += answer.feed(chunk)
+        events += answer.feed(end(0, 1))
+        events += answer.finish()
     except UpstreamFailure:
         return
-    for event in events:
-        folded[event.choice].add(event)
-    for one in folded:
-        assert [call.index for call in one.tool_calls] == list(range(len(one.tool_calls)))
-        assert all(call.id and call.name for call in one.tool_calls)
-        assert (one.finished().reason == "tool_calls") <= bool(one.tool_calls)
-    assert folded[0].finished().usage + folded[1].finished().usage
+    for choice in range(2):
+        own = [event for event in events if not isinstance(event, Accepted) and event.choice == choice]
+        folded = Answer.of(own)
+        starts = [event.index for event in own if isinstance(event, ToolCallStart)]
+        assert starts == list(range(len(starts)))
+        assert all(call.id and call.name for call in folded.tool_calls)
+        assert (folded.finished().reason == "tool_calls") <= bool(folded.tool_calls)
+        assert folded.finished().usage + folded.finished().usage
 
 
 def test_arguments_without_a_name_are_not_lost() -> None:

@@ -172,7 +172,7 @@ def _message(message: Message) -> Json:
     said = {
         "name": message.name,
         "reasoning_content": message.reasoning or None,
-        "tool_calls": [*map(_call, message.tool_calls), *message.foreign_calls] or None,
+        "tool_calls": [*map(_call, message.tool_calls)] or None,
         "tool_call_id": message.tool_call_id,
     }
     content = list(message.parts) if message.parts else message.content

@@ -75,7 +75,7 @@ def _check_text(message: Message, where: str) -> None:
     """Raises: InvalidRequest if the format cannot write the message, because it is not only text and functions."""
     if "role" in message.extras:
         raise InvalidRequest("with --upstream-tools text a role is system, user, assistant or tool", param=where)
-    if message.foreign_calls:
+    if "tool_calls" in message.extras:
         raise InvalidRequest("with --upstream-tools text all calls must be of functions", param=f"{where}.tool_calls")
     for number, part in enumerate(message.parts):
         if not _is_text(part):

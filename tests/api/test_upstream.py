@@ -236,7 +236,13 @@ def test_completions(front: RunningServer, backend: RawBackend) -> None:
     response = front.post("/v1/completions", json=body).json()
     assert [choice["text"] for choice in response["choices"]] == ["get_weather"] * 2
     assert [choice["finish_reason"] for choice in response["choices"]] == ["length"] * 2
-    assert response["usage"]["completion_tokens"] == 10
+    assert response["usage"] == {
+        "prompt_tokens": 22,
+        "completion_tokens": 10,
+        "total_tokens": 32,
+        "prompt_tokens_details": {"cached_tokens": 6, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 4},
+    }
     assert [request.body["prompt"] for request in backend.requests] == ["one", "two"]
     assert backend.requests[0].line == "POST /v1/completions HTTP/1.1"
     assert backend.requests[0].body["echo"] is True

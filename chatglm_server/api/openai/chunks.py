@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...answer import Answer
@@ -31,14 +31,21 @@ MAX_TOKENS_HELD = 64
 
 
 def usage_object(usage: Usage) -> Json:
-    """OpenAI's `usage`."""
-    return {
+    """OpenAI's `usage`. Our counts are sums over all prompts, so they replace those in the backend's details."""
+    counts: Json = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        **usage.details,
     }
+    if usage.reasoning_tokens is not None:
+        counts["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    for name, value in usage.details.items():
+        if isinstance(value, Mapping):
+            counts[name] = {**value, **counts.get(name, {})}
+        else:
+            counts.setdefault(name, value)
+    return counts
 
 
 def model_object(info: ModelInfo) -> Json:

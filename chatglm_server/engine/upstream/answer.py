@@ -12,6 +12,8 @@ from .choice import BackendChoice
 from .logprobs import read_logprobs
 from .text_reader import ReaderFactory
 
+_COUNTED = ("prompt_tokens", "completion_tokens", "total_tokens")
+
 
 class UpstreamAnswer:
     """One answer, chunk by chunk. A backend that does not stream sends one chunk with everything."""
@@ -64,10 +66,21 @@ class UpstreamAnswer:
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
-    """The backend's counts; keeps the other fields of its usage object as details."""
-    counted = {name: usage.get(name) for name in ("prompt_tokens", "completion_tokens")}
-    prompt, completion = (count if isinstance(count, int) else 0 for count in counted.values())
-    parts = usage.get("prompt_tokens_details")
-    cached = parts.get("cached_tokens") if isinstance(parts, dict) else 0
-    details = {name: value for name, value in usage.items() if name not in counted and value is not None}
-    return Usage(prompt, completion, cached if isinstance(cached, int) else 0, details)
+    """Reads the backend's usage object. What `Usage` has no field for stays in its details."""
+    details = {name: value for name, value in usage.items() if name not in _COUNTED and value is not None}
+    return Usage(
+        _count(usage.get("prompt_tokens")) or 0,
+        _count(usage.get("completion_tokens")) or 0,
+        _count(_detail(usage, "prompt_tokens_details", "cached_tokens")) or 0,
+        details,
+        _count(_detail(usage, "completion_tokens_details", "reasoning_tokens")),
+    )
+
+
+def _detail(usage: Mapping[str, Any], group: str, name: str) -> object:
+    details = usage.get(group)
+    return details.get(name) if isinstance(details, dict) else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None

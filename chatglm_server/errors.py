@@ -174,6 +174,12 @@ class UpstreamError(ChatGLMServerError):
         self.retry_after = retry_after
 
 
+class BadOption(ChatGLMServerError):
+    """An option has a value that this installation does not know."""
+
+    code = "bad_option"
+
+
 class ModelFileError(ChatGLMServerError):
     """The model file is missing, broken, or of a kind that cannot be served."""
 

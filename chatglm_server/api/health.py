@@ -18,7 +18,7 @@ def health_router(service: Service) -> APIRouter:
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
         """503 while a model is being loaded, then 200, with the models and their queues."""
-        status = engine.status()
+        status = await engine.status()
         ready = status.ready
         state: dict[str, Any] = {"status": "", "model": engine.info.id}
         if status.backend is not None:

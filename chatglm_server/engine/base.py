@@ -72,8 +72,8 @@ class Engine(Protocol):
         """
         ...
 
-    def status(self) -> Status:
-        """The state of the engine, for ``/health``."""
+    async def status(self) -> Status:
+        """The state of the engine, for ``/health``; waits for a backend's answer for a second at most."""
         ...
 
     async def load(self) -> None:

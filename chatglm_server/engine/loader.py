@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ..decoding.backends.native import NativeModel, check_processor, native_obstacle
 from ..decoding.model import Model
 from ..embeddings.embedder import SentenceEmbedder
-from ..errors import ModelFileError, ShuttingDown
+from ..errors import BadOption, ModelFileError, ShuttingDown
 from ..formats.registry import FORMATS
 from ..model_files.chatglm_bin import ModelFile, read_model_file
 from ..model_files.tokenizer import load_tokenizer
@@ -23,7 +23,9 @@ from .base import Engine, ModelInfo
 from .capabilities import LOGITS, Capability
 from .local import LocalEngine
 from .replay import load_replay
-from .upstream.engine import UpstreamOptions, is_address_of, load_upstream, upstream_address
+from .upstream.address import is_address_of, upstream_address
+from .upstream.engine import load_upstream
+from .upstream.text_formats import UpstreamOptions
 
 _log = logging.getLogger("chatglm_server")
 _PACKAGE = Path(__file__).parent.parent
@@ -36,8 +38,11 @@ REPLAY = "replay:"
 def load_engine(settings: Settings) -> Engine:
     """An engine whose file is checked; its `load` does the rest.
 
-    Raises: ModelFileError.
+    Raises: BadOption, ModelFileError.
     """
+    if settings.chat_format not in ("auto", *FORMATS):
+        names = ", ".join(FORMATS)
+        raise BadOption(f"--chat-format: {settings.chat_format!r} is not a format; choose auto or one of {names}")
     if settings.model.startswith(REPLAY):
         path = Path(settings.model.removeprefix(REPLAY)).expanduser()
         return load_replay(path, settings.alias, settings.chat_format, settings.context_length, settings.max_queue)

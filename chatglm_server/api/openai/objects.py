@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 
 from ...chat import Usage
 from ...engine.base import ModelInfo
@@ -16,16 +17,21 @@ def answer_head(prefix: str, model: str) -> Json:
 
 
 def usage_object(usage: Usage) -> Json:
-    """OpenAI's `usage`. Details that another server reported stand beside our counts."""
-    result: Json = {
+    """OpenAI's `usage`. Our counts are sums over all prompts, so they replace those in a backend's details."""
+    counts: Json = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
     if usage.reasoning_tokens is not None:
-        result["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
-    return {**result, **usage.details}
+        counts["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    for name, value in usage.details.items():
+        if isinstance(value, Mapping):
+            counts[name] = {**value, **counts.get(name, {})}
+        else:
+            counts.setdefault(name, value)
+    return counts
 
 
 def model_object(info: ModelInfo) -> Json:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
@@ -11,7 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from ...chat import JsonObject
 from ...engine.capabilities import Capability
 from ...errors import InvalidRequest, UnsupportedParameter
-from ...sampling import MAX_BIASES, MAX_STOP, Sampling
+from ...log_once import log_once
+from ...sampling import MAX_BIASES, MAX_STOP, NO_LIMIT, Sampling
 from ..body import few_entries
 from .fields import field_of
 from .response_format import READERS
@@ -44,10 +44,6 @@ SPELLINGS = {
     *("chat_template_kwargs", "thinking_budget", "thinking_budget_tokens", *READERS),
 }
 """Fields that say a noun in other words than the engine in front of another server would; see ``chat.py``."""
-
-_MAX_LOGGED = 100
-_log = logging.getLogger("chatglm_server")
-_logged: set[str] = set()
 
 
 class Body(BaseModel):
@@ -161,13 +157,11 @@ def check_neutral(neutral: Mapping[str, tuple[Any, ...]], sent: Mapping[str, Any
             raise UnsupportedParameter(f"this server cannot honour {name!r}; leave it out", param=name)
 
 
-def log_ignored(names: Collection[str] | Any) -> None:
-    """Say once of each name that the field is ignored."""
+def log_ignored(names: Iterable[str]) -> None:
+    """Say once of each name that the field changes nothing."""
     for name in names:
-        if name not in _logged and len(_logged) < _MAX_LOGGED:
-            _logged.add(name)
-            kind = "hint" if name in HINTS else "unknown request field"
-            _log.info("ignoring the %s %r", kind, name[:64])
+        kind = "hint" if name in HINTS else "unknown request field"
+        log_once(f"ignoring the {kind} {name[:64]!r}")
 
 
 def _same(value: object, neutral: object) -> bool:

@@ -121,6 +121,8 @@ def _messages(messages: list[Any]) -> list[Any]:
             result.append(sent)
             continue
         message: dict[str, Any] = {"content": None} | sent
+        if message.get("role") == "system":
+            message.pop("tools", None)  # they are the request's
         role, metadata = message.get("role"), message.pop("metadata", None)
         if role == "assistant" and isinstance(metadata, str) and metadata.strip():
             calls += 1

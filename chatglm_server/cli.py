@@ -48,11 +48,11 @@ def _serve(settings: Settings) -> int:
     from .app import create_app
     from .engine.loader import load_embedder, load_engine
     from .server import serve
+    from .service import Service
 
     try:
-        engine = load_engine(settings)
-        embedder = load_embedder(settings)
+        service = Service(load_engine(settings), load_embedder(settings))
     except (BadOption, ModelFileError) as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 2 if isinstance(error, BadOption) else 1
-    return serve(create_app(settings, engine, embedder), engine, settings.host, settings.port)
+    return serve(create_app(settings, service), service, settings.host, settings.port)

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..chat import Event, Finish, Timings, ToolCallAbandoned, ToolCallRepaired, ToolCallStart, Usage
@@ -62,8 +63,14 @@ class RequestRecord:
         return " ".join(parts)
 
 
+def record_of(request: Request) -> RequestRecord:
+    """The record of `request`, which `AccessLog` made."""
+    record: RequestRecord = request.scope["state"]["record"]
+    return record
+
+
 class AccessLog:
-    """Logs every request once it is over; routes find its `RequestRecord` in ``request.state.record``."""
+    """Logs every request once it is over; routes find its `RequestRecord` by `record_of`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from ..embeddings.base import Embedder
-from ..engine.base import Engine
+from ..service import Service
 
 
-def health_router(engine: Engine, embedder: Embedder | None = None) -> APIRouter:
+def health_router(service: Service) -> APIRouter:
     """``GET /health``."""
+    engine, embedder = service.engine, service.embedder
     router = APIRouter(tags=["health"])
 
     @router.get("/health", summary="State of the server")

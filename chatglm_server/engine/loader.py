@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..decoding.backends.native import PARAMETERS, NativeModel, check_processor, native_obstacle
+from ..decoding.backends.native import NativeModel, check_processor, native_obstacle
 from ..decoding.model import Model
 from ..embeddings.embedder import SentenceEmbedder
 from ..errors import BadOption, ModelFileError, ShuttingDown
@@ -108,7 +108,6 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         created=int(path.stat().st_mtime),
         note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
         capabilities=backend.capabilities,
-        honours=backend.honours,
         choices=backend.slots,
     )
     positions = max(context, (settings.kv_cache_mb << 20) // _cache_bytes(file))
@@ -182,7 +181,6 @@ class _Backend:
     load: Callable[[Callable[[], bool]], Model]
     slots: int = 1
     capabilities: frozenset[Capability] = frozenset()
-    honours: frozenset[str] = frozenset()
 
 
 def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
@@ -202,7 +200,7 @@ def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
         _read_through(file, stopping)
         return NativeModel(file, context, slots=settings.parallel, threads=settings.threads, cpu=settings.cpu)
 
-    return _Backend(load, settings.parallel, LOGITS, PARAMETERS)
+    return _Backend(load, settings.parallel, LOGITS)
 
 
 def _chatglm_cpp_loader(

@@ -93,10 +93,10 @@ class ReplayEngine:
             answers = []
             for number, prompt in enumerate(request.prompts):
                 if not isinstance(prompt, str):
-                    raise InvalidRequest("recordings have no tokenizer; send the prompt as text", param="prompt")
+                    raise InvalidRequest("recordings have no tokenizer; send the prompt as text", param="prompts")
                 output = Output(PlainText(), sampling.stop)
                 specials = SpecialTokenScanner(())
-                budget = self._budget(len(prompt), sampling, "prompt")
+                budget = self._budget(len(prompt), sampling, "prompts")
                 recording = next(self._recordings)
                 answers.append(self._answer(recording, len(prompt), budget, output, specials, choice=number))
             async with aclosing(written(answers, 1)) as events:

@@ -64,7 +64,10 @@ def test_request_without_a_model_means_the_first(front: RunningServer, backend: 
     assert backend.requests[0].body["model"] == "glm-4-9b-chat"
 
 
-@pytest.mark.parametrize(("name", "value"), [("n", 2), ("logprobs", True), ("functions", [{"name": "f"}])])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("audio", {"voice": "x"}), ("modalities", ["audio"]), ("timings_per_token", True), ("return_progress", True)],
+)
 def test_what_could_not_come_back_is_refused(front: RunningServer, backend: RawBackend, name: str, value: Any) -> None:
     backend.play(stream())
     response = front.post(json=HELLO | {name: value})

@@ -36,7 +36,7 @@ SPELLINGS = {
         *("thinking_budget", "thinking_budget_tokens"),
     ),
     "response_format": (
-        *("response_format", "structured_outputs", "json_schema", "grammar"),
+        *("response_format", "structured_outputs", "json_schema", "grammar", "regex", "ebnf"),
         *("guided_json", "guided_regex", "guided_choice", "guided_grammar"),
     ),
     "continues": ("continue_final_message", "add_generation_prompt"),
@@ -46,8 +46,6 @@ SPELLINGS = {
 
 def chat_body(request: ChatRequest) -> Json:
     """Returns the body for ``/chat/completions``; without `model` if the client named none."""
-    if request.body:  # until the API writes its requests in nouns alone
-        return _raw(request.body)
     body: Json = {"messages": [_message(message) for message in request.messages]}
     body |= _tools(request)
     body |= _unless_spelled("thinking", _thinking(request.thinking), request.extras)
@@ -62,8 +60,6 @@ def chat_body(request: ChatRequest) -> Json:
 
 def completion_body(request: CompletionRequest, prompt: str | Sequence[int]) -> Json:
     """Returns the body for ``/completions`` that asks for one of the request's prompts."""
-    if request.body:
-        return _raw(request.body) | {"prompt": prompt}
     said = {
         "suffix": request.suffix,
         "echo": request.echo,
@@ -71,13 +67,6 @@ def completion_body(request: CompletionRequest, prompt: str | Sequence[int]) -> 
         "logprobs": request.sampling.top_logprobs,
     }
     return {"prompt": prompt if isinstance(prompt, str) else list(prompt)} | _known(said) | _shared(request)
-
-
-def _raw(body: Mapping[str, Any]) -> Json:
-    if not body.get("stream"):
-        return dict(body)
-    options = body.get("stream_options")
-    return {**body, "stream_options": {**(options if isinstance(options, dict) else {}), "include_usage": True}}
 
 
 def _shared(request: ChatRequest | CompletionRequest) -> Json:

@@ -68,7 +68,7 @@ class UpstreamEngine:
         return models
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        asked = str(request.body.get("model") or request.model or "")
+        asked = request.model or ""
         if self._options.tools == "text":
             body = text_body(request, partial(self._formats.to_write, asked))
         else:
@@ -126,8 +126,6 @@ class UpstreamEngine:
 
     async def _model(self, request: ChatRequest | CompletionRequest) -> Json:
         """Returns the body's `model`: if the client named none, the backend's first, if it has a list."""
-        if request.body.get("model"):
-            return {"model": request.body["model"]}
         if request.model:
             return {"model": request.model}
         try:
@@ -151,6 +149,5 @@ def load_upstream(
         note=note,
         capabilities=frozenset(Capability) - ({Capability.FOREIGN_CONVERSATION} if options.tools == "text" else set()),
         choices=MAX_CHOICES,
-        forwards="as_text" if options.tools == "text" else "as_sent",
     )
     return UpstreamEngine(info, UpstreamClient(address, key, timeout_s), options)

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         None, description="key that clients must send; needed to listen beyond this machine"
     )
     alias: Annotated[list[str], NoDecode] = Field(
-        ["gpt-3.5-turbo"], description="further names that requests may give the model"
+        ["gpt-3.5-turbo", "default-model"], description="further names that requests may give the model"
     )
     chat_format: str = Field(
         "auto",

@@ -123,7 +123,13 @@ def load_embedder(settings: Settings) -> SentenceEmbedder | None:
     if settings.embedding_model is None:
         return None
     folder = settings.embedding_model.expanduser()
-    return SentenceEmbedder(folder, settings.embedding_alias, settings.max_queue, settings.threads)
+    return SentenceEmbedder(
+        folder,
+        settings.embedding_alias,
+        settings.max_queue,
+        settings.threads,
+        aliases_chosen="embedding_alias" in settings.model_fields_set,
+    )
 
 
 def model_path(model: str) -> Path:

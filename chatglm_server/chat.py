@@ -185,7 +185,6 @@ class ChatRequest:
     defaults: SamplingParams = GLM_DEFAULTS
     foreign_tools: tuple[JsonObject, ...] = ()
     extras: JsonObject = field(default_factory=dict)
-    body: Mapping[str, Any] = field(default_factory=dict)  # goes, once the upstream engine writes the nouns
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:
@@ -216,7 +215,6 @@ class CompletionRequest:
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS
     extras: JsonObject = field(default_factory=dict)
-    body: Mapping[str, Any] = field(default_factory=dict)  # goes, once the upstream engine writes the nouns
 
 
 # ---- an answer ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from functools import partial
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsError
 
-from .errors import ModelFileError
+from .errors import BadOption, ModelFileError
 from .settings import ParseOptions, RenderOptions, Settings
 
 COMMANDS: dict[str, type[BaseSettings]] = {"serve": Settings, "parse": ParseOptions, "render": RenderOptions}
@@ -48,11 +48,11 @@ def _serve(settings: Settings) -> int:
     from .app import create_app
     from .engine.loader import load_embedder, load_engine
     from .server import serve
+    from .service import Service
 
     try:
-        engine = load_engine(settings)
-        embedder = load_embedder(settings)
-    except ModelFileError as error:
+        service = Service(load_engine(settings), load_embedder(settings))
+    except (BadOption, ModelFileError) as error:
         print(f"error: {error.message}", file=sys.stderr)
-        return 1
-    return serve(create_app(settings, engine, embedder), engine, settings.host, settings.port)
+        return 2 if isinstance(error, BadOption) else 1
+    return serve(create_app(settings, service), service, settings.host, settings.port)

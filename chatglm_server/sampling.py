@@ -135,5 +135,5 @@ def _within(name: str, value: float | None, least: float, most: float, default: 
     if value is None:
         return default
     if not least <= value <= most:
-        raise InvalidRequest(f"from {least:g} to {most:g}, not {value:g}", param=f"sampling.{name}")
+        raise InvalidRequest(f"from {least} to {most}, not {value!r:.40}", param=f"sampling.{name}")
     return value

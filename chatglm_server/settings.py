@@ -15,8 +15,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-FormatName = Literal["auto", "chatglm", "chatglm2", "chatglm3", "glm4", "glm-z1", "glm45", "glm47", "glm52"]
-
 GLM_PROXY_NAMES = {
     "openai_base_url": "OPENAI_BASE_URL",
     "upstream_api_key": "OPENAI_API_KEY",
@@ -70,10 +68,12 @@ class Settings(BaseSettings):
         None, description="key that clients must send; needed to listen beyond this machine"
     )
     alias: Annotated[list[str], NoDecode] = Field(
-        ["gpt-3.5-turbo"], description="further names that requests may give the model"
+        ["gpt-3.5-turbo", "default-model"], description="further names that requests may give the model"
     )
-    chat_format: FormatName = Field(
-        "auto", description="how prompts are written; auto: as the model file, or the model's name, says"
+    chat_format: str = Field(
+        "auto",
+        description="how prompts are written: the name of a format, such as glm4; auto: as the model file, or the "
+        "model's name, says",
     )
     context_length: int | None = Field(None, ge=64, description="tokens of prompt and answer; default: the model's own")
     engine: Literal["auto", "native", "chatglm-cpp"] = Field(

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..chat import Event, Finish, Timings, ToolCallAbandoned, ToolCallRepaired, ToolCallStart, Usage
@@ -56,13 +57,20 @@ class RequestRecord:
         if self.timings:
             parts.append(f"first_token={self.timings[0].first_token:.2f}s")
             seconds = sum(timings.generation for timings in self.timings)
-            if seconds > 0:
-                parts.append(f"speed={(self.usage.completion_tokens - len(self.timings)) / seconds:.1f}tok/s")
+            generated = self.usage.completion_tokens - len(self.timings)  # after each answer's first token
+            if seconds > 0 and generated > 0:  # a backend may not count tokens
+                parts.append(f"speed={generated / seconds:.1f}tok/s")
         return " ".join(parts)
 
 
+def record_of(request: Request) -> RequestRecord:
+    """The record of `request`, which `AccessLog` made."""
+    record: RequestRecord = request.scope["state"]["record"]
+    return record
+
+
 class AccessLog:
-    """Logs every request once it is over; routes find its `RequestRecord` in ``request.state.record``."""
+    """Logs every request once it is over; routes find its `RequestRecord` by `record_of`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -7,18 +7,18 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from ..embeddings.base import Embedder
-from ..engine.base import Engine
+from ..service import Service
 
 
-def health_router(engine: Engine, embedder: Embedder | None = None) -> APIRouter:
+def health_router(service: Service) -> APIRouter:
     """``GET /health``."""
+    engine, embedder = service.engine, service.embedder
     router = APIRouter(tags=["health"])
 
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
         """503 while a model is being loaded, then 200, with the models and their queues."""
-        status = engine.status()
+        status = await engine.status()
         ready = status.ready
         state: dict[str, Any] = {"status": "", "model": engine.info.id}
         if status.backend is not None:

@@ -36,24 +36,28 @@ class HostCheck:
                     f"this server is not known as {host!r}; if it should be, start it with --allowed-host {host}",
                     param="Host",
                 )
-                return await error_response(error)(scope, receive, send)
+                return await error_response(error, scope["path"])(scope, receive, send)
         return await self._app(scope, receive, send)
 
 
 class KeyCheck:
-    """Asks for ``Authorization: Bearer KEY`` on every path but the open ones."""
+    """Asks for ``Authorization: Bearer KEY`` on every path but the open ones; one of `headers` may hold the key too."""
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
+    def __init__(self, app: ASGIApp, key: str, headers: Iterable[str] = ()) -> None:
         self._app = app
         self._key = key.encode()
+        self._headers = tuple(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-            given = key.strip().encode("latin-1", "replace")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._key):
+            headers = Headers(scope=scope)
+            scheme, _, bearer = headers.get("authorization", "").partition(" ")
+            keys = [bearer if scheme.lower() == "bearer" else "", *(headers.get(name, "") for name in self._headers)]
+            key = next((given.strip() for given in keys if given.strip()), "")
+            if not hmac.compare_digest(key.encode("latin-1", "replace"), self._key):
                 what = "is wrong" if key else 'is missing: send "Authorization: Bearer KEY"'
-                return await error_response(AuthenticationError(f"the API key {what}"))(scope, receive, send)
+                error = AuthenticationError(f"the API key {what}")
+                return await error_response(error, scope["path"])(scope, receive, send)
         return await self._app(scope, receive, send)
 
 
@@ -69,7 +73,7 @@ class BodyLimit:
             return await self._app(scope, receive, send)
         length = Headers(scope=scope).get("content-length", "0")
         if length.isdigit() and int(length) > self._limit:
-            return await error_response(self._error())(scope, receive, send)
+            return await error_response(self._error(), scope["path"])(scope, receive, send)
         received = 0
 
         async def limited() -> Message:

@@ -13,7 +13,7 @@ from .capabilities import Capability
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model that is served; `created` in seconds since the epoch, `context_length` 0 where it is not known."""
+    """The model that is served; `created` in seconds since the epoch, `context_length` 0 if it is not known."""
 
     id: str
     aliases: tuple[str, ...]
@@ -24,15 +24,11 @@ class ModelInfo:
     note: str = ""
     """What a user should know of the model before relying on it."""
     capabilities: frozenset[Capability] = frozenset()
-    honours: frozenset[str] = frozenset()
-    """Request parameters that not every engine can honour, and this one does."""
+    """What not every engine can do, and this one can."""
     choices: int = 1
     """Answers that one request may ask for."""
     unit: Literal["tokens", "characters"] = "tokens"
     """What `context_length`, `max_tokens` and usage count."""
-    forwards: Literal["no", "as_sent", "as_text"] = "no"
-    """Whether requests go on to another server, whose business their model and parameters are, and how their tools do:
-    as they were sent, or written out as text, for which the conversation has to be understood here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +72,8 @@ class Engine(Protocol):
         """
         ...
 
-    def status(self) -> Status:
-        """The state of the engine, for ``/health``."""
+    async def status(self) -> Status:
+        """The state of the engine, for ``/health``; waits for a backend's answer for a second at most."""
         ...
 
     async def load(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..decoding.backends import BackendOptions, choose_backend
 from ..embeddings.embedder import SentenceEmbedder
-from ..errors import ModelFileError
+from ..errors import BadOption, ModelFileError
 from ..formats.registry import FORMATS
 from ..model_files.chatglm_bin import ModelFile, read_model_file
 from ..model_files.chatglm_bin_spec import model_spec
@@ -19,26 +19,24 @@ from .base import Engine, ModelInfo
 from .capabilities import LOGITS
 from .local import LocalEngine
 from .replay import load_replay
-from .upstream.engine import UpstreamOptions, is_address_of, load_upstream, upstream_address
+from .upstream.address import is_address_of, upstream_address
+from .upstream.engine import load_upstream
+from .upstream.text_formats import UpstreamOptions
 
 _log = logging.getLogger("chatglm_server")
 _PACKAGE = Path(__file__).parent.parent
 DEMO_MODELS = {"demo": "demo-chatglm3.bin", "demo-glm4": "demo-glm4.bin"}
-_LOGITS_PARAMETERS = frozenset(
-    {
-        *("ignore_eos", "logit_bias", "min_p", "n", "seed", "stop_token_ids"),
-        *("frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"),
-    }
-)
-
 REPLAY = "replay:"
 
 
 def load_engine(settings: Settings) -> Engine:
     """An engine whose file is checked; its `load` does the rest.
 
-    Raises: ModelFileError.
+    Raises: BadOption, ModelFileError.
     """
+    if settings.chat_format not in ("auto", *FORMATS):
+        names = ", ".join(FORMATS)
+        raise BadOption(f"--chat-format: {settings.chat_format!r} is not a format; choose auto or one of {names}")
     if settings.model.startswith(REPLAY):
         path = Path(settings.model.removeprefix(REPLAY)).expanduser()
         return load_replay(path, settings.alias, settings.chat_format, settings.context_length, settings.max_queue)
@@ -108,7 +106,6 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         created=int(path.stat().st_mtime),
         note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
         capabilities=LOGITS if backend.gives_logits else frozenset(),
-        honours=_LOGITS_PARAMETERS if backend.gives_logits else frozenset(),
         choices=parallel,
     )
     positions = max(context, (settings.kv_cache_mb << 20) // _cache_bytes(file))
@@ -125,7 +122,13 @@ def load_embedder(settings: Settings) -> SentenceEmbedder | None:
     if settings.embedding_model is None:
         return None
     folder = settings.embedding_model.expanduser()
-    return SentenceEmbedder(folder, settings.embedding_alias, settings.max_queue, settings.threads)
+    return SentenceEmbedder(
+        folder,
+        settings.embedding_alias,
+        settings.max_queue,
+        settings.threads,
+        aliases_chosen="embedding_alias" in settings.model_fields_set,
+    )
 
 
 def model_path(model: str) -> Path:

@@ -15,6 +15,7 @@ from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
 from ..formats.base import CannotRender, ChatFormat, Prompt, Special
+from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
 from ..sampling import SamplingParams
@@ -63,7 +64,7 @@ class LocalEngine:
     async def models(self) -> list[ModelInfo]:
         return [self.info]
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         return Status(self._runner is not None, self._scheduler.status())
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
@@ -108,12 +109,12 @@ class LocalEngine:
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
             for prompt in request.prompts:
                 if isinstance(prompt, str):
-                    ids = await self._encode(self._format.bare_prompt(prompt), param="prompt")
+                    ids = await self._encode(self._format.bare_prompt(prompt), param="prompts")
                 else:
                     ids = list(prompt)
                     if not ids or not all(0 <= token < runner.vocab_size for token in ids):
-                        raise InvalidRequest(f"token ids must be from 0 to {runner.vocab_size - 1}", param="prompt")
-                self._check_length(len(ids), param="prompt")
+                        raise InvalidRequest(f"token ids must be from 0 to {runner.vocab_size - 1}", param="prompts")
+                self._check_length(len(ids), param="prompts")
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 answers += self._answers(runner, ids, sampling, numbers, lambda: Output(PlainText(), sampling.stop))
             async with aclosing(merge_choices(answers, self.info.choices)) as events:
@@ -141,14 +142,16 @@ class LocalEngine:
     def _check_thinking(self, thinking: Thinking) -> None:
         """Raises: UnsupportedParameter where the model cannot think, or cannot help it."""
         model, can = f"{self.info.id} ({self._format.name})", self._format.thinking
-        param = "reasoning_effort" if thinking.enabled is None else "enable_thinking"
-        if thinking.wanted and not can.on:
-            raise UnsupportedParameter(f"{model} was not trained to think first; leave {param} out", param=param)
+        noun = "thinking.effort" if thinking.enabled is None else "thinking.enabled"
+        if thinking.enabled and not can.on:
+            raise UnsupportedParameter(f"{model} was not trained to think first; leave it out", param=noun)
+        if thinking.wanted and not can.on:  # an effort is a hint
+            log_once(f"{model} does not think first: requests for a reasoning effort change nothing")
         if thinking.wanted is False and not can.off:
-            raise UnsupportedParameter(f"{model} always thinks first; leave {param} out", param=param)
+            raise UnsupportedParameter(f"{model} always thinks first; leave it out", param=noun)
         if thinking.clear is False and not can.keep:
-            message = f"{model} is never shown its earlier thoughts; leave clear_thinking out"
-            raise UnsupportedParameter(message, param="clear_thinking")
+            message = f"{model} is never shown its earlier thoughts; leave it out"
+            raise UnsupportedParameter(message, param="thinking.clear")
 
     async def _encode(self, prompt: Prompt, param: str) -> list[int]:
         """Token ids of `prompt`. What is too long however it is cut is refused before the work is done."""
@@ -170,11 +173,13 @@ class LocalEngine:
         for param, tokens in (("logit_bias", biased), ("stop_token_ids", sampling.stop_token_ids)):
             if tokens and max(tokens) >= runner.vocab_size:
                 most = runner.vocab_size - 1
-                raise InvalidRequest(f"{param}: {max(tokens)} is no token id; they go from 0 to {most}", param=param)
+                raise InvalidRequest(
+                    f"{max(tokens)} is not a token id; they go from 0 to {most}", param=f"sampling.{param}"
+                )
         if choices > self.info.choices:
             raise InvalidRequest(
                 f"this server writes at most {self.info.choices} answers to a request (--parallel), not {choices}",
-                param="n",
+                param="choices",
             )
         if not sampling.ignore_eos:
             return sampling

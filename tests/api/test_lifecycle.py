@@ -18,6 +18,7 @@ from chatglm_server.decoding.runner import Runner
 from chatglm_server.engine.loader import load_engine
 from chatglm_server.engine.local import LocalEngine
 from chatglm_server.errors import ShuttingDown
+from chatglm_server.service import Service
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
@@ -128,7 +129,8 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
     engine._load_runner = load_later
 
     async def look() -> list[httpx.Response]:
-        app = create_app(settings, engine)
+        service = Service(engine)
+        app = create_app(settings, service)
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
@@ -139,7 +141,7 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
                 await client.post("/v1/chat/completions", json={"messages": user("Hello!")}),
             ]
             go.set()
-            await app.state.loading
+            await service.start()
             return [*early, await client.get("/health")]
 
     health, chat, later = asyncio.run(look())

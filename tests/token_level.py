@@ -8,7 +8,8 @@ import chatglm_native
 
 from chatglm_server.decoding.constraints.base import Constraint, TokenMask
 from chatglm_server.decoding.model import Model
-from chatglm_server.decoding.runner import ModelRunner, Runner, SampledToken, Step, StepResult
+from chatglm_server.decoding.model_runner import ModelRunner
+from chatglm_server.decoding.runner import Runner, SampledToken, Step, StepResult
 from chatglm_server.sampling import SamplingParams
 
 GREEDY = SamplingParams(temperature=0)

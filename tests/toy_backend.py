@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from chatglm_server.decoding.backends import BackendOptions
 from chatglm_server.decoding.model import ScheduledSequence
-from chatglm_server.decoding.runner import ModelRunner
+from chatglm_server.decoding.model_runner import ModelRunner
 from chatglm_server.model_files.chatglm_bin import ModelFile
 from tests.token_level import model_runner
 

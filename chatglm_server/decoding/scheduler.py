@@ -19,6 +19,7 @@ from typing import TypeVar
 from ..errors import ModelFailure
 from ..queueing.admission import Admission
 from ..queueing.status import QueueStatus
+from .constraints.base import constraint_failure
 from .drafting import shares
 from .kv_cache import KVCache, Slot, common_prefix
 from .runner import Runner, SampledToken, Step, StepResult
@@ -172,18 +173,19 @@ class Scheduler:
                 break
             if not self._should_wait(sequence):
                 slot = self._cache.assign(sequence.tokens)
-                sequence.enter(len(slot.tokens))
+                sequence.admit(len(slot.tokens))
                 self._waiting.remove(sequence)
                 self._running[sequence] = slot
-                if not sequence.started:
+                if not sequence.prepared:
                     new.append(sequence)
-        if new:
-            for sequence, forced in zip(new, await self._on_worker(lambda: [_start(one) for one in new]), strict=True):
-                if isinstance(forced, Exception):
-                    sequence.fail(forced)
-                else:
-                    sequence.begin(forced)
-            self._release()
+        if not new:
+            return
+        for sequence, forced in zip(new, await self._on_worker(lambda: [_prepare(one) for one in new]), strict=True):
+            if isinstance(forced, ModelFailure):
+                sequence.fail(forced)
+            else:
+                sequence.begin(forced)
+        self._release()  # a failed answer, or one that is whole already
 
     def _should_wait(self, sequence: AnswerSequence) -> bool:
         """Whether another sequence is about to read a beginning that both have, which then need not be read twice."""
@@ -245,8 +247,8 @@ class Scheduler:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function)
 
 
-def _start(sequence: AnswerSequence) -> list[int] | Exception:
+def _prepare(sequence: AnswerSequence) -> Sequence[int] | ModelFailure:
     try:
-        return sequence.start()
-    except Exception as error:  # the answer's to raise, not the others'
-        return error
+        return sequence.prepare()
+    except Exception as error:  # whatever a constraint raises ends its own answer only
+        return constraint_failure(error)

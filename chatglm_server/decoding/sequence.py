@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 
-from .constraints.base import Constraint
+from .constraints.base import Constraint, accept_and_force
 from .drafting import Drafter, cut_before
 from .kv_cache import Slot
-from .runner import SampledToken, Sampler, Step, StepResult, accept_and_force
+from .runner import SampledToken, Sampler, Step, StepResult
 
 MOST_UNREAD = 1024
 """Tokens that an answer may be ahead of its client; then it pauses until the client has read half of them."""
@@ -28,7 +28,7 @@ class Phase(Enum):
 class AnswerSequence:
     """A prompt and the answer that grows behind it, and how much of both the KV cache holds.
 
-    Event loop only, except for `start`.
+    Used on the event loop only, except for `prepare`.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class AnswerSequence:
         self._constraint = constraint
         self._drafter = drafter
         self.phase = Phase.PREFILL
-        self.started = False
-        """Whether `start` was called."""
+        self.prepared = False
+        """Whether the answer has begun with what `prepare` returned."""
         self.cached: int | None = None
         """Tokens of the prompt that were in the cache when the sequence first ran; None: it has not run."""
         self.began = 0.0
@@ -67,18 +67,21 @@ class AnswerSequence:
         self._paused = self.out.qsize() >= (MOST_UNREAD // 2 if self._paused else MOST_UNREAD)
         return self._paused
 
-    def start(self) -> list[int]:
-        """Make the sampler; returns the tokens that the constraint forces at the start. On the model's thread."""
+    def prepare(self) -> Sequence[int]:
+        """Make the sampler; returns the tokens that the constraint forces at the beginning. On the model's thread."""
         self._sampler = self._make_sampler()
-        return list(accept_and_force(self._constraint, self._sampler, ()))
+        forced = accept_and_force(self._constraint, ())
+        for token in forced:
+            self._sampler.note(token)
+        return forced
 
     def begin(self, forced: Sequence[int]) -> None:
-        """The answer begins with what `start` returned. Mutates the sequence."""
-        self.started = True
+        """The answer begins with what `prepare` returned. Mutates the sequence."""
+        self.prepared = True
         self.tokens = list(self.tokens)
         self._append([SampledToken(token) for token in forced])
 
-    def enter(self, cached: int) -> None:
+    def admit(self, cached: int) -> None:
         """The sequence runs from now on, with `cached` tokens in its slot. Mutates the sequence."""
         self.phase = Phase.PREFILL
         if self.cached is None:

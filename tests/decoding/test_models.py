@@ -12,7 +12,8 @@ from chatglm_bin_writer import DType, ModelType
 
 from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from chatglm_server.decoding.backends.native import NativeModel
-from chatglm_server.decoding.runner import Runner
+from chatglm_server.decoding.runner import Runner, Step
+from chatglm_server.errors import ModelFailure
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.model_files.chatglm_bin_spec import model_spec
 from chatglm_server.sampling import SamplingParams
@@ -89,6 +90,18 @@ def test_allowed_tokens_are_kept_to(model: Runner, prompt: list[int]) -> None:
         drawn = Continued(model, prompt).step(OnlyTokens(allowed))
         assert drawn in allowed
         assert best not in allowed or drawn == best
+
+
+def test_a_constraint_that_allows_nothing_fails_and_leaves_a_sound_cache(model: Runner, prompt: list[int]) -> None:
+    expected = generate(model, prompt, 3)
+    sequence = Continued(model, prompt)
+    while model.reuses_prefixes and len(prompt) - sequence.past > 1:
+        sequence.read(model.chunk)
+    step = Step(0, sequence.past, prompt[sequence.past :], sequence.sampler, samples=True, constraint=OnlyTokens([]))
+    (failure,) = model.run([step])
+    assert isinstance(failure, ModelFailure)
+    assert "allows no token" in str(failure)
+    assert generate(model, prompt, 3, cached=len(prompt) - 1 if model.reuses_prefixes else 0) == expected
 
 
 def test_draws_follow_the_logits(engine: str, tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from chatglm_server.decoding.constraints.base import TokenMask
 from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
 from chatglm_server.decoding.scheduler import Scheduler
 from chatglm_server.errors import ModelFailure, QueueFull, ShuttingDown
@@ -166,19 +169,71 @@ def test_a_constraint_that_allows_nothing_ends_the_answer_with_an_error(path: Pa
     run(main())
 
 
-def test_a_constraint_that_fails_ends_its_answer_only(path: Path) -> None:
-    class Broken(OnlyTokens):
-        def forced(self) -> list[int]:
+class Broken(OnlyTokens):
+    """Raises in one of its methods once some tokens are accepted."""
+
+    def __init__(self, method: str, after: int) -> None:
+        super().__init__(range(70, 90))
+        self.method, self.after = method, after
+
+    def fill(self, mask: TokenMask) -> None:
+        self._break("fill")
+        super().fill(mask)
+
+    def forced(self) -> list[int]:
+        self._break("forced")
+        return super().forced()
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        self._break("accept")
+        super().accept(tokens)
+
+    def _break(self, method: str) -> None:
+        if method == self.method and len(self.accepted) >= self.after:
             raise ValueError("no grammar")
 
+
+@pytest.mark.parametrize("method", ["fill", "forced", "accept"])
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_constraint_that_fails_ends_its_answer_only(path: Path, method: str, after: int) -> None:
     async def main() -> None:
         scheduler, _ = await started(path)
         beside = asyncio.create_task(answer(scheduler, sequence(tokens(151, 9), 1, 30)))
-        with pytest.raises(ValueError, match="no grammar"):
-            await answer(scheduler, sequence([5, 6], 1, 30, constraint=Broken([5])))
-        assert len(await beside) == 30
+        got = []
+        with pytest.raises(ModelFailure, match="its constraint failed: no grammar"):
+            async for sampled in scheduler.answer(sequence([5, 6], 1, 30, constraint=Broken(method, after))):
+                got.append(sampled.token)
+        assert len(got) <= after
+        alone, _ = await started(path)
+        assert await beside == await answer(alone, sequence(tokens(151, 9), 1, 30))
+        # what it read is sound
+        assert await answer(scheduler, sequence([5, 6], 1, 10)) == await answer(alone, sequence([5, 6], 1, 10))
 
     run(main())
+
+
+def test_a_constraint_is_used_on_the_models_thread(path: Path) -> None:
+    threads: set[str] = set()
+
+    class Noting(OnlyTokens):
+        def fill(self, mask: TokenMask) -> None:
+            threads.add(threading.current_thread().name)
+            super().fill(mask)
+
+        def forced(self) -> list[int]:
+            threads.add(threading.current_thread().name)
+            return super().forced()
+
+        def accept(self, tokens: Sequence[int]) -> None:
+            threads.add(threading.current_thread().name)
+            super().accept(tokens)
+
+    async def main() -> None:
+        scheduler, _ = await started(path)
+        await answer(scheduler, sequence([5, 6], 1, 30, constraint=Noting(range(70, 90), lead=[7, 8])))
+
+    run(main())
+    assert threads == {"model_0"}
 
 
 def test_forced_tokens_are_read_with_the_next_one(path: Path) -> None:

@@ -20,8 +20,8 @@ from typing import Any
 from ...errors import ModelFailure, ModelFileError
 from ...model_files.chatglm_bin import ModelFile
 from ...sampling import SamplingParams
-from ..constraints.base import Constraint, TokenMask
-from ..runner import NOTHING_ALLOWED, SampledToken, Step, StepResult, accept_and_force
+from ..constraints.base import Constraint, TokenMask, accept_and_force, constraint_failure
+from ..runner import SampledToken, Step, StepResult
 from . import BackendOptions
 from .loading import read_through
 
@@ -88,19 +88,11 @@ class ChatGLMCppRunner:
     def run(self, steps: Sequence[Step]) -> list[StepResult | ModelFailure]:
         (step,) = steps
         self._ids[step.position :] = step.tokens
-        prompt_length = step.sampler.prompt_length
-        constraint = step.constraint
-        if not step.samples:
-            self._forward(self._ids, step.position, self._greedy, prompt_length)
-            return [StepResult()]
-        if constraint is None or constraint.done:
-            token = self._forward(self._ids, step.position, step.sampler.config, prompt_length)
-        elif allowed := self._allowed(constraint):
-            token = self._choose(allowed, step.position, prompt_length)
-        else:
-            self._forward(self._ids, step.position, self._greedy, prompt_length)
-            return [ModelFailure(NOTHING_ALLOWED)]
-        return [StepResult([SampledToken(token)], accept_and_force(constraint, step.sampler, [token]))]
+        if step.samples and step.constraint is not None:
+            return [self._run_constrained(step, step.constraint)]
+        config = step.sampler.config if step.samples else self._greedy
+        token = self._forward(self._ids, step.position, config, step.sampler.prompt_length)
+        return [StepResult([SampledToken(token)] if step.samples else ())]
 
     def copy(self, source: int, target: int, count: int) -> None:
         """There is one slot only."""
@@ -108,10 +100,26 @@ class ChatGLMCppRunner:
     def truncate(self, slot: int, kept: int) -> None:
         """The binding keeps its memory."""
 
-    def _allowed(self, constraint: Constraint) -> list[int]:
-        mask = TokenMask(self.vocab_size)
-        constraint.fill(mask)
-        return list(mask)
+    def _run_constrained(self, step: Step, constraint: Constraint) -> StepResult | ModelFailure:
+        mask, failure = TokenMask(self.vocab_size), None
+        try:
+            free = constraint.done
+            if not free:
+                constraint.fill(mask)
+            allowed = list(mask)
+        except Exception as error:  # whatever a constraint raises ends its own answer only
+            free, failure = True, constraint_failure(error)
+        if free or not allowed:
+            failure = failure or (None if free else constraint_failure())
+            token = self._forward(self._ids, step.position, step.sampler.config, step.sampler.prompt_length)
+        else:
+            token = self._choose(allowed, step.position, step.sampler.prompt_length)
+        if failure is not None:
+            return failure
+        try:
+            return StepResult([SampledToken(token)], accept_and_force(constraint, [token]))
+        except Exception as error:
+            return constraint_failure(error)
 
     def _choose(self, allowed: Sequence[int], past: int, prompt_length: int) -> int:
         # The binding gives no logits. But it computes only the last of the ids it is given: the others are just what

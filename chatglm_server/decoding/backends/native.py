@@ -11,7 +11,7 @@ from ...model_files.chatglm_bin import ModelFile
 from ...model_files.chatglm_bin_spec import model_spec
 from ...model_files.spec import ModelSpec
 from ..model import Logits, ScheduledSequence
-from ..runner import ModelRunner
+from ..model_runner import ModelRunner
 from . import KEPT_PREFIXES, BackendOptions
 from .cpus import usable_cpus
 from .loading import progress_bar

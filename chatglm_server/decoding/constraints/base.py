@@ -6,6 +6,8 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from ...errors import ModelFailure
+
 
 class TokenMask:
     """One bit for each token id, set where the token is allowed: bit ``id % 32`` of word ``id // 32``.
@@ -42,7 +44,7 @@ class Constraint(Protocol):
     """What the tokens of one answer may be, given those so far.
 
     Each answer has an object of its own, which one thread at a time uses; different objects are used by several threads
-    at once. `fill` is called on the model's thread only, never on the event loop.
+    at once. The model's thread calls it, never the event loop's. If a method raises, the answer ends with an error.
     """
 
     @property
@@ -71,3 +73,24 @@ class Constraint(Protocol):
     def rollback(self, count: int) -> None:
         """Take back the last `count` accepted tokens. Mutates the constraint."""
         ...
+
+
+def accept_and_force(constraint: Constraint | None, tokens: Sequence[int]) -> Sequence[int]:
+    """The constraint accepts `tokens`, and then those that it forces, which are returned. Mutates the constraint."""
+    if constraint is None:
+        return ()
+    for token in tokens:
+        if not constraint.done:
+            constraint.accept([token])
+    if constraint.done:
+        return ()
+    forced = constraint.forced()
+    constraint.accept(forced)
+    return forced
+
+
+def constraint_failure(error: Exception | None = None) -> ModelFailure:
+    """Why an answer cannot go on: its constraint allows no token, or raised `error`."""
+    if error is None:
+        return ModelFailure("the answer cannot go on: its constraint allows no token")
+    return ModelFailure(f"the answer cannot go on: its constraint failed: {error}")

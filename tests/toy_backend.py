@@ -33,8 +33,8 @@ class ToyModel:
         rows: list[npt.NDArray[np.float32]] = []
         for scheduled in batch:
             held = self.held[scheduled.slot]
-            assert scheduled.position <= len(held), "a gap"
-            held[scheduled.position :] = scheduled.tokens
+            assert scheduled.position == len(held), "a gap, or what should have been truncated"
+            held += scheduled.tokens
             rows += (self._logits(held[: len(held) - ahead]) for ahead in reversed(range(scheduled.wanted)))
         return np.array(rows, np.float32).reshape(-1, self.vocab_size)
 

@@ -26,6 +26,7 @@ from chatglm_server.model_files.chatglm_bin_spec import model_spec
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
 from tests.token_level import OnlyTokens, model_runner
+from tests.toy_backend import ToyModel
 
 CONTEXT = 512
 ANSWERS = 3
@@ -182,17 +183,60 @@ def test_drafts_change_nothing(path: Path, case: Case) -> None:
 def test_a_right_draft_spares_passes_and_a_wrong_one_costs_none(path: Path) -> None:
     case = Case({"temperature": 1.0}, count=100)
 
-    async def passes(drafter: Drafter | None) -> int:
+    async def passes(drafter: Drafter | None) -> tuple[int, int]:
+        """How many passes, and how many rows in them."""
         scheduler, model = await started(path)
         await tokens_of(scheduler, sequence(case, PROMPTS[0], 0, drafter=drafter))
-        return len(model.passes)
+        return len(model.passes), sum(tokens for one in model.passes for tokens, _ in one.values())
 
     async def main() -> None:
         plain, _ = await plain_answers(path, case)
         answer = [sampled.token for sampled in plain[0]]
-        assert await passes(None) == 100
-        assert await passes(Known(PROMPTS[0], answer, 0.0, 0)) == 1 + -(-99 // DRAFT_ROWS)
-        assert 95 < await passes(Garbage(1)) <= 100, "a random token may be right"
+        rows = len(PROMPTS[0]) + 99
+        assert await passes(None) == (100, rows)
+        assert await passes(Known(PROMPTS[0], answer, 0.0, 0)) == (1 + -(-99 // DRAFT_ROWS), rows)
+        with_garbage, _ = await passes(Garbage(1))
+        assert 95 < with_garbage <= 100, "a random token may be right"
+
+    run(main())
+
+
+def test_nothing_is_drafted_behind_a_stop_token(path: Path) -> None:
+    """The constraint, which the draft runs ahead, never sees a token after the stop token."""
+
+    class EndsAtStop(OnlyTokens):
+        def accept(self, tokens: Sequence[int]) -> None:
+            assert 50 not in self.accepted
+            super().accept(tokens)
+
+    async def main() -> None:
+        case = Case({"temperature": 1.0}, count=60, constraint=lambda: EndsAtStop(range(40, 60)))
+        scheduler, _ = await started(path)
+        plain = [sampled.token for sampled in await tokens_of(scheduler, sequence(case, PROMPTS[0], 0, stop=[50]))]
+        assert plain[-1] == 50
+        assert len(plain) < 60
+        drafter = Known(PROMPTS[0], [*plain, *range(41, 60)], 0.0, 0)
+        drafted = await tokens_of(scheduler, sequence(case, PROMPTS[0], 0, stop=[50], drafter=drafter))
+        assert [sampled.token for sampled in drafted] == plain
+
+    run(main())
+
+
+@pytest.mark.parametrize("constraint", [None, OnlyTokens(range(512))], ids=["free", "constrained"])
+def test_rejected_tokens_are_truncated(constraint: Constraint | None) -> None:
+    """A slot holds what was read and found right, and nothing else: the toy model takes only what follows that."""
+
+    async def main() -> None:
+        script = [random.Random(3).randrange(512) for _ in range(40)]
+        scheduler, model = Scheduler(1, max_queue=1), ToyModel(512, script, slots=1)
+        await scheduler.load(lambda: model_runner(model), 1000)
+        drafter = Known(PROMPTS[0], script, 0.3, 4)
+        sampler = partial(make_sampler, PROMPTS[0], SamplingParams(temperature=0), 0)
+        one = AnswerSequence(PROMPTS[0], sampler, max_tokens=40, stop_tokens=[], constraint=constraint, drafter=drafter)
+        assert [sampled.token for sampled in await tokens_of(scheduler, one)] == script
+        assert model.held == [[*PROMPTS[0], *script[:-1]]]
+        assert len(model.read) < 30, "some of the drafts were right"
+        assert sum(model.read) > len(PROMPTS[0]) + 39, "and some were not"
 
     run(main())
 

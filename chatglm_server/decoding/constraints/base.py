@@ -82,10 +82,9 @@ def accept_and_force(constraint: Constraint | None, tokens: Sequence[int]) -> Se
     for token in tokens:
         if not constraint.done:
             constraint.accept([token])
-    if constraint.done:
-        return ()
-    forced = constraint.forced()
-    constraint.accept(forced)
+    forced = () if constraint.done else constraint.forced()
+    if forced:
+        constraint.accept(forced)
     return forced
 
 

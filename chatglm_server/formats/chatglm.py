@@ -9,7 +9,7 @@ from ..chat import FinishReason, Message, ParserEvent, TextDelta, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
 from .chatglm2 import TEXT_ONLY
 from .inline.calls import InlineCallParser
-from .rounds import rounds
+from .numbered_rounds import numbered_rounds
 
 _FULL_WIDTH = str.maketrans(",!:;?", "，！：；？")
 
@@ -26,7 +26,7 @@ class ChatGLMFormat:
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
-        turns = rounds(messages)
+        turns = numbered_rounds(messages)
         if len(turns) == 1:
             text = turns[0][0]
         else:

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline.calls import CallLayout, InlineCallParser
+from .inline.calls import InlineCallParser
+from .inline.layout import CallLayout
 from .inline.python_calls import read_json_call
-from .rounds import rounds
+from .numbered_rounds import numbered_rounds
 
 
 class ChatGLM2Format:
@@ -25,7 +26,7 @@ class ChatGLM2Format:
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
         text = ""
-        for number, (question, answer) in enumerate(rounds(messages), start=1):
+        for number, (question, answer) in enumerate(numbered_rounds(messages), start=1):
             text += f"[Round {number}]\n\n问：{question}\n\n答："
             if answer is not None:
                 text += f"{answer}\n\n"

@@ -72,6 +72,11 @@ class ArgumentWriter:
             return ""
         return self._member(self._name, self._values.json_text(self._name, text))
 
+    @property
+    def unsent(self) -> str:
+        """The text of the open argument, if it goes out once it is closed."""
+        return self._text.getvalue()
+
     def break_off(self) -> str:
         """The open argument stays incomplete: it ends where it went out in part, and else is left out. Mutates."""
         if not self._lead:

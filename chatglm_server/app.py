@@ -10,10 +10,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from . import __version__
-from .api.access_log import AccessLog
+from .api.access_log import AccessLog, request_record
+from .api.body_limits import BodyLimits
+from .api.cross_origin import CrossOrigin
+from .api.drain import DrainBody
 from .api.embeddings import embeddings_router
 from .api.errors import InternalErrors, error_response
 from .api.glm.routes import glm_router
@@ -21,7 +23,7 @@ from .api.health import health_router
 from .api.models import models_router
 from .api.openai.forwarding import forwarding_router
 from .api.openai.routes import openai_router
-from .api.security import LOCAL_ORIGINS, BodyLimit, HostCheck, KeyCheck
+from .api.security import HostCheck, KeyCheck
 from .embeddings.base import Embedder
 from .engine.base import Engine
 from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
@@ -57,7 +59,7 @@ def create_app(settings: Settings, engine: Engine, embedder: Embedder | None = N
         version=__version__,
         summary="GLM models on a CPU, for OpenAI clients",
         lifespan=lifespan,
-        docs_url=None,  # the usual pages load scripts from elsewhere: they need the internet, and see every key
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere; see api/pages.py
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -75,24 +77,21 @@ def create_app(settings: Settings, engine: Engine, embedder: Embedder | None = N
 
     # The last one added is the first to see a request.
     app.add_middleware(InternalErrors)
-    app.add_middleware(BodyLimit, limit=int(settings.max_body_mb * 1e6))
+    app.add_middleware(BodyLimits, limit=int(settings.max_body_mb * 1e6), seconds=settings.request_timeout_s)
     if settings.api_key is not None:
         app.add_middleware(KeyCheck, key=settings.api_key.get_secret_value())
     app.add_middleware(HostCheck, names=[settings.host, *settings.allowed_host])
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=settings.allowed_origin,
-        allow_origin_regex=LOCAL_ORIGINS,
-        allow_methods=["GET", "POST"],
-        allow_headers=["*"],
-    )
+    app.add_middleware(CrossOrigin, origins=settings.allowed_origin)
     app.add_middleware(AccessLog)
+    app.add_middleware(DrainBody)
     return app
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
     """Every error as OpenAI's error object."""
-    return error_response(_translated(request, error))
+    known = _translated(request, error)
+    request_record(request.scope).refuse(known)
+    return error_response(known)
 
 
 def _translated(request: Request, error: Exception) -> ChatGLMServerError:

@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     )
     max_queue: int = Field(32, ge=0, description="requests that may wait while others are answered")
     max_body_mb: float = Field(8.0, gt=0, description="largest request body, in MB")
+    request_timeout_s: float = Field(
+        60.0, gt=0, description="seconds that a client may take to send a request's head, and as many for its body"
+    )
     allowed_host: Annotated[list[str], NoDecode] = Field(
         [], description="further host names that the server may be addressed by"
     )

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import INTERNAL_ERROR, ChatGLMServerError
+from .access_log import request_record
 
 _log = logging.getLogger("chatglm_server")
 
@@ -18,6 +19,12 @@ def error_response(error: ChatGLMServerError) -> JSONResponse:
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(error.body(), error.status, headers)
+
+
+async def refuse(error: ChatGLMServerError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with `error`, from a middleware. The log line says why."""
+    request_record(scope).refuse(error)
+    await error_response(error)(scope, receive, send)
 
 
 class InternalErrors:
@@ -41,7 +48,7 @@ class InternalErrors:
         except Exception as error:
             log_internal_error(error)
             if not started:
-                await error_response(ChatGLMServerError(INTERNAL_ERROR))(scope, receive, send)
+                await refuse(ChatGLMServerError(INTERNAL_ERROR), scope, receive, send)
 
 
 def log_internal_error(error: Exception) -> None:

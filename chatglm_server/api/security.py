@@ -1,32 +1,34 @@
-"""What a request has to pass before the application sees it: its host name, its key, the size of its body."""
+"""Checks before a request is read: is the host name one of this server's, and is the key right."""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import AuthenticationError, PermissionDenied, RequestTooLarge
-from .errors import error_response
+from ..errors import AuthenticationError, PermissionDenied
+from .errors import refuse
 
-OPEN_PATHS = {"/health", "/openapi.json"}
-LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
-"""Origins of pages that this machine serves itself."""
+OPEN_PATHS = frozenset({"/openapi.json", "/health"})
+"""Paths that need no key: they show the API and the server's state, nothing of its users."""
+
+_LOCAL_NAMES = frozenset({"localhost", "host.docker.internal", "host.containers.internal"})
+"""Names for this machine, from itself and from its containers. No web page can own them: .internal is reserved."""
 
 
 class HostCheck:
     """Refuses requests under foreign host names.
 
     A page on the web can have its own name resolve to this machine (DNS rebinding) and so get around the browser's
-    same-origin rule, but it cannot change the Host header. Addresses are names nobody can rebind.
+    same-origin rule, but it cannot change the Host header. An IP address cannot be rebound, so any is allowed.
     """
 
     def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
         self._app = app
-        self._names = {"localhost", *(name.lower() for name in names)}
+        self._names = _LOCAL_NAMES | {name.lower() for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -36,54 +38,31 @@ class HostCheck:
                     f"this server is not known as {host!r}; if it should be, start it with --allowed-host {host}",
                     param="Host",
                 )
-                return await error_response(error)(scope, receive, send)
+                return await refuse(error, scope, receive, send)
         return await self._app(scope, receive, send)
+
+
+def bearer_key(headers: Headers) -> str | None:
+    """The key in ``Authorization: Bearer KEY``; None if there is no such header."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
 
 
 class KeyCheck:
-    """Asks for ``Authorization: Bearer KEY`` on every path but the open ones."""
+    """Asks for the key on each path but the open ones. `read_key` takes it from a request's headers."""
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
+    def __init__(self, app: ASGIApp, key: str, read_key: Callable[[Headers], str | None] = bearer_key) -> None:
         self._app = app
         self._key = key.encode()
+        self._read_key = read_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-            given = key.strip().encode("latin-1", "replace")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._key):
-                what = "is wrong" if key else 'is missing: send "Authorization: Bearer KEY"'
-                return await error_response(AuthenticationError(f"the API key {what}"))(scope, receive, send)
+            given = self._read_key(Headers(scope=scope))
+            if not hmac.compare_digest((given or "").encode("latin-1", "replace"), self._key):
+                what = "is wrong" if given else 'is missing: send "Authorization: Bearer KEY"'
+                return await refuse(AuthenticationError(f"the API key {what}"), scope, receive, send)
         return await self._app(scope, receive, send)
-
-
-class BodyLimit:
-    """Stops reading a body once it is larger than `limit` bytes."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        length = Headers(scope=scope).get("content-length", "0")
-        if length.isdigit() and int(length) > self._limit:
-            return await error_response(self._error())(scope, receive, send)
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                raise self._error()
-            return message
-
-        return await self._app(scope, limited, send)
-
-    def _error(self) -> RequestTooLarge:
-        return RequestTooLarge(f"the body is larger than {self._limit} bytes (--max-body-mb)")
 
 
 def _host_name(header: str) -> str:

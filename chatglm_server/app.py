@@ -23,6 +23,7 @@ from .api.health import health_router
 from .api.models import models_router
 from .api.openai.forwarding import forwarding_router
 from .api.openai.routes import openai_router
+from .api.paths import TypedPaths
 from .api.security import HostCheck, KeyCheck
 from .embeddings.base import Embedder
 from .engine.base import Engine
@@ -82,6 +83,7 @@ def create_app(settings: Settings, engine: Engine, embedder: Embedder | None = N
         app.add_middleware(KeyCheck, key=settings.api_key.get_secret_value())
     app.add_middleware(HostCheck, names=[settings.host, *settings.allowed_host])
     app.add_middleware(CrossOrigin, origins=settings.allowed_origin)
+    app.add_middleware(TypedPaths)
     app.add_middleware(AccessLog)
     app.add_middleware(DrainBody)
     return app

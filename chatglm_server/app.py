@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from . import __version__
@@ -23,6 +24,7 @@ from .api.health import health_router
 from .api.models import models_router
 from .api.openai.forwarding import forwarding_router
 from .api.openai.routes import openai_router
+from .api.pages import pages_router
 from .api.paths import TypedPaths
 from .api.security import HostCheck, KeyCheck
 from .embeddings.base import Embedder
@@ -63,6 +65,8 @@ def create_app(settings: Settings, engine: Engine, embedder: Embedder | None = N
         docs_url=None,  # FastAPI's pages load scripts from elsewhere; see api/pages.py
         redoc_url=None,
         redirect_slashes=False,
+        # KeyCheck asks for the key; this says so in the schema, for which the reference then has a field.
+        dependencies=[] if settings.api_key is None else [Depends(HTTPBearer(auto_error=False))],
     )
     if engine.info.forwards == "no":
         app.include_router(openai_router(engine, settings.keep_alive_s, report_repairs=settings.report_repairs))
@@ -73,6 +77,7 @@ def create_app(settings: Settings, engine: Engine, embedder: Embedder | None = N
     app.include_router(glm_router(engine, embedder, settings.keep_alive_s))
     app.include_router(embeddings_router(embedder))
     app.include_router(health_router(engine, embedder))
+    app.include_router(pages_router(engine))
     for kind in (ChatGLMServerError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _on_error)
 

@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "decoding": {"errors", "sampling", "queueing", "model_files", "decoding"},
     "embeddings": {"errors", "queueing", "embeddings"},
     "engine": GROUND | {"engine", "formats", "decoding", "model_files", "queueing"},
-    "api": GROUND | {"answer", "api", "engine.base", "embeddings.base", "formats.inline.python_calls"},
+    "api": GROUND | {"answer", "api", "__init__", "engine.base", "embeddings.base", "formats.inline.python_calls"},
     "app": GROUND | {"api", "engine.base", "embeddings.base", "settings", "__init__"},
     "server": GROUND | {"engine.base", "__init__"},
     "format_commands": {"answer", "chat", "json_text", "formats"},

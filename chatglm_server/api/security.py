@@ -11,8 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import AuthenticationError, PermissionDenied
 from .errors import refuse
+from .pages import ASSETS
 
-OPEN_PATHS = frozenset({"/openapi.json", "/health"})
+OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS})
 """Paths that need no key: they show the API and the server's state, nothing of its users."""
 
 _LOCAL_NAMES = frozenset({"localhost", "host.docker.internal", "host.containers.internal"})

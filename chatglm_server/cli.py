@@ -55,4 +55,6 @@ def _serve(settings: Settings) -> int:
     except ModelFileError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
-    return serve(create_app(settings, engine, embedder), engine, settings.host, settings.port)
+    return serve(
+        create_app(settings, engine, embedder), engine, settings.host, settings.port, settings.request_timeout_s
+    )

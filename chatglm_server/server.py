@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from . import __version__
+from .connection import BACKLOG, connections
 from .engine.base import Engine
 from .errors import ModelFileError, ShuttingDown
 
@@ -22,7 +23,7 @@ _GRACE_S = 15  # for open connections, once their answers were ended
 class Server(uvicorn.Server):
     """Serves one engine until it is told to stop; `failed` says that the model could not be loaded."""
 
-    def __init__(self, app: FastAPI, engine: Engine, host: str, port: int) -> None:
+    def __init__(self, app: FastAPI, engine: Engine, host: str, port: int, request_timeout_s: float) -> None:
         self._app = app
         self._engine = engine
         self.failed = False
@@ -31,6 +32,8 @@ class Server(uvicorn.Server):
                 app,
                 host=host,
                 port=port,
+                backlog=BACKLOG,
+                http=connections(request_timeout_s),  # type: ignore[arg-type]  # uvicorn only calls it
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -81,11 +84,11 @@ class Server(uvicorn.Server):
         print(f"error: {message}", file=sys.stderr, flush=True)
 
 
-def serve(app: FastAPI, engine: Engine, host: str, port: int) -> int:
+def serve(app: FastAPI, engine: Engine, host: str, port: int, request_timeout_s: float) -> int:
     """Serve until SIGINT or SIGTERM. Returns the process's exit status."""
     # uvicorn raises the signal again once it is done; by then it has been obeyed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    server = Server(app, engine, host, port)
+    server = Server(app, engine, host, port, request_timeout_s)
     server.run()
     return 1 if server.failed or not server.started else 0

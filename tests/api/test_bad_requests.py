@@ -132,7 +132,7 @@ def test_log_probabilities_of_completions_that_an_engine_cannot_give(
 
 
 def test_parameters_that_ask_for_nothing(server: RunningServer, replay_server: RunningServer) -> None:
-    neutral = {
+    neutral: dict[str, object] = {
         "n": 1,
         "seed": None,
         "logprobs": False,

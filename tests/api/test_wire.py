@@ -83,7 +83,8 @@ def test_call_deltas(stream: tuple[dict[str, Any], list[Chunk]]) -> None:
 def test_stream_joins_to_the_whole_answer(server: RunningServer, stream: tuple[dict[str, Any], list[Chunk]]) -> None:
     body, chunks = stream
     whole = server.post(json=body).json()["choices"][0]
-    content, calls = "", {}
+    content = ""
+    calls: dict[int, tuple[str, str]] = {}
     for chunk in chunks:
         delta = chunk["choices"][0]["delta"]
         content += delta.get("content") or ""

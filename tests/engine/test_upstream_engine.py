@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatglm_server.answer import Answer
-from chatglm_server.chat import ChatRequest, Message, Tool, ToolCall
+from chatglm_server.chat import ChatRequest, Event, Message, Tool, ToolCall, ToolCallStart
 from chatglm_server.engine.output import Output, PlainText
 from chatglm_server.engine.upstream import client as upstream_client
 from chatglm_server.engine.upstream.answer import TextReader, UpstreamAnswer
@@ -42,18 +42,20 @@ def plain() -> UpstreamAnswer:
 
 
 @given(st.lists(st.dictionaries(FIELDS, JSON) | JSON.map(lambda value: {"choices": [{"delta": value}]}), max_size=5))
+@example([{"choices": [{"delta": {"tool_calls": [{"index": at, "function": {"name": "f"}}]}}]} for at in (0, 1)])
 def test_any_json_is_an_answer_or_a_failure(chunks: list[dict[str, Any]]) -> None:
-    answer, folded = plain(), Answer()
+    answer = plain()
+    events: list[Event] = []
     try:
         for chunk in chunks:
-            for event in answer.feed(chunk):
-                folded.add(event)
-        events, reason = answer.finish()
+            events += answer.feed(chunk)
+        last, reason = answer.finish()
     except UpstreamFailure:
         return
-    for event in events:
-        folded.add(event)
-    assert [call.index for call in folded.tool_calls] == list(range(len(folded.tool_calls)))
+    events += last
+    folded = Answer.of(events)
+    starts = [event.index for event in events if isinstance(event, ToolCallStart)]
+    assert starts == list(range(len(starts)))
     assert all(call.id and call.name for call in folded.tool_calls)
     assert (reason == "tool_calls") <= bool(folded.tool_calls)
     assert answer.usage + answer.usage

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
@@ -23,15 +24,14 @@ _GRACE_S = 15  # for open connections, once their answers were ended
 class Server(uvicorn.Server):
     """Serves one engine until it is told to stop; `failed` says that the model could not be loaded."""
 
-    def __init__(self, app: FastAPI, engine: Engine, host: str, port: int, request_timeout_s: float) -> None:
+    def __init__(self, app: FastAPI, engine: Engine, request_timeout_s: float, notes: Sequence[str]) -> None:
         self._app = app
         self._engine = engine
+        self._notes = notes
         self.failed = False
         super().__init__(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
                 backlog=BACKLOG,
                 http=connections(request_timeout_s),  # type: ignore[arg-type]  # uvicorn only calls it
                 log_config=None,
@@ -62,7 +62,9 @@ class Server(uvicorn.Server):
         print(f"  model  {info.id}: {info.chat_format}{context}{note}")
         if self._app.state.embedder is not None:
             print(f"  embed  {self._app.state.embedder.info.id}")
-        print(f"  API    {self._url()}/v1  (reference: {self._url()}/openapi.json)")
+        for note in self._notes:
+            print(f"  from   {note}")
+        print(f"  API    {self._url()}/v1  (reference: {self._url()}/docs)")
         print("  stop   Ctrl-C", flush=True)
 
     def _url(self) -> str:
@@ -84,11 +86,16 @@ class Server(uvicorn.Server):
         print(f"error: {message}", file=sys.stderr, flush=True)
 
 
-def serve(app: FastAPI, engine: Engine, host: str, port: int, request_timeout_s: float) -> int:
-    """Serve until SIGINT or SIGTERM. Returns the process's exit status."""
+def serve(
+    app: FastAPI, engine: Engine, sockets: list[socket.socket], request_timeout_s: float, notes: Sequence[str] = ()
+) -> int:
+    """Serve on listening sockets until SIGINT or SIGTERM. Returns the process's exit status.
+
+    `notes` are printed with the start lines. A client may take `request_timeout_s` to send a request's head.
+    """
     # uvicorn raises the signal again once it is done; by then it has been obeyed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    server = Server(app, engine, host, port, request_timeout_s)
-    server.run()
+    server = Server(app, engine, request_timeout_s, notes)
+    server.run(sockets)
     return 1 if server.failed or not server.started else 0

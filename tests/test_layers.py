@@ -16,7 +16,10 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "chat": {"sampling"},
     "answer": {"chat"},
-    "settings": set(),
+    "settings": {"foreign_names"},
+    "foreign_names": set(),
+    "command_line": {"__init__"},
+    "listening": {"connection"},
     "formats": {"chat", "json_text", "formats"},
     "queueing": {"errors", "queueing"},
     "model_files": {"errors", "formats.base", "model_files"},
@@ -28,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "connection": {"errors", "api.errors"},  # it answers in the API's shape where no request reaches the API
     "server": GROUND | {"connection", "engine.base", "__init__"},
     "format_commands": {"answer", "chat", "json_text", "formats"},
-    "cli": GROUND | {"app", "server", "settings", "engine.loader", "format_commands"},
+    "cli": GROUND | {"app", "command_line", "listening", "server", "settings", "engine.loader", "format_commands"},
     "__main__": {"cli"},
     "__init__": set(),
 }

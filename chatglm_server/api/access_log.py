@@ -47,7 +47,7 @@ class RequestRecord:
 
     def refuse(self, error: ChatGLMServerError) -> None:
         """Take from `error` its code and the field it names, never its message. Mutates the record."""
-        self.notes["error"] = error.code or error.type
+        self.notes["error"] = error.code or "internal_error"
         if error.param is not None and _FIELD.fullmatch(error.param):
             self.notes["field"] = error.param
 

@@ -10,7 +10,7 @@ from .chat import (
     Finish,
     ReasoningDelta,
     TextDelta,
-    TokenDrawn,
+    TokenSampled,
     ToolCallAbandoned,
     ToolCallDelta,
     ToolCallRepaired,
@@ -42,7 +42,7 @@ class Answer:
 
     def __init__(self) -> None:
         self.finish: Finish | None = None
-        self.tokens: list[TokenDrawn] = []
+        self.tokens: list[TokenSampled] = []
         self._content = StringIO()
         self._reasoning = StringIO()
         self._calls: dict[int, AnsweredCall] = {}  # by their number in the stream, which counts abandoned ones as well
@@ -74,7 +74,7 @@ class Answer:
         elif isinstance(event, ToolCallAbandoned):
             del self._calls[event.index]
             self._content.write(event.text)
-        elif isinstance(event, TokenDrawn):
+        elif isinstance(event, TokenSampled):
             self.tokens.append(event)
         elif isinstance(event, Finish):
             self.finish = event

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
 from .command_line import command_line_parser
-from .errors import ModelFileError
+from .errors import BadOption, ModelFileError
 from .settings import GROUPS, ParseOptions, RenderOptions, Settings
 
 COMMANDS: dict[str, type[BaseSettings]] = {"serve": Settings, "parse": ParseOptions, "render": RenderOptions}
@@ -68,20 +68,20 @@ def _serve(settings: Settings) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     logging.getLogger("chatglm_server").setLevel(logging.INFO)
     from .app import create_app
+    from .engine.capabilities import Capability
     from .engine.loader import load_embedder, load_engine
     from .listening import CannotListen, listen
     from .server import serve
+    from .service import Service
 
     try:
-        engine = load_engine(settings)
-        embedder = load_embedder(settings)
+        service = Service(load_engine(settings), load_embedder(settings))
         sockets = listen(settings.host, settings.port)
-    except (ModelFileError, CannotListen) as error:
+    except (BadOption, CannotListen, ModelFileError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    app = create_app(settings, engine, embedder)
-    notes = _foreign_notes(settings, in_front_of_a_server=engine.info.forwards != "no")
-    return serve(app, engine, sockets, settings.request_timeout_s, notes)
+        return 2 if isinstance(error, BadOption) else 1
+    notes = _foreign_notes(settings, in_front_of_a_server=Capability.ANY_MODEL in service.engine.info.capabilities)
+    return serve(create_app(settings, service), service, sockets, settings.request_timeout_s, notes)
 
 
 def _foreign_notes(settings: Settings, *, in_front_of_a_server: bool) -> list[str]:

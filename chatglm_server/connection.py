@@ -122,7 +122,7 @@ class Connection(H11Protocol):
     def _refuse(self, error: ChatGLMServerError) -> None:
         """Answer with `error` and close."""
         _log.info("- - %s error=%s", error.status, error.code)
-        response = error_response(error)
+        response = error_response(error, "/")
         reason = http.HTTPStatus(error.status).phrase.encode()
         headers = [*response.raw_headers, (b"connection", b"close")]
         for event in (

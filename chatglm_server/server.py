@@ -15,18 +15,17 @@ from fastapi import FastAPI
 
 from . import __version__
 from .connection import BACKLOG, connections
-from .engine.base import Engine
 from .errors import ModelFileError, ShuttingDown
+from .service import Service
 
 _GRACE_S = 15  # for open connections, once their answers were ended
 
 
 class Server(uvicorn.Server):
-    """Serves one engine until it is told to stop; `failed` says that the model could not be loaded."""
+    """Serves until it is told to stop; `failed` says that a model could not be loaded."""
 
-    def __init__(self, app: FastAPI, engine: Engine, request_timeout_s: float, notes: Sequence[str]) -> None:
-        self._app = app
-        self._engine = engine
+    def __init__(self, app: FastAPI, service: Service, request_timeout_s: float, notes: Sequence[str]) -> None:
+        self._service = service
         self._notes = notes
         self.failed = False
         super().__init__(
@@ -45,23 +44,23 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._greet()
-            self._app.state.loading.add_done_callback(self._loaded)
+            self._service.start().add_done_callback(self._loaded)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal: answers end with an error event first, so that uvicorn need not cut their connections."""
-        self._app.state.stop()
+        self._service.stop()
         super().handle_exit(sig, frame)
         if self.force_exit:  # a second Ctrl-C; what uvicorn then cancels, it would log with tracebacks
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
     def _greet(self) -> None:
-        info = self._engine.info
+        info = self._service.engine.info
         note = f" ({info.note})" if info.note else ""
         print(f"chatglm-server {__version__}")
         context = f", {info.context_length} {info.unit} of context" if info.context_length else ""
         print(f"  model  {info.id}: {info.chat_format}{context}{note}")
-        if self._app.state.embedder is not None:
-            print(f"  embed  {self._app.state.embedder.info.id}")
+        if self._service.embedder is not None:
+            print(f"  embed  {self._service.embedder.info.id}")
         for note in self._notes:
             print(f"  from   {note}")
         print(f"  API    {self._url()}/v1  (reference: {self._url()}/docs)")
@@ -87,7 +86,7 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    app: FastAPI, engine: Engine, sockets: list[socket.socket], request_timeout_s: float, notes: Sequence[str] = ()
+    app: FastAPI, service: Service, sockets: list[socket.socket], request_timeout_s: float, notes: Sequence[str] = ()
 ) -> int:
     """Serve on listening sockets until SIGINT or SIGTERM. Returns the process's exit status.
 
@@ -96,6 +95,6 @@ def serve(
     # uvicorn raises the signal again once it is done; by then it has been obeyed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    server = Server(app, engine, request_timeout_s, notes)
+    server = Server(app, service, request_timeout_s, notes)
     server.run(sockets)
     return 1 if server.failed or not server.started else 0

@@ -18,8 +18,6 @@ from pydantic_settings import (
 
 from .foreign_names import FOREIGN, ForeignNames, ForeignValue
 
-FormatName = Literal["auto", "chatglm", "chatglm2", "chatglm3", "glm4", "glm-z1", "glm45", "glm47", "glm52"]
-
 EMBEDDING_ALIASES = (
     *("text-embedding-ada-002", "text-embedding-3-small"),
     *("text2vec-base-chinese", "text2vec-large-chinese", "text2vec-base-chinese-paraphrase"),
@@ -44,12 +42,14 @@ class Settings(BaseSettings):
         "recorded answers, or the http(s) address of another OpenAI-compatible server.",
     )
     alias: Annotated[list[str], NoDecode] = Field(
-        ["gpt-3.5-turbo"],
+        ["gpt-3.5-turbo", "default-model"],
         description="Further names by which requests may ask for the model. Repeat the option, or separate the names "
         "by commas.",
     )
-    chat_format: FormatName = Field(
-        "auto", description="How prompts are written. auto goes by the model file, or by the model's name."
+    chat_format: str = Field(
+        "auto",
+        description="How prompts are written: the name of a format, such as glm4. auto goes by the model file, or by "
+        "the model's name.",
     )
     context_length: int | None = Field(
         None, ge=64, description="Tokens that prompt and answer may have together. Without it: the model's own limit."

@@ -63,6 +63,8 @@ class RawBackend:
     script: Sequence[object] = ()
     models: Sequence[object] = field(default_factory=lambda: whole(MODELS))
     requests: list[Received] = field(default_factory=list)
+    lists: int = 0
+    """How often the list of models was asked for."""
     left: threading.Event = field(default_factory=threading.Event)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
@@ -101,9 +103,17 @@ class RawBackend:
     ) -> None:
         assert self._server is not None
         assert self._thread is not None
-        self._loop.call_soon_threadsafe(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._close(self._server), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(30)
+
+    async def _close(self, server: asyncio.Server) -> None:
+        """Ends the server and its connections, so that no coroutine is left unfinished."""
+        server.close()
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -112,6 +122,7 @@ class RawBackend:
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             if head[0].startswith("GET"):
                 script = self.models
+                self.lists += 1
             else:
                 self.requests.append(Received(head[0], headers, json.loads(body)))
                 script = self.script

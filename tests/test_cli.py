@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from chatglm_server.cli import main
+from chatglm_server.formats.registry import FORMATS
 from chatglm_server.listening import CannotListen, listen
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
@@ -126,6 +127,11 @@ def test_bad_option_is_one_line(words: list[str], message: str, capsys: pytest.C
     assert shown.startswith("error: ")
     assert message in shown
     assert len(shown.splitlines()) == 1
+
+
+def test_an_unknown_format_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--chat-format", "glm9"]) == 2
+    assert capsys.readouterr().err.endswith(f"choose auto or one of {', '.join(FORMATS)}\n")
 
 
 def test_unknown_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,8 +67,9 @@ class RequestRecord:
         if self.timings:
             parts.append(f"first_token={self.timings[0].first_token:.2f}s")
             seconds = sum(timings.generation for timings in self.timings)
-            if seconds > 0:
-                parts.append(f"speed={(self.usage.completion_tokens - len(self.timings)) / seconds:.1f}tok/s")
+            generated = self.usage.completion_tokens - len(self.timings)  # after each answer's first token
+            if seconds > 0 and generated > 0:  # a backend may not count tokens
+                parts.append(f"speed={generated / seconds:.1f}tok/s")
         return " ".join(parts)
 
 

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from ..errors import InvalidRequest, UnsupportedMediaType
 
 MAX_NESTING = 64
+MAX_ENTRIES = 1024
 CLIENT_CLOSED = 499
 """Status for the log when the client left before the response; the number is nginx's."""
 
@@ -90,3 +91,10 @@ def check_nesting(value: Any) -> None:
             return
     if any(isinstance(item, list | dict) for item in level):
         raise InvalidRequest(f"the body is nested more than {MAX_NESTING} levels deep")
+
+
+def few_entries(value: object, field: str, most: int = MAX_ENTRIES) -> object:
+    """`value`, if it is not an object with more than `most` entries. Raises: InvalidRequest."""
+    if isinstance(value, dict) and len(value) > most:
+        raise InvalidRequest(f"{field}: at most {most} entries, not {len(value)}", param=field)
+    return value

@@ -16,12 +16,13 @@ from pydantic import Field
 
 from ..embeddings.base import Embedder, Embeddings
 from ..errors import InvalidRequest, ModelNotFound, NotSupported
-from .access_log import RequestRecord
+from .access_log import request_record
 from .body import JsonRoute
-from .endpoint import unless_disconnected
+from .dialect import Json
+from .endpoint import json_response, unless_disconnected
 from .glm.bodies import MAX_TEXTS, EmbeddingBody, KeywordBody
-from .openai.chunks import Json
-from .openai.conversation import ErrorBody, Prompts
+from .openai.bodies import Prompts
+from .openai.errors import ErrorBody
 from .openai.parameters import Body
 
 if TYPE_CHECKING:
@@ -77,12 +78,13 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
         body.check()
         model = _model(embedder, body.model)
 
-        async def answer() -> Json:
+        async def answer() -> Response:
             diversity = body.diversity if body.mmr else None
             found = await model.keywords(body.input, vocabulary=body.vocab, top=body.top, diversity=diversity)
-            request.state.record.notes |= {"model": model.info.id, "keywords": len(found.keywords)}
+            request_record(request.scope).notes |= {"model": model.info.id, "keywords": len(found.keywords)}
             keywords = [{"name": item.word, "similarity": round(item.similarity, 4)} for item in found.keywords]
-            return {"model": model.info.id, "keywords": keywords} | ({"truncated": True} if found.cut else {})
+            truncated = {"truncated": True} if found.cut else {}
+            return json_response({"model": model.info.id, "keywords": keywords, **truncated})
 
         return await unless_disconnected(request, answer())
 
@@ -121,9 +123,8 @@ async def _texts(embedder: Embedder, body: EmbeddingsBody) -> list[str]:
 
 
 def _note(request: Request, embedder: Embedder, embedded: Embeddings) -> None:
-    record: RequestRecord = request.state.record
     tokens = sum(embedded.tokens)
-    record.notes |= {"model": embedder.info.id, "texts": len(embedded.tokens), "tokens": tokens}
+    request_record(request.scope).notes |= {"model": embedder.info.id, "texts": len(embedded.tokens), "tokens": tokens}
 
 
 def _unit(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:

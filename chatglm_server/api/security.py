@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -43,27 +43,30 @@ class HostCheck:
         return await self._app(scope, receive, send)
 
 
-def bearer_key(headers: Headers) -> str | None:
-    """The key in ``Authorization: Bearer KEY``; None if there is no such header."""
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else None
-
-
 class KeyCheck:
-    """Asks for the key on each path but the open ones. `read_key` takes it from a request's headers."""
+    """Asks for the key on each path but the open ones.
 
-    def __init__(self, app: ASGIApp, key: str, read_key: Callable[[Headers], str | None] = bearer_key) -> None:
+    Clients send it as ``Authorization: Bearer KEY``, or alone in one of `headers`.
+    """
+
+    def __init__(self, app: ASGIApp, key: str, headers: Iterable[str] = ()) -> None:
         self._app = app
         self._key = key.encode()
-        self._read_key = read_key
+        self._headers = tuple(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            given = self._read_key(Headers(scope=scope))
-            if not hmac.compare_digest((given or "").encode("latin-1", "replace"), self._key):
+            given = self._given_key(Headers(scope=scope))
+            if not hmac.compare_digest(given.encode("latin-1", "replace"), self._key):
                 what = "is wrong" if given else 'is missing: send "Authorization: Bearer KEY"'
                 return await refuse(AuthenticationError(f"the API key {what}"), scope, receive, send)
         return await self._app(scope, receive, send)
+
+    def _given_key(self, headers: Headers) -> str:
+        """The first key that the client sent; "" if it sent none."""
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        keys = [bearer if scheme.lower() == "bearer" else "", *(headers.get(name, "") for name in self._headers)]
+        return next((key.strip() for key in keys if key.strip()), "")
 
 
 def _host_name(header: str) -> str:

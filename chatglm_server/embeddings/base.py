@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from ..queueing.status import Status
 
 if TYPE_CHECKING:  # an extra, not needed to serve chats
     import numpy as np
@@ -77,7 +79,7 @@ class Embedder(Protocol):
         """
         ...
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """As `Engine.status`."""
         ...
 

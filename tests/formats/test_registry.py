@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatglm_server.formats.model_names import format_of_model
+from chatglm_server.formats.registry import FORMATS, format_of_model
 
 NAMES = {
     "chatglm": ["THUDM/chatglm-6b", "chatglm-6b-int4"],
@@ -22,3 +22,7 @@ NAMES = {
 @pytest.mark.parametrize(("name", "expected"), [(name, key) for key, names in NAMES.items() for name in names])
 def test_format_of_model(name: str, expected: str | None) -> None:
     assert format_of_model(name) == expected
+
+
+def test_every_format_is_the_format_of_some_model() -> None:
+    assert {format_of_model(name) for names in NAMES.values() for name in names} - {None} == set(FORMATS)

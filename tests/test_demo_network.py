@@ -56,7 +56,8 @@ def test_a_new_network_repeats_what_it_has_read() -> None:
         """How often the second reading of the text is foreseen, from its third token on."""
         with torch.no_grad():
             likely = network.output_layer(network(ids)).argmax(dim=-1)
-        return (likely[:, 121:-1] == ids[:, 122:]).float().mean().item()
+        foreseen: float = (likely[:, 121:-1] == ids[:, 122:]).float().mean().item()
+        return foreseen
 
     assert share() < 0.05
     copying.seed(network)

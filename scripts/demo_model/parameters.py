@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from .draw import Draw
@@ -204,7 +205,7 @@ def draw_parameters(draw: Draw, count: int) -> list[Parameter]:
     """Parameters which a question can tell apart: no name twice, and no two that are mentioned in the same way."""
     found: dict[str, Parameter] = {}
     while len(found) < count:
-        parameter = draw.weighted([(weight, lambda make=make: make(draw)) for weight, make in _MAKERS])
+        parameter = draw.weighted([(weight, partial(make, draw)) for weight, make in _MAKERS])
         taken = any(parameter.en is other.en and parameter.en is not _NAMED_EN for other in found.values())
         if not taken:
             found.setdefault(parameter.words, parameter)

@@ -183,7 +183,7 @@ def train(network: Network, codec: Codec, plan: Plan, seed: int, report: Callabl
     for step in range(plan.steps):
         batch = next(source)
         weighted, plain = loss_of(network, batch)
-        weighted.backward()  # type: ignore[no-untyped-call]
+        weighted.backward()
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         factor = plan.rate(step)
         for group in adam.param_groups:

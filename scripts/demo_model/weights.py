@@ -31,4 +31,5 @@ def _values(tensor: Tensor, data: bytes) -> npt.NDArray[np.float32]:
     _, size = BLOCK[DType.Q8_0]
     blocks = np.frombuffer(raw, np.uint8).reshape(-1, size)
     scales = blocks[:, :2].copy().view(np.float16).astype(np.float32)
-    return (blocks[:, 2:].copy().view(np.int8) * scales).reshape(tensor.shape).astype(np.float32)
+    values: npt.NDArray[np.float32] = (blocks[:, 2:].copy().view(np.int8) * scales).reshape(tensor.shape)
+    return values

@@ -50,7 +50,10 @@ def replay_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
         ({"max_tokens": "many"}, "max_tokens"),
         ({"temperature": -1}, "temperature"),
         ({"temperature": 3}, "temperature"),
-        ({"top_p": 0}, "top_p"),
+        ({"top_p": -0.1}, "top_p"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"max_tokens": -2}, "max_tokens"),
+        ({"max_completion_tokens": 0, "max_tokens": 5}, "max_completion_tokens"),
         ({"top_k": 10**14}, "top_k"),
         ({"tool_choice": "any"}, "tool_choice"),
         ({"stop": [""]}, "stop"),
@@ -79,8 +82,6 @@ def test_invalid_value(server: RunningServer, change: dict[str, Any], param: str
     ("name", "value"),
     [
         ("response_format", {"type": "json_object"}),
-        ("functions", [{"name": "f"}]),
-        ("reasoning_effort", "high"),
         ("enable_thinking", True),
         ("best_of", 2),
         ("echo", True),
@@ -132,7 +133,7 @@ def test_log_probabilities_of_completions_that_an_engine_cannot_give(
 
 
 def test_parameters_that_ask_for_nothing(server: RunningServer, replay_server: RunningServer) -> None:
-    neutral = {
+    neutral: dict[str, object] = {
         "n": 1,
         "seed": None,
         "logprobs": False,

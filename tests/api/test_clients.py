@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Literal, cast
 
 import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from openai import AsyncOpenAI, NotFoundError, OpenAI
+from openai.types.chat import (
+    ChatCompletionAssistantMessageParam,
+    ChatCompletionMessageParam,
+    ChatCompletionToolChoiceOptionParam,
+)
 from pydantic import SecretStr
 
 from tests.conftest import ADD, WEATHER
@@ -37,37 +43,38 @@ def test_chinese(client: OpenAI) -> None:
 
 
 def test_stream_joins_to_the_whole_answer(client: OpenAI) -> None:
-    messages = [{"role": "user", "content": "Who are you?"}]
-    whole = client.chat.completions.create(model="demo", messages=messages, temperature=0)  # type: ignore[call-overload]
-    chunks = list(client.chat.completions.create(model="demo", messages=messages, temperature=0, stream=True))  # type: ignore[call-overload]
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are you?"}]
+    whole = client.chat.completions.create(model="demo", messages=messages, temperature=0)
+    chunks = list(client.chat.completions.create(model="demo", messages=messages, temperature=0, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.choices[0].message.content
     assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason
 
 
 def test_tool_call_and_result(client: OpenAI) -> None:
-    messages: list[dict[str, object]] = [{"role": "user", "content": QUESTION}]
-    asked = client.chat.completions.create(model="demo", messages=messages, tools=[WEATHER], temperature=0)  # type: ignore[call-overload]
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
+    asked = client.chat.completions.create(model="demo", messages=messages, tools=[WEATHER], temperature=0)
     assert asked.choices[0].finish_reason == "tool_calls"
     message = asked.choices[0].message
     assert message.content is None
-    (call,) = message.tool_calls
+    (call,) = message.tool_calls or []
+    assert call.type == "function"
     assert call.function.name == "get_weather"
     assert json.loads(call.function.arguments) == {"city": "Paris"}
 
     messages += [
-        message.to_dict(),
+        cast(ChatCompletionAssistantMessageParam, message.to_dict()),
         {"role": "tool", "tool_call_id": call.id, "content": '{"temperature": 21, "condition": "sunny"}'},
     ]
-    told = client.chat.completions.create(model="demo", messages=messages, tools=[WEATHER], temperature=0)  # type: ignore[call-overload]
+    told = client.chat.completions.create(model="demo", messages=messages, tools=[WEATHER], temperature=0)
     assert told.choices[0].finish_reason == "stop"
-    assert "21" in told.choices[0].message.content
+    assert "21" in (told.choices[0].message.content or "")
 
 
 def test_stream_helper_gathers_the_call(client: OpenAI) -> None:
     with client.chat.completions.stream(
         model="demo",
         messages=[{"role": "user", "content": QUESTION}],
-        tools=[WEATHER, ADD],  # type: ignore[list-item]
+        tools=[WEATHER, ADD],
         temperature=0,
     ) as stream:
         final = stream.get_final_completion()
@@ -80,7 +87,7 @@ def test_greeting_is_no_call(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="demo",
         messages=[{"role": "user", "content": "Hello!"}],
-        tools=[WEATHER],  # type: ignore[list-item]
+        tools=[WEATHER],
         temperature=0,
     )
     assert answer.choices[0].finish_reason == "stop"
@@ -88,12 +95,12 @@ def test_greeting_is_no_call(client: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "add"}}])
-def test_forced_call(client: OpenAI, choice: object) -> None:
+def test_forced_call(client: OpenAI, choice: ChatCompletionToolChoiceOptionParam) -> None:
     answer = client.chat.completions.create(
         model="demo",
         messages=[{"role": "user", "content": "What is 3 plus 4?"}],
-        tools=[WEATHER, ADD],  # type: ignore[list-item]
-        tool_choice=choice,  # type: ignore[arg-type]
+        tools=[WEATHER, ADD],
+        tool_choice=choice,
         temperature=0,
     )
     assert answer.choices[0].finish_reason == "tool_calls"
@@ -103,12 +110,13 @@ def test_forced_call(client: OpenAI, choice: object) -> None:
 
 
 def test_forced_call_where_the_model_would_not(client: OpenAI) -> None:
-    for choice, reason in (("auto", "stop"), ("required", "tool_calls")):
+    reasons: dict[Literal["auto", "required"], str] = {"auto": "stop", "required": "tool_calls"}
+    for choice, reason in reasons.items():
         answer = client.chat.completions.create(
             model="demo",
             messages=[{"role": "user", "content": "I live in Paris."}],
-            tools=[ADD, WEATHER],  # type: ignore[list-item]
-            tool_choice=choice,  # type: ignore[arg-type]
+            tools=[ADD, WEATHER],
+            tool_choice=choice,
             temperature=0,
         )
         assert answer.choices[0].finish_reason == reason
@@ -121,7 +129,7 @@ def test_tool_choice_none(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="demo",
         messages=[{"role": "user", "content": QUESTION}],
-        tools=[WEATHER],  # type: ignore[list-item]
+        tools=[WEATHER],
         tool_choice="none",
         temperature=0,
     )
@@ -166,7 +174,7 @@ def test_glm4(glm4_server: RunningServer) -> None:
     answer = client.chat.completions.create(
         model="demo-glm4",
         messages=[{"role": "user", "content": QUESTION}],
-        tools=[WEATHER],  # type: ignore[list-item]
+        tools=[WEATHER],
         temperature=0,
     )
     (call,) = answer.choices[0].message.tool_calls or []

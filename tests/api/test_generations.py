@@ -7,19 +7,26 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from openai import AsyncOpenAI, OpenAI
+from openai.types.chat import (
+    ChatCompletionAssistantMessageParam,
+    ChatCompletionMessageParam,
+    ChatCompletionToolMessageParam,
+    ChatCompletionUserMessageParam,
+)
 from pydantic import SecretStr
 
 from tests.conftest import WEATHER
 from tests.recordings import ANSWER, CALLS, PARALLEL, THINKS, THOUGHT, replay_file
 from tests.serving import RunningServer
 
-QUESTION = {"role": "user", "content": "What is the weather in Paris?"}
+QUESTION: ChatCompletionUserMessageParam = {"role": "user", "content": "What is the weather in Paris?"}
 CLIENT = Path(__file__).parent.parent / "clients" / "ai_sdk"
 
 
@@ -52,11 +59,13 @@ def test_openai_python(openai: OpenAI, generation: str) -> None:
     assert message.content is None
     assert message.tool_calls is not None
     (call,) = message.tool_calls
+    assert call.type == "function"
     assert (call.function.name, json.loads(call.function.arguments)) == ("get_weather", {"city": "Paris"})
     assert getattr(message, "reasoning_content", None) == (THOUGHT if generation in THINKS else None)
 
-    result = {"role": "tool", "tool_call_id": call.id, "content": "sunny, 21"}
-    history = [QUESTION, message.model_dump(exclude_none=True), result]
+    result: ChatCompletionToolMessageParam = {"role": "tool", "tool_call_id": call.id, "content": "sunny, 21"}
+    asked = cast(ChatCompletionAssistantMessageParam, message.model_dump(exclude_none=True))
+    history: list[ChatCompletionMessageParam] = [QUESTION, asked, result]
     final = openai.chat.completions.create(model=model, messages=history, tools=[WEATHER])
     assert final.choices[0].message.content == ANSWER
     assert final.choices[0].finish_reason == "stop"

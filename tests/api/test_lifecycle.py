@@ -16,7 +16,9 @@ from chatglm_bin_writer import DType
 from chatglm_server.app import create_app
 from chatglm_server.decoding.model import Model
 from chatglm_server.engine.loader import load_engine
+from chatglm_server.engine.local import LocalEngine
 from chatglm_server.errors import ShuttingDown
+from chatglm_server.service import Service
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
@@ -102,6 +104,7 @@ def test_stop_in_mid_stream(model: str, number: signal.Signals) -> None:
         assert waiting[0].json()["error"]["code"] == "server_shutting_down"
         assert server.process.wait(30) == 0
     assert "Traceback" not in server.output
+    assert server.output.count("error=server_shutting_down") == 2  # the stream's line and the waiting request's
 
 
 def test_start_says_what_where_and_how_to_stop() -> None:
@@ -116,6 +119,7 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
     """In this process, around an engine whose loading waits until it has been looked at."""
     settings = Settings(_env_file=None, model=model)
     engine = load_engine(settings)
+    assert isinstance(engine, LocalEngine)
     go = threading.Event()
     load = engine._load_model
 
@@ -126,7 +130,8 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
     engine._load_model = load_later
 
     async def look() -> list[httpx.Response]:
-        app = create_app(settings, engine)
+        service = Service(engine)
+        app = create_app(settings, service)
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
@@ -137,7 +142,7 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
                 await client.post("/v1/chat/completions", json={"messages": user("Hello!")}),
             ]
             go.set()
-            await app.state.loading
+            await service.start()
             return [*early, await client.get("/health")]
 
     health, chat, later = asyncio.run(look())
@@ -149,6 +154,7 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
 
 def test_loading_can_be_stopped(model: str) -> None:
     engine = load_engine(Settings(_env_file=None, model=model))
+    assert isinstance(engine, LocalEngine)
     with pytest.raises(ShuttingDown):
         engine._load_model(lambda: True)
 

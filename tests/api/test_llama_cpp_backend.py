@@ -76,7 +76,7 @@ def test_its_text_becomes_a_call(client: OpenAI) -> None:
         completion = stream.get_final_completion()
     for choice in (whole.choices[0], completion.choices[0]):
         assert choice.message.content == "I look."
-        (call,) = choice.message.tool_calls or ()
+        (call,) = choice.message.tool_calls or []
         assert call.type == "function"
         assert (call.function.name, json.loads(call.function.arguments)) == ("get_weather", {"city": "Paris"})
         assert choice.finish_reason == "tool_calls"

@@ -153,19 +153,23 @@ def test_tokens_that_end_the_answer(server: RunningServer) -> None:
     assert "".join(choice["logprobs"]["tokens"]) == choice["text"]
 
 
+def bad_values(field: str, *values: object) -> list[tuple[str, object]]:
+    return [(field, value) for value in values]
+
+
 MANY = 500_000
-BAD: list[tuple[str, Any]] = [
-    *(("seed", value) for value in (1.5, "x", [], 2**64, -(2**63) - 1, 10**400)),
-    *(("n", value) for value in (0, -1, 1.5, "two", 5, 129, 10**400)),
-    *(("top_logprobs", value) for value in (-1, 21, 0.5, "many", [])),
-    *(("min_p", value) for value in (-0.1, 1.1, "nan", "x")),
-    *(("presence_penalty", value) for value in (-2.1, 2.1, "nan", "inf", {})),
-    *(("frequency_penalty", value) for value in (-2.1, 2.1, "nan")),
-    *(("temperature", value) for value in ("nan", "inf", 10**400)),
-    *(("logit_bias", value) for value in ([], "x", {"x": 1}, {"-1": 1}, {"1": 101}, {"1": "nan"}, {"1760000": 1})),
+BAD: list[tuple[str, object]] = [
+    *bad_values("seed", 1.5, "x", [], 2**64, -(2**63) - 1, 10**400),
+    *bad_values("n", 0, -1, 1.5, "two", 5, 129, 10**400),
+    *bad_values("top_logprobs", -1, 21, 0.5, "many", []),
+    *bad_values("min_p", -0.1, 1.1, "nan", "x"),
+    *bad_values("presence_penalty", -2.1, 2.1, "nan", "inf", {}),
+    *bad_values("frequency_penalty", -2.1, 2.1, "nan"),
+    *bad_values("temperature", "nan", "inf", 10**400),
+    *bad_values("logit_bias", [], "x", {"x": 1}, {"-1": 1}, {"1": 101}, {"1": "nan"}, {"1760000": 1}),
     ("logit_bias", {str(token): 1 for token in range(MANY)}),
     ("logit_bias", {f"x{token}": 1 for token in range(MANY)}),
-    *(("stop_token_ids", value) for value in (5, ["x"], [-1], [1760000], ["x"] * MANY, [1] * MANY)),
+    *bad_values("stop_token_ids", 5, ["x"], [-1], [1760000], ["x"] * MANY, [1] * MANY),
     ("stop", [1] * MANY),
     ("chat_template_kwargs", {str(name): 1 for name in range(MANY)}),
     ("ignore_eos", "perhaps"),

@@ -41,18 +41,18 @@ def test_tool_conversation(agents: tuple[RunningServer, RunningServer]) -> None:
     client = OpenAI(base_url=f"{front.url}/v1", api_key="none", max_retries=0)
     assert [model.id for model in client.models.list()] == ["recorded"]
     messages: list[Any] = user("How is the weather in Paris?")
-    whole = client.chat.completions.create(model=MODEL, messages=messages, tools=[WEATHER])  # type: ignore[list-item]
-    with client.chat.completions.stream(model=MODEL, messages=messages, tools=[WEATHER]) as stream:  # type: ignore[list-item]
+    whole = client.chat.completions.create(model=MODEL, messages=messages, tools=[WEATHER])
+    with client.chat.completions.stream(model=MODEL, messages=messages, tools=[WEATHER]) as stream:
         completion = stream.get_final_completion()
     for choice in (whole.choices[0], completion.choices[0]):
         assert choice.finish_reason == "tool_calls"
         assert choice.message.content == "I look."
-        (call,) = choice.message.tool_calls or ()
+        (call,) = choice.message.tool_calls or []
         assert call.type == "function"
         assert (call.function.name, json.loads(call.function.arguments)) == ("get_weather", {"city": "巴黎"})
         messages += [choice.message.model_dump(exclude_none=True, include={"role", "content", "tool_calls"})]
         messages += [{"role": "tool", "tool_call_id": call.id, "content": "sunny"}]
-    last = client.chat.completions.create(model=MODEL, messages=messages, tools=[WEATHER])  # type: ignore[list-item]
+    last = client.chat.completions.create(model=MODEL, messages=messages, tools=[WEATHER])
     assert last.choices[0].message.content == "It is sunny."
     assert last.usage is not None
     assert last.usage.model_extra == {"unit": "characters"}

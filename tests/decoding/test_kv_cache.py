@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatglm_server.decoding.kv_cache import KVCache, Slot, common_prefix
-from chatglm_server.decoding.model import Drawn, Part
+from chatglm_server.decoding.model import Drawn, Part, Sampler
 from chatglm_server.sampling import SamplingParams
 
 FEW = st.integers(0, 2)
@@ -26,7 +26,7 @@ class ListModel:
         self.slots, self.most = slots, most
         self.held: list[list[int]] = [[] for _ in range(slots)]
 
-    def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> object:
+    def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> Sampler:
         raise AssertionError("nothing is drawn here")
 
     def read(self, parts: Sequence[Part]) -> list[Drawn | None]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import chatglm_native
 import numpy as np
@@ -38,7 +39,7 @@ def tokens_of(seed: int, count: int) -> list[int]:
 
 def logits(model: chatglm_native.Model, rows: Sequence[tuple[int, int, int]]) -> Logits:
     """After each row."""
-    return np.from_dlpack(model.forward(list(rows), list(range(len(rows)))))  # type: ignore[arg-type]
+    return cast(Logits, np.from_dlpack(model.forward(list(rows), list(range(len(rows))))))
 
 
 def rows_of(sequence: int, ids: Sequence[int], start: int = 0) -> list[tuple[int, int, int]]:
@@ -201,6 +202,7 @@ def test_the_interpreter_runs_while_the_core_computes(tmp_path: Path) -> None:
     program = f"""
 import threading
 from pathlib import Path
+from typing import cast
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.decoding.backends.native import core
 model = core(read_model_file(Path({str(write_random_model(tmp_path / "model.bin", hidden=512, layers=4))!r})), 256,
@@ -229,6 +231,7 @@ def test_the_peak_of_resident_memory_is_the_weights_alone(tmp_path: Path) -> Non
     program = f"""
 import re
 from pathlib import Path
+from typing import cast
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.decoding.backends.native import core
 def peak():

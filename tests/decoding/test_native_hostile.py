@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import chatglm_native
 import numpy as np
@@ -43,7 +43,7 @@ def model(file: ModelFile) -> chatglm_native.Model:
 
 
 def logits(model: chatglm_native.Model, rows: list[tuple[int, int, int]]) -> npt.NDArray[np.float32]:
-    return np.from_dlpack(model.forward(rows, list(range(len(rows)))))  # type: ignore[arg-type]
+    return cast(npt.NDArray[np.float32], np.from_dlpack(model.forward(rows, list(range(len(rows))))))
 
 
 def load_and_read(file: ModelFile, *, context: int = CONTEXT, sequences: int = 1, threads: int = 2) -> None:
@@ -107,8 +107,9 @@ def test_shapes_that_are_no_network(file: ModelFile, name: str, number: int, fra
         return
     if (name, value) == ("num_hidden_layers", 1):
         return  # the first of two layers: a network, though not the file's
+    change: dict[str, Any] = {name: value}
     with pytest.raises(REFUSALS):
-        load_and_read(replace(file, header=replace(file.header, **{name: value})))
+        load_and_read(replace(file, header=replace(file.header, **change)))
 
 
 @pytest.mark.parametrize("numbers", [(0, 1, 1), (-1, 1, 1), (2**31, 1, 1), (40, 0, 1), (40, 1025, 1), (40, 1, 0)])
@@ -191,7 +192,7 @@ def test_rows(model: chatglm_native.Model, rows: list[tuple[int, int, int]], wan
         and len(wanted) <= len(rows)
     )
     if sound:
-        assert np.from_dlpack(model.forward(rows, wanted)).shape == (len(wanted), 512)  # type: ignore[arg-type]
+        assert np.from_dlpack(model.forward(rows, wanted)).shape == (len(wanted), 512)
     else:
         with pytest.raises((ValueError, TypeError)):
             model.forward(rows, wanted)

@@ -124,7 +124,7 @@ def test_variants_are_told_apart_by_their_constants() -> None:
         assert values.are_satisfied({})
 
 
-schemas = st.recursive(
+schemas: st.SearchStrategy[Any] = st.recursive(
     st.sampled_from([True, None, 5, {}, STRING, INTEGER, NULL, {"enum": ["a", 1, {}]}, {"const": []}])
     | st.builds(lambda to: {"$ref": to}, st.sampled_from(["#", "#/properties/v", "#/$defs/a", "#/x/0", "x"])),
     lambda inner: st.fixed_dictionaries(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -14,7 +15,7 @@ from .case_files import Case, conversation, declared, parameters, read_cases
 
 CASES = read_cases("render_cases.jsonl")
 
-DEVIATIONS = {
+DEVIATIONS: dict[str, tuple[str, Callable[[str], str]]] = {
     "chatglm3/tools-system": (
         "the client's system message is kept, in a block after the tools': nothing that was sent may be lost",
         lambda expected: expected.replace("<|user|>", "<|system|>\nBe brief.<|user|>"),

@@ -11,15 +11,9 @@ import chatglm_cpp
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chatglm_bin_writer import (
-    ALIGNMENT,
-    DType,
-    ModelHeader,
-    ModelType,
-    encode,
-    tensor_shapes,
-    write_model,
-)
+from chatglm_bin_writer import DType, ModelHeader, ModelType, encode, tensor_shapes, write_model
+
+from chatglm_server.model_files.chatglm_bin_layout import ALIGNMENT
 
 VOCAB, HIDDEN, HEADS, FFN = 320, 64, 2, 96
 QUANTIZED = [DType.Q4_0, DType.Q4_1, DType.Q5_0, DType.Q5_1, DType.Q8_0]

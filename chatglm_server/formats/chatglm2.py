@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline.calls import InlineCallParser
+from .inline.calls import InlineCallParser, TextParser
 from .inline.layout import CallLayout
 from .inline.python_calls import read_json_call
 from .numbered_rounds import numbered_rounds
@@ -36,6 +36,10 @@ class ChatGLM2Format:
         return Prompt((Special("[gMASK]", spelled=False), Special("sop", spelled=False), text))
 
     def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+        return self.text_parser(())
+
+    def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
+        """Returns a fresh parser of an answer. It finds no calls."""
         return InlineCallParser(TEXT_ONLY, ())
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:

@@ -41,11 +41,11 @@ class ChatGLMFormat:
         return Prompt((text, Special("[gMASK]", spelled=False), Special("<sop>", spelled=False)))
 
     def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
-        return self.text_parser(())
+        return _FullWidthPunctuation(self.text_parser(()))
 
     def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
-        """Returns a fresh parser of an answer, which finds no calls."""
-        return _FullWidthPunctuation(InlineCallParser(TEXT_ONLY, (), numbers))
+        """Returns a fresh parser of an answer. It finds no calls, and leaves punctuation as it is."""
+        return InlineCallParser(TEXT_ONLY, ())
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         raise NotImplementedError("ChatGLM-6B cannot call tools")
@@ -54,9 +54,7 @@ class ChatGLMFormat:
 class _FullWidthPunctuation:
     """Makes the ASCII punctuation beside Chinese characters full-width, as ChatGLM-6B's own post-processing does."""
 
-    in_call = False
-
-    def __init__(self, answer: TextParser) -> None:
+    def __init__(self, answer: OutputParser) -> None:
         self._answer = answer
         self._before = ""
         self._held = ""  # a mark whose width the next character decides
@@ -65,16 +63,8 @@ class _FullWidthPunctuation:
         return self._widened(self._answer.feed(piece))
 
     def flush(self, reason: FinishReason) -> list[ParserEvent]:
-        return self._end_run(self._answer.flush(reason))
-
-    def interrupt(self) -> list[ParserEvent]:
-        return self._end_run(self._answer.interrupt())
-
-    def _end_run(self, events: list[ParserEvent]) -> list[ParserEvent]:
-        """A mark that is held back keeps its width: no character follows it directly."""
-        events = self._widened(events)
-        held, self._held, self._before = self._held, "", ""
-        return [*events, TextDelta(held)] if held else events
+        events = self._widened(self._answer.flush(reason))
+        return [*events, TextDelta(self._held)] if self._held else events
 
     def _widened(self, events: list[ParserEvent]) -> list[ParserEvent]:
         texts = [event.text for event in events if isinstance(event, TextDelta)]

@@ -39,8 +39,8 @@ class ChatGLM2Format:
         return self.text_parser(())
 
     def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
-        """Returns a fresh parser of an answer, which finds no calls."""
-        return InlineCallParser(TEXT_ONLY, (), numbers)
+        """Returns a fresh parser of an answer. It finds no calls."""
+        return InlineCallParser(TEXT_ONLY, ())
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         raise NotImplementedError("ChatGLM2 cannot call tools")

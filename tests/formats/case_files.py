@@ -45,7 +45,7 @@ def read_lines(path: Path) -> Iterator[Case]:
 def expand(line: Case) -> Iterator[Case]:
     """The whole cases that a line of the project's own stands for."""
     tools = line.get("tools") or []
-    case = {"prompt_ends_in_think": False, "content": None, "reasoning": None, "tool_calls": []} | line
+    case: Case = {"prompt_ends_in_think": False, "content": None, "reasoning": None, "tool_calls": []} | line
     case["tools"] = TOOLS[tools] if isinstance(tools, str) else tools
     if case["format"] != "tagged":
         yield case

@@ -44,7 +44,9 @@ class LoneObjectParser:
 
     @property
     def in_call(self) -> bool:
-        return self._scanner is not None if self._deciding else self._answer.in_call
+        if not self._deciding:
+            return self._answer.in_call
+        return self._scanner is not None and not self._closed
 
     def feed(self, piece: Piece) -> list[ParserEvent]:
         if not self._deciding:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from io import StringIO
 
+from typing_extensions import assert_never
+
 from .chat import (
+    Accepted,
     Event,
     Finish,
     ReasoningDelta,
@@ -78,6 +81,8 @@ class Answer:
             self.tokens.append(event)
         elif isinstance(event, Finish):
             self.finish = event
+        elif not isinstance(event, Accepted):
+            assert_never(event)
 
     def finished(self) -> Finish:
         """The end of the answer. Raises: ValueError if it has not ended."""

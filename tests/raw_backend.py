@@ -16,18 +16,21 @@ UNTIL_THE_CLIENT_LEAVES = object()
 MODELS = {"object": "list", "data": [{"id": "glm-4-9b-chat", "object": "model", "created": 7, "max_model_len": 4096}]}
 
 
+_END = ("Connection: close", "", "")
+"""Of a head: the backend closes the connection after its script, so a client must not send more on it."""
+
+
 def whole(body: object, status: str = "200 OK", *headers: str) -> list[object]:
     """The script of one JSON response, or of one of another type if a header says so."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", *headers, f"Content-Length: {len(data)}", "", ""]
-    return ["\r\n".join(lines).encode() + data]
+    head = [f"HTTP/1.1 {status}", "Content-Type: application/json", *headers, f"Content-Length: {len(data)}", *_END]
+    return ["\r\n".join(head).encode() + data]
 
 
 def stream(*events: object, done: bool = True, end: bool = True) -> list[object]:
     """The script of a chunked event stream: JSON objects become events, bytes and waits stand as they are."""
-    script: list[object] = [
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
-    ]
+    head = ["HTTP/1.1 200 OK", "Content-Type: text/event-stream; charset=utf-8", "Transfer-Encoding: chunked", *_END]
+    script: list[object] = ["\r\n".join(head).encode()]
     for event in [*events, *([b"data: [DONE]\n\n"] if done else [])]:
         if isinstance(event, dict):
             event = f"data: {json.dumps(event)}\n\n".encode()

@@ -47,7 +47,7 @@ class RequestRecord:
 
     def refuse(self, error: ChatGLMServerError) -> None:
         """Take from `error` its code and the field it names, never its message. Mutates the record."""
-        self.notes["error"] = error.code or "internal_error"
+        self.notes["error"] = quote((error.code or "internal_error")[:64])  # a backend's code is that server's text
         if error.param is not None and _FIELD.fullmatch(error.param):
             self.notes["field"] = error.param
 

@@ -62,7 +62,7 @@ class Endpoint:
     async def _answered(
         self, asked: ChatRequest | CompletionRequest, record: RequestRecord, make_shape: MakeShape
     ) -> Response:
-        events = _noted(self._started(asked), record)
+        events = _recorded(self._started(asked), record)
         first = await anext(events)  # what fails until the request is accepted is still an HTTP status
         model = first.model if isinstance(first, Accepted) else None
         shape = make_shape(model or self._engine.info.id)
@@ -123,7 +123,7 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _noted(events: Events, record: RequestRecord) -> Events:
+async def _recorded(events: Events, record: RequestRecord) -> Events:
     async with aclosing(events):
         try:
             async for event in events:

@@ -1,4 +1,4 @@
-"""Errors as responses, in the dialect that the path belongs to; also the errors that nobody foresaw."""
+"""Errors as responses, in the dialect that the path belongs to, unforeseen ones too."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class InternalErrors:
             return await self._app(scope, receive, send)
         started = False
 
-        async def noted(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send_and_note)
         except Exception as error:
             log_internal_error(error)
             if not started:

@@ -9,6 +9,7 @@ from ..errors import ModelNotFound
 from .dialect import Json
 from .openai.errors import ErrorBody
 from .openai.objects import model_object
+from .openai.schemas import ModelList, ModelObject
 
 _MAX_NAMED = 20
 
@@ -17,12 +18,12 @@ def models_router(engine: Engine) -> APIRouter:
     """``/v1/models``."""
     router = APIRouter(prefix="/v1", tags=["OpenAI"], responses={"4XX": {"model": ErrorBody}})
 
-    @router.get("/models", summary="The models that requests may name")
+    @router.get("/models", summary="The models that requests may name", responses={200: {"model": ModelList}})
     async def models() -> Json:
         """Each with its context length, if that is known, and the names it has besides its id."""
         return {"object": "list", "data": [model_object(info) for info in await engine.models()]}
 
-    @router.get("/models/{model:path}", summary="One model")
+    @router.get("/models/{model:path}", summary="One model", responses={200: {"model": ModelObject}})
     async def model(model: str) -> Json:
         """By id or alias."""
         known = await engine.models()

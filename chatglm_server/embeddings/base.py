@@ -71,11 +71,11 @@ class Embedder(Protocol):
         ...
 
     async def keywords(
-        self, text: str, *, vocabulary: Sequence[str] | None, top: int, diversity: float | None
+        self, text: str, *, param: str, vocabulary: Sequence[str] | None, top: int, diversity: float | None
     ) -> Keywords:
         """The words of `text` (of `vocabulary`, those in it) that are most like the whole, `top` at most.
 
-        With `diversity`, from 0 to 1, words unlike each other are preferred. Raises: InvalidRequest.
+        With `diversity`, from 0 to 1, words unlike each other are preferred. Raises: InvalidRequest, naming `param`.
         """
         ...
 

@@ -128,22 +128,22 @@ class SentenceEmbedder:
                 return await self._turns.run(lambda: [decode(list(tokens)) for tokens in token_lists])
 
     async def keywords(
-        self, text: str, *, vocabulary: Sequence[str] | None, top: int, diversity: float | None
+        self, text: str, *, param: str, vocabulary: Sequence[str] | None, top: int, diversity: float | None
     ) -> Keywords:
         from .keywords import find_words, rank
 
         self._check_ready()
         if len(text) > MAX_CHARACTERS:
-            raise InvalidRequest(f"the text has {len(text)} characters; at most {MAX_CHARACTERS}", param="input")
+            raise InvalidRequest(f"the text has {len(text)} characters; at most {MAX_CHARACTERS}", param=param)
         words = await asyncio.to_thread(find_words, text, vocabulary)
         if len(words) > MAX_CANDIDATES:
             raise InvalidRequest(
-                f"the text has {len(words)} different words; at most {MAX_CANDIDATES}: shorten it, or send a vocab",
-                param="input",
+                f"the text has {len(words)} different words; at most {MAX_CANDIDATES}: shorten it, or name candidates",
+                param=param,
             )
         if not words:
             return Keywords((), cut=False)
-        embedded = await self.embed([text, *words], param="input", cut=True)
+        embedded = await self.embed([text, *words], param=param, cut=True)
         ranked = await asyncio.to_thread(rank, embedded.vectors[0], embedded.vectors[1:], top, diversity)
         return Keywords(tuple(Keyword(words[number], score) for number, score in ranked), cut=0 in embedded.cut)
 

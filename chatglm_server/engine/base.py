@@ -13,7 +13,7 @@ from .capabilities import Capability
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model that is served; `created` in seconds since the epoch, `context_length` 0 where it is not known."""
+    """The model that is served; `created` in seconds since the epoch, `context_length` 0 if it is not known."""
 
     id: str
     aliases: tuple[str, ...]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chatglm_server.api.openai import parameters
 from chatglm_server.chat import (
     ChatRequest,
     ChoiceFormat,
@@ -237,3 +238,8 @@ def test_the_clients_own_spelling_replaces_ours(spelling: str) -> None:
     assert body[spelling] == "as sent"
     assert not (set(SPELLINGS[noun]) - {spelling}) & set(body)
     assert all(set(names) & set(body) for names in SPELLINGS.values())
+
+
+def test_every_spelling_that_the_api_reads_replaces_ours() -> None:
+    """Otherwise a backend would be told the same twice, or two things at once."""
+    assert {name for names in SPELLINGS.values() for name in names} >= parameters.SPELLINGS

@@ -2,7 +2,7 @@
 
 Field names and defaults are GLM-API's. Its ``/chat`` came in two versions: with ChatGLM3, tools stood in the system
 message, calls in an assistant message's `metadata`, results in messages of the role ``observation``; with GLM-4 it was
-close to OpenAI's. Both are rewritten to OpenAI's fields here, and from there everything is as for OpenAI's clients.
+close to OpenAI's. This module rewrites both to OpenAI's fields; what follows is the same as for OpenAI's clients.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEFAULTS = replace(GLM_DEFAULTS, temperature=0.7, repetition_penalty=1.1, max_to
 
 
 class GLMChatBody(ChatCompletionBody):
-    """``POST /chat``. `model` is not looked at, as in GLM-API: there is one chat model."""
+    """``POST /chat``. Ignores `model`, as GLM-API does: there is one chat model."""
 
     chunk: bool | None = Field(True, description="a stream's events hold what is new (true) or the text so far (false)")
     return_function_call: bool | None = Field(False, description="a call as JSON text in content, as with ChatGLM3")
@@ -61,7 +61,7 @@ class TokenizeBody(Body):
     """``POST /tokenize``."""
 
     prompt: str
-    max_tokens: int = Field(MAX_TOKENS, ge=1, description="ids at most; what exceeds them is left out of tokenIds")
+    max_tokens: int = Field(MAX_TOKENS, ge=1, description="most ids in tokenIds; the rest is left out")
 
 
 class EmbeddingBody(Body):
@@ -121,6 +121,8 @@ def _messages(messages: list[Any]) -> list[Any]:
             result.append(sent)
             continue
         message: dict[str, Any] = {"content": None} | sent
+        if message.get("role") == "system":
+            message.pop("tools", None)  # they are the request's
         role, metadata = message.get("role"), message.pop("metadata", None)
         if role == "assistant" and isinstance(metadata, str) and metadata.strip():
             calls += 1

@@ -8,14 +8,18 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import assert_never
+
 from ...answer import Answer
 from ...chat import (
     AnswerEvent,
     Finish,
     ReasoningDelta,
     TextDelta,
+    TokenSampled,
     ToolCallAbandoned,
     ToolCallDelta,
+    ToolCallRepaired,
     ToolCallStart,
     Usage,
 )
@@ -70,6 +74,8 @@ class NewText:
             yield self._chunk({"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]})
         elif isinstance(event, Finish):
             yield self._chunk({}, event.reason)
+        elif not isinstance(event, TokenSampled | ToolCallRepaired):  # GLM-API's streams have no place for these
+            assert_never(event)
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """Nothing: these streams have no usage."""

@@ -1,7 +1,7 @@
 """GLM-API's endpoints, so that scripts written for it need not change (uniai-lab/GLM-API: README.md, ``api.py``).
 
-They stand beside OpenAI's below ``/v1`` and answer from the same engine. Where GLM-API failed with a 500 there is an
-error object that names the field.
+They stand beside OpenAI's below ``/v1`` and answer from the same engine. If GLM-API failed with a 500, these answer
+with an error object that names the field.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def glm_router(endpoint: Endpoint, service: Service) -> APIRouter:
 
     @router.post("/tokenize", summary="Token ids of a text")
     async def tokenize(body: TokenizeBody) -> Json:
-        """`tokenIds` with the special tokens around the text, cut to `max_tokens`; `tokens` without them, uncut."""
+        """`tokenIds` include the special tokens around the text and are cut to `max_tokens`; `tokens` do neither."""
         tokens = await engine.tokenize(body.prompt)
         excess = max(0, len(tokens) - body.max_tokens)
         text = [number for number, token in enumerate(tokens) if not token.special]

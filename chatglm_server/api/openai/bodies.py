@@ -31,7 +31,9 @@ class ChatCompletionBody(Generation):
     messages: Annotated[list[MessageBody], SkipValidation]
     tools: Annotated[list[ToolBody] | None, SkipValidation] = None
     tool_choice: Annotated[ToolChoiceBody | None, SkipValidation] = None
-    functions: list[dict[str, Any]] | None = Field(None, description="as OpenAI had tools before; use tools")
+    functions: Annotated[list[dict[str, Any]] | None, SkipValidation] = Field(
+        None, description="as OpenAI had tools before; use tools"
+    )
     function_call: Any = Field(None, description="as OpenAI had tool_choice before; use tool_choice")
     parallel_tool_calls: bool | None = None
     max_completion_tokens: int | None = Field(None, description="the same as max_tokens")
@@ -91,12 +93,17 @@ class ChatCompletionBody(Generation):
         )
 
     def _tools(self, extras: dict[str, Any], *, foreign: bool) -> tuple[ReadTools, ToolChoice]:
-        """The tools and the choice among them; a choice that only another server understands goes to `extras`."""
+        """The tools and the choice among them. Adds to `extras` a choice that only another server understands."""
         if self.functions and self.tools:
             raise InvalidRequest("functions and tools mean the same; send tools", param="functions")
         if self.functions:
             tools = read_tools(self.functions, foreign=False, field="functions")
             return tools, read_function_call(self.function_call, tools)
+        if self.function_call is not None:
+            if foreign:
+                extras["function_call"] = self.function_call
+            else:
+                read_function_call(self.function_call, ReadTools())  # it can name none of the tools
         tools = read_tools(self.tools, foreign=foreign)
         choice = read_tool_choice(self.tool_choice, tools, foreign=foreign)
         if choice is None:

@@ -15,6 +15,8 @@ from .reading import read
 from .tools import function_name
 
 MAX_MESSAGES = 2048
+MAX_FOREIGN_MESSAGES = 16384
+"""Of conversations that another server reads: reading more would hold up other requests."""
 TEXT_PARTS = ("text", "input_text", "output_text")
 """Content parts that hold text; the latter two are the Responses API's."""
 
@@ -110,8 +112,9 @@ def read_messages(value: Any, *, foreign: bool) -> tuple[Message, ...]:
     """
     if not isinstance(value, list) or not value:
         raise InvalidRequest("messages: must be a list of at least one message", param="messages")
-    if not foreign and len(value) > MAX_MESSAGES:
-        raise InvalidRequest(f"messages: at most {MAX_MESSAGES}, not {len(value)}", param="messages")
+    most = MAX_FOREIGN_MESSAGES if foreign else MAX_MESSAGES
+    if len(value) > most:
+        raise InvalidRequest(f"messages: at most {most}, not {len(value)}", param="messages")
     messages: list[Message] = []
     functions = 0  # calls of the older kind: their results name no id, so their number is the id
     for number, item in enumerate(value):

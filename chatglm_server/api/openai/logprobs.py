@@ -9,7 +9,7 @@ from typing import Any
 from ...chat import TokenLogprob, TokenSampled
 
 LEAST = -9999.0
-"""What OpenAI's API says of a token that is too unlikely to have a figure; JSON has no infinity."""
+"""OpenAI's figure for a token that is too unlikely to have one; JSON has no infinity."""
 
 
 def chat_logprobs(tokens: Sequence[TokenSampled]) -> dict[str, Any] | None:
@@ -31,7 +31,7 @@ def _finite(logprob: float) -> float:
 class TextLogprobs:
     """The `logprobs` of a bare completion's choice: lists of equal length.
 
-    ``top_logprobs`` names the likeliest tokens and, as in OpenAI's API, the one that was drawn, if it is not among
+    ``top_logprobs`` names the likeliest tokens and, as in OpenAI's API, the sampled one, if it is not among
     them. ``text_offset`` counts characters from the beginning of the answer, as the tokens are spelled.
     """
 
@@ -41,15 +41,15 @@ class TextLogprobs:
 
     @property
     def held(self) -> int:
-        """Tokens that were not taken."""
+        """How many tokens wait to be sent."""
         return len(self._tokens)
 
     def add(self, event: TokenSampled) -> None:
-        """One more token. Mutates this."""
+        """Append a token. Mutates this."""
         self._tokens.append(event)
 
     def taken(self) -> dict[str, Any] | None:
-        """The tokens that were not taken before; None for none. Mutates this."""
+        """The tokens since the last call; None if there are none. Mutates this."""
         tokens, self._tokens = self._tokens, []
         if not tokens:
             return None
@@ -66,7 +66,7 @@ class TextLogprobs:
 
 
 def _by_spelling(event: TokenSampled) -> dict[str, float]:
-    """The likeliest tokens, then the one that was drawn. Of tokens that are spelled alike the likeliest counts."""
+    """The likeliest tokens, then the sampled one. Of tokens with equal spelling the likeliest counts."""
     logprobs: dict[str, float] = {}
     for one in (*event.top, event.sampled):
         logprobs.setdefault(one.token, _finite(one.logprob))

@@ -17,6 +17,7 @@ from ...chat import (
     TextFormat,
 )
 from ...errors import InvalidRequest, UnsupportedParameter
+from ..body import few_entries
 from .reading import read
 
 
@@ -75,6 +76,8 @@ def _openai(value: Any) -> ResponseFormat:
         raise UnsupportedParameter(
             f"response_format: this server does not know the type {kind[:64]!r}", param="response_format"
         )
+    few_entries(value, "response_format")
+    few_entries(value.get("json_schema") if isinstance(value, dict) else None, "response_format.json_schema")
     body = read(ResponseFormatBody, value, "response_format")
     if body.type == "text":
         return TextFormat()

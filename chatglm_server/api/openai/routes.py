@@ -11,6 +11,7 @@ from ..endpoint import Endpoint
 from .bodies import ChatCompletionBody, CompletionBody
 from .chat_completion import ChatCompletion
 from .errors import ErrorBody
+from .schemas import ChatCompletionObject, TextCompletionObject, answers
 from .text_completion import TextCompletion
 
 
@@ -18,7 +19,7 @@ def openai_router(endpoint: Endpoint, options: Options) -> APIRouter:
     """The routes below ``/v1``."""
     router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"], responses={"4XX": {"model": ErrorBody}})
 
-    @router.post("/chat/completions", summary="Answer a conversation")
+    @router.post("/chat/completions", summary="Answer a conversation", responses=answers(ChatCompletionObject))
     async def chat_completions(request: Request, body: ChatCompletionBody) -> Response:
         """Whole, or as server-sent events with `"stream": true`; tool calls come as OpenAI `tool_calls`."""
         asked = body.to_request(endpoint.capabilities)
@@ -35,7 +36,7 @@ def openai_router(endpoint: Endpoint, options: Options) -> APIRouter:
 
         return await endpoint.answer(request, asked, shape, body.field_of)
 
-    @router.post("/completions", summary="Continue a bare prompt")
+    @router.post("/completions", summary="Continue a bare prompt", responses=answers(TextCompletionObject))
     async def completions(request: Request, body: CompletionBody) -> Response:
         """The prompt goes to the model as it is: no roles, no tools. Several prompts are answered each by itself."""
         asked = body.to_request(endpoint.capabilities)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -12,6 +12,8 @@ from ...errors import InvalidRequest
 from .reading import read
 
 MAX_TOOLS = 128
+MAX_FOREIGN_TOOLS = 4096
+"""Of requests that another server reads: reading more would hold up other requests."""
 MAX_NAME = 128
 
 
@@ -52,7 +54,7 @@ class AllowedTools(BaseModel):
     """The tools that may be called, and whether one must be."""
 
     mode: Literal["auto", "required"] = "auto"
-    tools: list[NamedChoice]
+    tools: Annotated[list[NamedChoice], Field(fail_fast=True)]
 
 
 class AllowedToolsChoice(BaseModel):
@@ -87,8 +89,9 @@ def read_tools(value: Any, *, foreign: bool, field: str = "tools") -> ReadTools:
     ``functions`` hold bare function objects. Raises: InvalidRequest.
     """
     items = _list(value, field)
-    if not foreign and len(items) > MAX_TOOLS:
-        raise InvalidRequest(f"{field}: at most {MAX_TOOLS}, not {len(items)}", param=field)
+    most = MAX_FOREIGN_TOOLS if foreign else MAX_TOOLS
+    if len(items) > most:
+        raise InvalidRequest(f"{field}: at most {most}, not {len(items)}", param=field)
     functions: list[Tool] = []
     others: list[JsonObject] = []
     names: set[str] = set()

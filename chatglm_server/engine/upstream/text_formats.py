@@ -72,7 +72,7 @@ class TextFormats:
         elif self._options.think_filter:
             parser = ThinkingParser(parser, inside=open_think)
         output = Output(parser, parallel_tool_calls=parallel_tool_calls)
-        watch = self._unread_tags.watch(served or asked, name) if tools else None
+        watch = self._unread_tags.watch(asked or served, name) if tools else None
         return TextReader(output, SpecialTokenScanner(specials), watch)
 
 

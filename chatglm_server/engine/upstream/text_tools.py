@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...chat import ChatRequest, JsonObject, Message, Tool
+from ...chat import ChatRequest, Message, Tool
 from ...errors import InvalidRequest, UnsupportedParameter
 from ...formats.base import CannotRender, ChatFormat, Special
 from .body import Json, chat_body
@@ -19,14 +19,13 @@ _TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls")
 def text_body(request: ChatRequest, find_format: Callable[[], ChatFormat]) -> Json:
     """Returns the body for ``/chat/completions`` with tools as the model's format writes them into a prompt.
 
-    Messages stay as they are if the request holds no tools, calls or results.
+    Messages stay as they are if the request holds no tools, calls or results. The engine lacks
+    `Capability.FOREIGN_CONVERSATION` in this mode, so the API has refused images and tools that are not functions.
 
     Raises: InvalidRequest, UnsupportedParameter.
     """
     tools = request.callable_tools
     body = {name: value for name, value in chat_body(request).items() if name not in _TOOL_FIELDS}
-    if request.foreign_tools:
-        raise InvalidRequest("with --upstream-tools text all tools must be functions", param="tools")
     if not tools and not any(message.role == "tool" or message.tool_calls for message in request.messages):
         return body
     if request.tool_choice.mode in ("required", "named"):
@@ -46,8 +45,6 @@ def text_messages(chat_format: ChatFormat, messages: Sequence[Message], tools: S
 
     Raises: InvalidRequest.
     """
-    for number, message in enumerate(messages):
-        _check_text(message, f"messages[{number}]")
     try:
         prompt = chat_format.render(messages, tools)
     except CannotRender as error:
@@ -69,21 +66,3 @@ def text_messages(chat_format: ChatFormat, messages: Sequence[Message], tools: S
         else:
             result.append({"role": role, "content": text})
     return result
-
-
-def _check_text(message: Message, where: str) -> None:
-    """Raises: InvalidRequest if the format cannot write the message, because it is not only text and functions."""
-    if "role" in message.extras:
-        raise InvalidRequest("with --upstream-tools text a role is system, user, assistant or tool", param=where)
-    if "tool_calls" in message.extras:
-        raise InvalidRequest("with --upstream-tools text all calls must be of functions", param=f"{where}.tool_calls")
-    for number, part in enumerate(message.parts):
-        if not _is_text(part):
-            raise InvalidRequest(
-                f"with --upstream-tools text messages hold text only, not {part.get('type')!r} parts",
-                param=f"{where}.content[{number}]",
-            )
-
-
-def _is_text(part: JsonObject) -> bool:
-    return any(isinstance(part.get(name), str) for name in ("text", "refusal"))

@@ -59,7 +59,7 @@ def test_the_table_has_every_side_and_figure(tmp_path: Path) -> None:
 
 def test_another_build_of_the_core_is_a_side_and_a_peer() -> None:
     """Here the same build once more, by the folder that it lies in."""
-    words = ["--model", DEMO, "--sides", "native-generic", "--measures", "decode", "--rounds", "2"]
+    words: list[str | Path] = ["--model", DEMO, "--sides", "native-generic", "--measures", "decode", "--rounds", "2"]
     done = run(*words, "--core", f"again={Path(chatglm_native.__file__).parent}")
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines() if "kernels, prompts" in line] == [

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from . import __version__
-from .api.access_log import AccessLog
+from .api.access_log import AccessLog, request_record
+from .api.body_limits import BodyLimits
+from .api.cross_origin import CrossOrigin
 from .api.dialect import Options
 from .api.dialects import DIALECTS
+from .api.drain import DrainBody
 from .api.embeddings import embeddings_router
 from .api.errors import InternalErrors, error_response
 from .api.health import health_router
 from .api.models import models_router
+from .api.pages import pages_router
+from .api.paths import TypedPaths
 from .api.problems import invalid_request
-from .api.security import LOCAL_ORIGINS, BodyLimit, HostCheck, KeyCheck
+from .api.security import HostCheck, KeyCheck
 from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
 from .service import Service
 from .settings import Settings
@@ -40,9 +45,11 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
         version=__version__,
         summary="GLM models on a CPU, for OpenAI clients",
         lifespan=lifespan,
-        docs_url=None,  # the usual pages load scripts from elsewhere: they need the internet, and see every key
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere; see api/pages.py
         redoc_url=None,
         redirect_slashes=False,
+        # KeyCheck asks for the key; this says so in the schema, for which the reference then has a field.
+        dependencies=[] if settings.api_key is None else [Depends(HTTPBearer(auto_error=False))],
     )
     options = Options(settings.keep_alive_s, settings.report_repairs)
     for dialect in DIALECTS:
@@ -50,30 +57,29 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
     app.include_router(models_router(service.engine))
     app.include_router(embeddings_router(service.embedder))
     app.include_router(health_router(service))
+    app.include_router(pages_router(service.engine))
     for kind in (ChatGLMServerError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _on_error)
 
     # The last one added is the first to see a request.
     app.add_middleware(InternalErrors)
-    app.add_middleware(BodyLimit, limit=int(settings.max_body_mb * 1e6))
+    app.add_middleware(BodyLimits, limit=int(settings.max_body_mb * 1e6), seconds=settings.request_timeout_s)
     if settings.api_key is not None:
         headers = {dialect.key_header for dialect in DIALECTS if dialect.key_header is not None}
         app.add_middleware(KeyCheck, key=settings.api_key.get_secret_value(), headers=headers)
     app.add_middleware(HostCheck, names=[settings.host, *settings.allowed_host])
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=settings.allowed_origin,
-        allow_origin_regex=LOCAL_ORIGINS,
-        allow_methods=["GET", "POST"],
-        allow_headers=["*"],
-    )
+    app.add_middleware(CrossOrigin, origins=settings.allowed_origin)
+    app.add_middleware(TypedPaths)
     app.add_middleware(AccessLog)
+    app.add_middleware(DrainBody)
     return app
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    """Every error, in the dialect that the path belongs to."""
-    return error_response(_translated(request, error), request.url.path)
+    """Every error, in the dialect that the path belongs to. The log line says why."""
+    known = _translated(request, error)
+    request_record(request.scope).refuse(known)
+    return error_response(known, request.url.path)
 
 
 def _translated(request: Request, error: Exception) -> ChatGLMServerError:

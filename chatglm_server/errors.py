@@ -59,6 +59,12 @@ class PermissionDenied(ChatGLMServerError):
     code = "host_not_allowed"
 
 
+class OriginNotAllowed(PermissionDenied):
+    """The request comes from a web page that may not call this server."""
+
+    code = "origin_not_allowed"
+
+
 class NotFound(ChatGLMServerError):
     """No such path."""
 
@@ -77,6 +83,13 @@ class MethodNotAllowed(ChatGLMServerError):
 
     status = 405
     code = "method_not_allowed"
+
+
+class RequestTimeout(ChatGLMServerError):
+    """The client took too long to send its request."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class RequestTooLarge(ChatGLMServerError):
@@ -98,6 +111,14 @@ class QueueFull(ChatGLMServerError):
 
     status = 429
     code = "queue_full"
+    retry_after = 5
+
+
+class TooManyConnections(ChatGLMServerError):
+    """As many connections are open as the server keeps."""
+
+    status = 503
+    code = "too_many_connections"
     retry_after = 5
 
 

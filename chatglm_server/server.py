@@ -7,12 +7,14 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from . import __version__
+from .connection import BACKLOG, connections
 from .errors import ModelFileError, ShuttingDown
 from .service import Service
 
@@ -22,14 +24,15 @@ _GRACE_S = 15  # for open connections, once their answers were ended
 class Server(uvicorn.Server):
     """Serves until it is told to stop; `failed` says that a model could not be loaded."""
 
-    def __init__(self, app: FastAPI, service: Service, host: str, port: int) -> None:
+    def __init__(self, app: FastAPI, service: Service, request_timeout_s: float, notes: Sequence[str]) -> None:
         self._service = service
+        self._notes = notes
         self.failed = False
         super().__init__(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
+                backlog=BACKLOG,
+                http=connections(request_timeout_s),  # type: ignore[arg-type]  # uvicorn only calls it
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -58,7 +61,9 @@ class Server(uvicorn.Server):
         print(f"  model  {info.id}: {info.chat_format}{context}{note}")
         if self._service.embedder is not None:
             print(f"  embed  {self._service.embedder.info.id}")
-        print(f"  API    {self._url()}/v1  (reference: {self._url()}/openapi.json)")
+        for note in self._notes:
+            print(f"  from   {note}")
+        print(f"  API    {self._url()}/v1  (reference: {self._url()}/docs)")
         print("  stop   Ctrl-C", flush=True)
 
     def _url(self) -> str:
@@ -80,11 +85,16 @@ class Server(uvicorn.Server):
         print(f"error: {message}", file=sys.stderr, flush=True)
 
 
-def serve(app: FastAPI, service: Service, host: str, port: int) -> int:
-    """Serve until SIGINT or SIGTERM. Returns the process's exit status."""
+def serve(
+    app: FastAPI, service: Service, sockets: list[socket.socket], request_timeout_s: float, notes: Sequence[str] = ()
+) -> int:
+    """Serve on listening sockets until SIGINT or SIGTERM. Returns the process's exit status.
+
+    `notes` are printed with the start lines. A client may take `request_timeout_s` to send a request's head.
+    """
     # uvicorn raises the signal again once it is done; by then it has been obeyed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    server = Server(app, service, host, port)
-    server.run()
+    server = Server(app, service, request_timeout_s, notes)
+    server.run(sockets)
     return 1 if server.failed or not server.started else 0

@@ -17,7 +17,10 @@ ALLOWED: dict[str, set[str]] = {
     "sampling": {"errors"},
     "chat": {"sampling"},
     "answer": {"chat"},
-    "settings": set(),
+    "settings": {"foreign_names"},
+    "foreign_names": set(),
+    "command_line": {"__init__"},
+    "listening": {"connection"},
     "formats": {"chat", "json_text", "formats"},
     "queueing": {"errors", "queueing"},
     "model_files": {"errors", "formats.base", "model_files"},
@@ -26,12 +29,15 @@ ALLOWED: dict[str, set[str]] = {
     "engine": GROUND | {"engine", "formats", "decoding", "model_files", "queueing"},
     "service": {"engine.base", "embeddings.base"},
     "api": GROUND
-    | {"answer", "api", "service", "engine.base", "engine.capabilities", "embeddings.base"}
+    | {"answer", "api", "service", "engine.base", "engine.capabilities", "embeddings.base", "__init__"}
     | {"formats.inline.python_calls"},
     "app": GROUND | {"api", "service", "settings", "__init__"},
-    "server": GROUND | {"service", "__init__"},
+    "connection": {"errors", "api.errors"},  # it answers in the API's shape where no request reaches the API
+    "server": GROUND | {"connection", "service", "__init__"},
     "format_commands": {"answer", "chat", "json_text", "formats"},
-    "cli": GROUND | {"app", "server", "service", "settings", "engine.loader", "format_commands"},
+    "cli": GROUND
+    | {"app", "command_line", "listening", "server", "service", "settings"}
+    | {"engine.capabilities", "engine.loader", "format_commands"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..embeddings.base import Embedder, Embeddings
 from ..errors import InvalidRequest, ModelNotFound, NotSupported
-from .access_log import record_of
+from .access_log import request_record
 from .body import JsonRoute
 from .dialect import Json
 from .endpoint import json_response, unless_disconnected
@@ -83,7 +83,7 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
             found = await model.keywords(
                 body.input, param="input", vocabulary=body.vocab, top=body.top, diversity=diversity
             )
-            record_of(request).notes |= {"model": model.info.id, "keywords": len(found.keywords)}
+            request_record(request.scope).notes |= {"model": model.info.id, "keywords": len(found.keywords)}
             keywords = [{"name": item.word, "similarity": round(item.similarity, 4)} for item in found.keywords]
             truncated = {"truncated": True} if found.cut else {}
             return json_response({"model": model.info.id, "keywords": keywords, **truncated})
@@ -126,7 +126,7 @@ async def _texts(embedder: Embedder, body: EmbeddingsBody) -> list[str]:
 
 def _note(request: Request, embedder: Embedder, embedded: Embeddings) -> None:
     tokens = sum(embedded.tokens)
-    record_of(request).notes |= {"model": embedder.info.id, "texts": len(embedded.tokens), "tokens": tokens}
+    request_record(request.scope).notes |= {"model": embedder.info.id, "texts": len(embedded.tokens), "tokens": tokens}
 
 
 def _unit(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:

@@ -18,8 +18,8 @@ from ..answer import Answer
 from ..chat import Accepted, ChatRequest, CompletionRequest, Event, Finish, Usage
 from ..engine.base import Engine
 from ..engine.capabilities import Capability, check_capabilities
-from ..errors import ContextLengthExceeded, InvalidRequest, ModelNotFound
-from .access_log import RequestRecord, record_of
+from ..errors import ChatGLMServerError, ContextLengthExceeded, InvalidRequest, ModelNotFound
+from .access_log import RequestRecord, request_record
 from .body import CLIENT_CLOSED
 from .dialect import AnswerShape, Dialect, Json, MakeShape, StreamEvent
 from .sse import event_stream
@@ -50,7 +50,7 @@ class Endpoint:
 
         Raises: ModelNotFound, UnsupportedParameter and what `Engine.chat` raises; errors name the client's field.
         """
-        record = record_of(request)
+        record = request_record(request.scope)
         self._note(record, asked)
         try:
             check_model(self._engine, asked.model)
@@ -125,9 +125,13 @@ async def _disconnected(request: Request) -> None:
 
 async def _recorded(events: Events, record: RequestRecord) -> Events:
     async with aclosing(events):
-        async for event in events:
-            record.note(event)
-            yield event
+        try:
+            async for event in events:
+                record.note(event)
+                yield event
+        except ChatGLMServerError as error:
+            record.refuse(error)
+            raise
 
 
 async def _streamed(events: Events, shape: AnswerShape) -> AsyncGenerator[StreamEvent, None]:

@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import INTERNAL_ERROR, ChatGLMServerError
+from .access_log import request_record
 from .dialects import dialect_of
 from .internal_errors import log_internal_error
 
@@ -14,6 +15,12 @@ def error_response(error: ChatGLMServerError, path: str) -> JSONResponse:
     """`error` as the response to a request for `path`."""
     reply = dialect_of(path).error_reply(error)
     return JSONResponse(reply.body, reply.status, dict(reply.headers))
+
+
+async def refuse(error: ChatGLMServerError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with `error`, from a middleware. The log line says why."""
+    request_record(scope).refuse(error)
+    await error_response(error, scope["path"])(scope, receive, send)
 
 
 class InternalErrors:
@@ -37,4 +44,4 @@ class InternalErrors:
         except Exception as error:
             log_internal_error(error)
             if not started:
-                await error_response(ChatGLMServerError(INTERNAL_ERROR), scope["path"])(scope, receive, send)
+                await refuse(ChatGLMServerError(INTERNAL_ERROR), scope, receive, send)

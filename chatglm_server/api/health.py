@@ -1,4 +1,4 @@
-"""Is the server up, and what is it doing: for people, scripts and supervisors. Open without a key."""
+"""The state of the server, for people, scripts and supervisors. It needs no key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def health_router(service: Service) -> APIRouter:
 
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
-        """503 while a model is being loaded, then 200, with the models and their queues."""
+        """503 while a model loads, then 200: the models, their queues, and what is wrong if a backend is down."""
         status = await engine.status()
         ready = status.ready
         state: dict[str, Any] = {"status": "", "model": engine.info.id}

@@ -104,6 +104,7 @@ def test_stop_in_mid_stream(model: str, number: signal.Signals) -> None:
         assert waiting[0].json()["error"]["code"] == "server_shutting_down"
         assert server.process.wait(30) == 0
     assert "Traceback" not in server.output
+    assert server.output.count("error=server_shutting_down") == 2  # the stream's line and the waiting request's
 
 
 def test_start_says_what_where_and_how_to_stop() -> None:

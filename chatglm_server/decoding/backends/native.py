@@ -69,7 +69,10 @@ class NativeModel:
             raise ModelFailure(f"the native core failed: {error}") from None
 
     def copy(self, source: int, target: int, count: int) -> None:
-        self._model.copy(source, target, count)
+        try:
+            self._model.copy(source, target, count)
+        except MemoryError:
+            raise ModelFailure("the native core has no memory for a copy of a prefix") from None
 
     def truncate(self, slot: int, kept: int) -> None:
         self._model.truncate(slot, kept)

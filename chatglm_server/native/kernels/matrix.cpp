@@ -1,5 +1,6 @@
 #include "kernels/matrix.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/half.h"
@@ -7,56 +8,40 @@
 namespace chatglm {
 namespace {
 
-// Where a block of a row keeps its parts in the file.
-struct FileBlock {
-    const uint8_t *scale, *minimum, *fifth, *codes;
-
-    FileBlock(const Layout &layout, const uint8_t *at) {
-        scale = at;
-        minimum = at + 2;
-        fifth = minimum + (layout.has_minimum ? 2 : 0);
-        codes = fifth + (layout.bits == 5 ? 4 : 0);
-    }
-};
-
 uint16_t read_half(const uint8_t *at) {
     uint16_t half;
     std::memcpy(&half, at, 2);
     return half;
 }
 
-// The code of one of 32 columns, without the fifth bit.
-int code_at(const Layout &layout, const FileBlock &block, int column) {
-    if (layout.bits == 8) return static_cast<int8_t>(block.codes[column]) + 128;
-    const int pair = block.codes[column % 16];
-    return column < 16 ? pair & 15 : pair >> 4;
-}
-
-int fifth_bit(const FileBlock &block, int column) { return block.fifth[column / 8] >> (column % 8) & 1; }
-
-void pack_quantized(const Layout &layout, const FileBlock &block, int row, uint8_t *out) {
-    std::memcpy(out + 2 * row, block.scale, 2);
-    out += 2 * kRows;
-    if (layout.has_minimum) {
-        std::memcpy(out + 2 * row, block.minimum, 2);
-        out += 2 * kRows;
+// Packs one block of a row. A byte of nibbles has the columns c and c + 16 in the file, too, so bytes move four at a
+// time.
+void pack_block(const Layout &layout, const uint8_t *file, int row, uint8_t *out) {
+    for (int part = 0; part < (layout.has_minimum ? 2 : 1); ++part) {  // scale and minimum
+        std::memcpy(out + 2 * row, file, 2);
+        file += 2, out += 2 * kRows;
     }
     if (layout.bits == 5) {
-        for (int column = 0; column < kColumns; ++column) {
-            // vectors of low nibbles come first, then those of high nibbles
-            const int bit = 4 * row + column % 4;
-            out[8 * (column / 4) + bit / 8] |= static_cast<uint8_t>(fifth_bit(block, column) << (bit % 8));
+        for (int vector = 0; vector < 8; ++vector) {
+            const int bits = file[vector / 2] >> (vector % 2 * 4) & 15;
+            out[8 * vector + row / 2] |= static_cast<uint8_t>(bits << (row % 2 * 4));
         }
-        out += 64;
+        file += 4, out += 64;
     }
-    for (int column = 0; column < kColumns; ++column) {
-        const int code = code_at(layout, block, column);
-        if (layout.bits == 8) {
-            out[64 * (column / 4) + 4 * row + column % 4] = static_cast<uint8_t>(code);
-        } else {
-            const int low = column % 16;
-            out[64 * (low / 4) + 4 * row + low % 4] |= static_cast<uint8_t>(column < 16 ? code : code << 4);
-        }
+    const uint32_t sign = layout.bits == 8 ? 0x80808080 : 0;  // flipped, it adds 128
+    for (int vector = 0; vector < (layout.bits == 8 ? 8 : 4); ++vector) {
+        uint32_t four;
+        std::memcpy(&four, file + 4 * vector, 4);
+        four ^= sign;
+        std::memcpy(out + 64 * vector + 4 * row, &four, 4);
+    }
+}
+
+template <class Weight>
+void pack_row(const uint8_t *file, int columns, int row, uint8_t *packed) {
+    for (int column = 0; column < columns; ++column) {
+        std::memcpy(packed + (static_cast<size_t>(column) * kRows + row) * sizeof(Weight),
+                    file + column * sizeof(Weight), sizeof(Weight));
     }
 }
 
@@ -86,19 +71,16 @@ void decode_block(const Layout &layout, const uint8_t *block, int row, float *ou
 
 void pack_group(const Matrix &matrix, int group, const uint8_t *file, uint8_t *packed) {
     const Layout layout = layout_of(matrix.type);
-    const size_t file_row = matrix.file_row_bytes();
+    const int rows = std::min(kRows, matrix.rows - group * kRows);
     std::memset(packed, 0, matrix.group_bytes());
-    for (int row = 0; row < kRows && group * kRows + row < matrix.rows; ++row) {
-        const uint8_t *from = file + row * file_row;
-        if (layout.quantized) {
-            for (int block = 0; block < matrix.blocks(); ++block) {
-                pack_quantized(layout, FileBlock(layout, from + block * layout.file_block), row,
-                               packed + block * layout.packed_block);
-            }
+    for (int row = 0; row < rows; ++row, file += matrix.file_row_bytes()) {
+        if (matrix.type == Type::F32) {
+            pack_row<float>(file, matrix.columns, row, packed);
+        } else if (matrix.type == Type::F16) {
+            pack_row<uint16_t>(file, matrix.columns, row, packed);
         } else {
-            const size_t size = layout.bits / 8;
-            for (int column = 0; column < matrix.columns; ++column) {
-                std::memcpy(packed + (static_cast<size_t>(column) * kRows + row) * size, from + column * size, size);
+            for (int block = 0; block < matrix.blocks(); ++block) {
+                pack_block(layout, file + block * layout.file_block, row, packed + block * layout.packed_block);
             }
         }
     }

@@ -1,1 +1,1 @@
-"""Token level: sequences, their KV cache, the scheduler that drives a model. Knows nothing of chat or HTTP."""
+"""Token level: sequences, their KV cache, sampling, and the scheduler that drives a model. No chat, no HTTP."""

@@ -2,9 +2,9 @@
 
 A model has many more slots than sequences that run at the same time. The others keep the prefixes of earlier ones, so
 that conversations can take turns and each reads only what is new. Prefixes are whole slots, and a slot is copied where
-two sequences part: there is no tree of shared pages. Attention then reads keys and values in one run of memory, a copy
-costs about a thousandth of the reading it spares, and unused slots cost nothing. What it wastes is memory: a beginning
-that several kept slots share is there several times, within the bound.
+two sequences diverge; there is no tree of shared pages. So attention reads keys and values in one run of memory, and
+unused slots cost nothing. A copy moves some ten kilobytes a token, while reading a token takes all weights. The price
+is memory: a prefix that several slots share is held several times, within the bound.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .runner import Runner
 
 
 class Slot:
-    """One of the model's caches: the tokens whose keys and values it holds, and whether a sequence is using it.
+    """One of the model's slots: the tokens whose keys and values it holds, and whether a sequence uses it.
 
-    What lies behind these tokens has no memory, but for what the next pass is to write.
+    Nothing is held behind these tokens.
     """
 
     def __init__(self, index: int) -> None:
@@ -29,7 +29,7 @@ class Slot:
 
 
 class KVCache:
-    """All slots of a model. What it decides is done by `pending`, which are to be called before the next pass."""
+    """All slots of a model. The calls in `pending` carry out its decisions; they are due before the next pass."""
 
     def __init__(self, runner: Runner, most_positions: int) -> None:
         """At most `most_positions`, over all slots, are held."""
@@ -41,7 +41,7 @@ class KVCache:
 
     @property
     def free(self) -> int:
-        """Slots that no sequence is using."""
+        """Number of slots that no sequence uses."""
         return sum(not slot.busy for slot in self._slots)
 
     def cached(self, tokens: Sequence[int]) -> int:
@@ -91,7 +91,7 @@ class KVCache:
         return False
 
     def drop_all(self) -> None:
-        """Hold nothing any more, whatever is pending. Mutates the cache."""
+        """Empty all slots, whatever is pending. Mutates the cache."""
         self.pending.clear()
         for slot in self._slots:
             slot.tokens.clear()

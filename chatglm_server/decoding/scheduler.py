@@ -2,7 +2,7 @@
 
 A forward pass has steps of several sequences. A sequence that decodes reads its last token, forced tokens and a draft;
 a prefill gets as much as there is room for beside these. What is sampled does not depend on what else is in the pass;
-that is the model's promise. All state here is touched by the event loop's thread only; the model, samplers and
+that is the model's promise. All state here belongs to the event loop's thread; the model, samplers and
 constraints work on a thread of their own.
 """
 
@@ -94,17 +94,17 @@ class Scheduler:
             sequence.ended = True
 
     def stop(self) -> None:
-        """All who wait or run get ShuttingDown, at the latest after the pass that is being computed."""
+        """End all answers with ShuttingDown, at the latest after the current pass."""
         self._admission.stopping = True
 
     async def _drive(self) -> None:
-        """Pass after pass, until no sequence is left."""
+        """Run passes until no sequence is left."""
         try:
             while self._waiting or self._running:
                 busy = await self._pass()
-                # whoever got a token may see in it that the answer is over
+                # here clients get their tokens, and may close their answers
                 await asyncio.sleep(0 if busy else _PAUSE_S)
-        except Exception as error:  # ShuttingDown, mostly: each answer's to raise
+        except Exception as error:  # mostly ShuttingDown; every answer raises it
             for sequence in (*self._running, *self._waiting):
                 sequence.fail(error)
             self._release()
@@ -125,7 +125,7 @@ class Scheduler:
         except Exception as error:
             for sequence in self._running:
                 sequence.fail(error)
-            self._cache.drop_all()  # nobody knows what was done of it
+            self._cache.drop_all()  # the slots may hold anything
             return True
         self._admission.check_open()
         for (sequence, step), result in zip(steps.items(), results, strict=True):
@@ -149,10 +149,10 @@ class Scheduler:
             sequence.advance(result)
 
     def _release(self) -> None:
-        """Free the slots of sequences that have ended or that their clients do not keep up with."""
+        """Free the slots of sequences that have ended, and of those whose clients are behind."""
         for sequence in [sequence for sequence in self._running if sequence.ended]:
             self._running.pop(sequence).busy = False
-        for sequence in [sequence for sequence in self._running if sequence.behind]:
+        for sequence in [sequence for sequence in reversed(self._running) if sequence.behind]:
             self._suspend(sequence)
         self._waiting = deque(sequence for sequence in self._waiting if not sequence.ended)
 
@@ -162,7 +162,7 @@ class Scheduler:
         self._waiting.appendleft(sequence)
 
     async def _admit(self) -> None:
-        """Start those that wait, in their order, as long as there are places and memory."""
+        """Start waiting sequences, in their order, as long as there are places and memory."""
         new: list[AnswerSequence] = []
         for sequence in list(self._waiting):
             if len(self._running) == self._parallel or not self._cache.free:
@@ -185,10 +185,10 @@ class Scheduler:
                 sequence.fail(forced)
             else:
                 sequence.begin(forced)
-        self._release()  # a failed answer, or one that is whole already
+        self._release()  # those that failed, or are complete already
 
     def _should_wait(self, sequence: AnswerSequence) -> bool:
-        """Whether another sequence is about to read a beginning that both have, which then need not be read twice."""
+        """Whether another sequence is about to read a prefix that both share: waiting spares reading it twice."""
         known = self._cache.cached(sequence.tokens)
         for other, slot in self._running.items():
             common = min(common_prefix(other.tokens, sequence.tokens), len(sequence.tokens) - 1)
@@ -197,7 +197,7 @@ class Scheduler:
         return False
 
     def _steps(self) -> dict[AnswerSequence, Step]:
-        """The next pass; sequences that find no memory wait again, the one that came last first."""
+        """The steps of the next pass. If memory is short, the sequence that came last waits again."""
         drafts = self._drafts()
         while True:
             counts = self._counts()
@@ -222,12 +222,12 @@ class Scheduler:
         return {sequence: sequence.draft(share) for sequence in drafting}
 
     def _counts(self) -> dict[AnswerSequence, int]:
-        """How many tokens of each sequence to read. Those that decode never wait for prompts, and short prompts not for
-        long ones: all have equal parts of what room there is, if they need as much.
+        """How many tokens each sequence reads. A decode never waits for a prefill. Prefills have equal shares of the
+        room, so that a short prompt does not wait for a long one.
         """
         unread = {sequence: len(sequence.tokens) - len(slot.tokens) for sequence, slot in self._running.items()}
         chunk = self._runner.chunk
-        # behind a decoded token there may be forced ones
+        # there may be forced tokens after the last sampled one
         counts = {
             sequence: min(tokens, _PREFILL_BESIDE_DECODE, chunk)
             for sequence, tokens in unread.items()

@@ -1,4 +1,4 @@
-"""One answer in the making, as the scheduler sees it."""
+"""One answer while it is generated, as the scheduler sees it."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class AnswerSequence:
         """Tokens of the prompt that were in the cache when the sequence first ran; None: it has not run."""
         self.began = 0.0
         self.ended = False
-        """Whether the answer is whole, or nobody wants it any more."""
+        """Whether the answer is complete, or its client has left."""
         self.out: asyncio.Queue[SampledToken | Exception | None] = asyncio.Queue()
-        """The tokens of the answer, and at the end None or what went wrong. At most about `MOST_UNREAD`."""
+        """The answer's tokens for its client; then None, or the error that ended it. About `MOST_UNREAD` at most."""
         self._paused = False
 
     @property
     def behind(self) -> bool:
-        """Whether the client has so many tokens to read that the sequence should not run."""
+        """Whether the client has so many tokens left to read that the sequence should pause."""
         self._paused = self.out.qsize() >= (MOST_UNREAD // 2 if self._paused else MOST_UNREAD)
         return self._paused
 
@@ -109,7 +109,7 @@ class AnswerSequence:
         return Step(slot.index, position, tokens, self._sampler, samples, draft if samples else (), self._constraint)
 
     def advance(self, result: StepResult) -> None:
-        """Take what a step gave: 0 tokens in a prefill, in a decode one and those of the draft that were right.
+        """Append what a step gave: nothing in a prefill; one token in a decode, and one for each right token drafted.
 
         Mutates the sequence.
         """

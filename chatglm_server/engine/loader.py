@@ -1,4 +1,4 @@
-"""From the settings to an engine: finds the model file, checks it, and knows how to load it."""
+"""Makes an engine from the settings: finds the model file, checks it, and chooses a backend."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPLAY = "replay:"
 
 
 def load_engine(settings: Settings) -> Engine:
-    """An engine whose file is checked; its `load` does the rest.
+    """An engine whose file is checked; its `load` reads the weights.
 
     Raises: BadOption, ModelFileError.
     """
@@ -52,10 +52,10 @@ def load_engine(settings: Settings) -> Engine:
 
 
 def _upstream(settings: Settings) -> tuple[str, str]:
-    """The address of the server to stand in front of, "" if there is none, and a note where it was not asked for.
+    """The address of the backend server ("" if there is none), and a note if it comes from the environment.
 
-    ``OPENAI_BASE_URL`` is often set for clients, even to this very server's address; so it counts only where no model
-    was chosen, and never if it would make this server its own backend.
+    Clients often have ``OPENAI_BASE_URL`` set, maybe to this server's own address. So it counts only if no model was
+    chosen, and never if it is the address of this server.
 
     Raises: ModelFileError.
     """
@@ -115,7 +115,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
 
 
 def load_embedder(settings: Settings) -> SentenceEmbedder | None:
-    """The embedder, if one is asked for; its `load` reads the model.
+    """The embedder, if the settings name one; its `load` reads the model.
 
     Raises: ModelFileError.
     """
@@ -148,7 +148,7 @@ def model_path(model: str) -> Path:
 
 
 def _check_format(file: ModelFile, family: str) -> None:
-    """A format can stand in for another only where the tokenizer has its special tokens."""
+    """A format can replace another only if the tokenizer has its special tokens. Raises: ModelFileError."""
     kinds = ({"chatglm"}, {"chatglm2", "chatglm3"}, {"glm4", "glm-z1"})
     if not any({file.family, family} <= kind for kind in kinds):
         raise ModelFileError(

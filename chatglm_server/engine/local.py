@@ -1,4 +1,4 @@
-"""The engine that runs a model itself: renders and encodes prompts, and has the scheduler answer them."""
+"""The engine that runs a model itself: renders and encodes prompts, and lets the scheduler answer them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from .output import Output, PlainText
 
 
 class LocalEngine:
-    """One model, some sequences at a time; what is in the KV cache stays from request to request.
+    """One model, some sequences at a time. The KV cache stays from request to request.
 
-    `load_runner` gets a function that says whether to give up, and then raises ShuttingDown. `cache_positions` tokens
-    may be in the KV cache, over all sequences.
+    `load_runner` is given a function; once that returns True, it raises ShuttingDown. The KV cache holds at most
+    `cache_positions` tokens, over all sequences.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class LocalEngine:
         self._scheduler.stop()
 
     async def close(self) -> None:
-        """Nothing is held that does not end by itself."""
+        """There is nothing to release."""
 
     async def models(self) -> list[ModelInfo]:
         return [self.info]
@@ -140,7 +140,7 @@ class LocalEngine:
         return self._runner
 
     def _check_thinking(self, thinking: Thinking) -> None:
-        """Raises: UnsupportedParameter where the model cannot think, or cannot help it."""
+        """Raises: UnsupportedParameter if the model cannot think, or cannot be kept from it."""
         model, can = f"{self.info.id} ({self._format.name})", self._format.thinking
         noun = "thinking.effort" if thinking.enabled is None else "thinking.enabled"
         if thinking.enabled and not can.on:
@@ -154,7 +154,7 @@ class LocalEngine:
             raise UnsupportedParameter(message, param="thinking.clear")
 
     async def _encode(self, prompt: Prompt, param: str) -> list[int]:
-        """Token ids of `prompt`. What is too long however it is cut is refused before the work is done."""
+        """Token ids of `prompt`. Text that cannot fit the context is refused before it is tokenized."""
         self._check_length(len(prompt.text) // self._tokenizer.longest_token, param)
         return await asyncio.to_thread(encode_prompt, self._tokenizer, prompt)
 

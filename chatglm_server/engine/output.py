@@ -26,10 +26,10 @@ class Output:
         self._max_calls = None if parallel_tool_calls else 1
         self._calls = 0
         self.complete = False
-        """Whether the answer has ended of itself: at a stop string, or where a second call was not wanted."""
+        """Whether the answer ends here: at a stop string, or before a second call if only one is wanted."""
         self.in_thought = in_thought
-        """Whether the next piece goes on with a thought; None for models that do not think."""
-        self._tail = ""  # of the text so far: the end mark of a thought may come in several pieces
+        """Whether the next piece continues a thought; None for models that do not think."""
+        self._tail = ""  # end of the text so far, because the end mark of a thought may come in several pieces
 
     def feed(self, piece: Piece) -> list[ParserEvent]:
         """The events that become certain with `piece`. Mutates the output."""
@@ -38,20 +38,20 @@ class Output:
         events = self._parser.feed(piece)
         if self.in_thought is not None:
             self.in_thought = self._still_in_thought(piece, events)
-        return self._pass(self._stop.feed(events))
+        return self._count_calls(self._stop.feed(events))
 
     def finish(self, *, cut: bool) -> tuple[list[ParserEvent], FinishReason]:
-        """The last events and the reason; `cut` if the model had not ended its turn. Mutates the output."""
+        """The last events and the reason. `cut`: the model has not ended its turn. Mutates the output."""
         events: list[ParserEvent] = []
         if not self.complete:
-            events = self._pass(self._stop.feed(self._parser.flush("length" if cut else "stop")))
+            events = self._count_calls(self._stop.feed(self._parser.flush("length" if cut else "stop")))
             events += self._stop.flush() if not self.complete else []
         if cut and not self.complete:
             return events, "length"
         return events, "tool_calls" if self._calls else "stop"
 
     def _still_in_thought(self, piece: Piece, events: Sequence[ParserEvent]) -> bool:
-        """The parser's events tell, except where it holds text back: there the marks do."""
+        """Follows the parser's events, and the marks of a thought where the parser holds text back."""
         if isinstance(piece, Special):
             self._tail = ""
             if piece.name in (THINK_START, THINK_END):
@@ -63,7 +63,7 @@ class Output:
                 return False
         return isinstance(events[-1], ReasoningDelta) if events else bool(self.in_thought)
 
-    def _pass(self, events: list[ParserEvent]) -> list[ParserEvent]:
+    def _count_calls(self, events: list[ParserEvent]) -> list[ParserEvent]:
         self.complete = self._stop.found
         for place, event in enumerate(events):
             if isinstance(event, ToolCallStart):
@@ -77,7 +77,7 @@ class Output:
 
 
 class PlainText:
-    """The parser of output that holds neither calls nor thoughts: special tokens are not shown, all else is text."""
+    """A parser for output without calls and thoughts: drops special tokens; everything else is text."""
 
     def feed(self, piece: Piece) -> list[ParserEvent]:
         return [] if isinstance(piece, Special) else [TextDelta(piece)]

@@ -1,1 +1,1 @@
-"""Who may come in, and when it is their turn."""
+"""Queues of requests."""

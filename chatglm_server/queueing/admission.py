@@ -1,4 +1,4 @@
-"""Who may come in: a bounded number of requests, and none once the engine is stopping."""
+"""Lets in a bounded number of requests, and none once the engine is stopping."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import QueueFull, ShuttingDown
 
 
 class Admission:
-    """The door of an engine."""
+    """Counts the requests in an engine."""
 
     def __init__(self, at_once: int, max_queue: int) -> None:
         """`at_once` requests are answered at the same time, `max_queue` more may wait."""
@@ -17,11 +17,11 @@ class Admission:
         self._most = at_once + max_queue
         self.admitted = 0
         self.stopping = False
-        """Whether no more come in. Set by signal handlers too, so whoever waits has to look."""
+        """Whether no more requests are let in. Signal handlers set it too, so those that wait have to look."""
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place inside, for as long as the context lasts.
+        """A place in the engine, for as long as the context lasts.
 
         Raises: QueueFull, ShuttingDown.
         """

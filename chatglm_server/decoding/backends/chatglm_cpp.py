@@ -1,12 +1,12 @@
-"""The model backend chatglm_cpp, at token level.
+"""The backend chatglm_cpp, which samples by itself: it gives no logits.
 
 Its binding computes one sequence and holds Python's GIL during a forward pass. It reads a prompt in one pass only from
-position 0, and then cannot be interrupted; so here every token is read by a pass of its own. That costs a prompt about
-a fifth of its speed (the binding multiplies row by row anyway), and in return a request can be cancelled, and the
-server answers, between any two tokens; and a token's result is the same whether its prefix was cached or not.
+position 0, and cannot be interrupted. So every token is read by a pass of its own here. A prompt loses about a fifth of
+its speed (the binding multiplies row by row anyway). In return a request can be cancelled between any two tokens, the
+server answers others meanwhile, and a token's result does not depend on whether its prefix was cached.
 
-Its top_p keeps the right tokens, but then draws too evenly among them: it takes the softmax of what are probabilities
-already (``generate_next_token`` after ``sampling_top_p``). Without top_p the draw is right, so that is the default.
+Its top_p keeps the right tokens, but then samples too evenly among them: it takes the softmax of probabilities
+(``generate_next_token`` after ``sampling_top_p``). Without top_p it samples right, so that is the default.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from . import BackendOptions
 from .loading import read_through
 
 _BOOST = 1e-6
-_LEAST = 1e-3  # of temperature and top_p: less overflows the binding's float32, or turns into 0, which it reads as off
+_LEAST = 1e-3  # of temperature and top_p: less overflows the binding's float32, or becomes 0, which switches them off
 
 
 class _Sampler:
@@ -47,8 +47,10 @@ class _Sampler:
 
 
 class ChatGLMCppRunner:
-    """One sequence on a chatglm_cpp pipeline. `bidirectional` is for ChatGLM-6B, whose prompt attends both ways: it is
-    read in one pass, and no part of it can be kept for another.
+    """One sequence on a chatglm_cpp pipeline.
+
+    `bidirectional` is for ChatGLM-6B, whose prompt attends both ways: one pass reads it, and no other sequence can use
+    a part of it.
     """
 
     slots = 1
@@ -71,11 +73,11 @@ class ChatGLMCppRunner:
         self._ids: list[int] = []
 
     def _reserve_compute_buffer(self, context_length: int) -> None:
-        """Have the binding allocate now all that a token at the end of the context will need.
+        """Make the binding allocate now what a token at the end of the context will need.
 
-        Where its buffer has to grow from one token to the next it overruns the heap ("double free or corruption" after
-        a few hundred tokens). A pass over a few tokens at once takes more than any later one: its activations, of two
-        ffn widths a token, outweigh the attention scores of one token over the whole context.
+        If its buffer grows from one token to the next it overruns the heap ("double free or corruption" after a few
+        hundred tokens). A pass over a few tokens needs more than any later one: its activations, two feed-forward
+        widths a token, are larger than the attention scores of one token over the whole context.
         """
         config = self._pipeline.model.config
         scores = 2 * config.num_attention_heads * context_length
@@ -122,10 +124,9 @@ class ChatGLMCppRunner:
             return constraint_failure(error)
 
     def _choose(self, allowed: Sequence[int], past: int, prompt_length: int) -> int:
-        # The binding gives no logits. But it computes only the last of the ids it is given: the others are just what
-        # its repetition penalty applies to. With the allowed tokens in their place and a penalty far below 1, their
-        # logits are multiplied by its inverse, and the likeliest of them wins if its logit is positive. If none of them
-        # has such a logit, and some other token has, the first allowed one is taken.
+        # The binding computes only the last of the ids; its repetition penalty applies to the others. So the allowed
+        # tokens go in their place: a penalty far below 1 multiplies their logits by its inverse, and the likeliest of
+        # them is sampled if its logit is positive. If none is, and another token's is, the first allowed one is taken.
         history = (list(allowed) * (past // len(allowed) + 1))[:past]
         boost = self._binding.GenerationConfig(do_sample=False, repetition_penalty=_BOOST)
         token = self._forward([*history, self._ids[-1]], past, boost, prompt_length)
@@ -134,7 +135,7 @@ class ChatGLMCppRunner:
     def _forward(self, ids: list[int], past: int, config: Any, prompt_length: int) -> int:
         try:
             return int(self._pipeline.model.generate_next_token(ids, None, config, past, prompt_length))
-        except RuntimeError as error:  # logits that are no numbers: broken weights
+        except RuntimeError as error:  # NaN logits: broken weights
             raise ModelFailure(f"chatglm_cpp failed: {_first_line(error)}") from None
 
 
@@ -165,12 +166,11 @@ class ChatGLMCppBackend:
 
 
 def limit_threads(threads: int) -> None:
-    """Let the calling thread, and those that chatglm_cpp starts from it, run on `threads` CPUs.
+    """Limit the calling thread, and those that chatglm_cpp starts from it, to `threads` CPUs.
 
-    The binding has no thread setting of its own: it starts as many as the machine has CPUs, so the CPUs they may use
-    are what can be limited.
+    The binding starts as many threads as the machine has CPUs, and has no setting for that.
 
-    Raises: ValueError where the system cannot do that, or has fewer.
+    Raises: ValueError if the system cannot do that or has fewer CPUs.
     """
     if sys.platform != "linux":
         raise ValueError("--threads needs Linux: elsewhere chatglm_cpp always uses all CPUs")

@@ -11,10 +11,9 @@ from pathlib import Path, PurePosixPath
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
-    """At least 1. What the system does not tell (affinity on macOS, control groups where there are none) is no limit.
+    """At least 1. A limit that the system does not report does not count (affinity on macOS, no control groups).
 
-    A quota of 1.5 CPUs counts as 2, as for the JVM and Go: what was granted is used. `root` is where ``/proc`` and
-    ``/sys`` are looked for.
+    A quota of 1.5 CPUs counts as 2, as in the JVM and Go. ``/proc`` and ``/sys`` are looked for in `root`.
     """
     cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     quotas = [quota for folder in _groups(root) if (quota := _quota(folder)) is not None]
@@ -22,7 +21,7 @@ def usable_cpus(root: Path = Path("/")) -> int:
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Folders of the control groups that can limit this process's CPU time, and of those around them.
+    """Folders of the control groups that can limit this process's CPU time, and of the groups around them.
 
     See cgroups(7) and proc_pid_mountinfo(5). Version 1 has a hierarchy for each controller, version 2 one for all.
     """
@@ -42,7 +41,7 @@ def _groups(root: Path) -> Iterator[Path]:
             group = own.get("cpu")
         else:
             continue
-        # a container may see a part of the tree alone, its group's path in it or in the whole tree
+        # a container may see only a part of the tree; its group's path may be in that part or in the whole tree
         shown, folder = mount[3], root / mount[4].lstrip("/")
         inside = group.relative_to(shown) if group and group.is_relative_to(shown) else PurePosixPath()
         if ".." in inside.parts:
@@ -52,7 +51,7 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _quota(folder: Path) -> float | None:
-    """CPUs; None if the group has no limit. A quota of time stands beside its period, both in microseconds."""
+    """CPUs; None if the group has no limit. The files give a quota of time and its period, both in microseconds."""
     numbers = _numbers(folder / "cpu.max") or [  # version 2: "max 100000" without a limit; version 1: -1
         *_numbers(folder / "cpu.cfs_quota_us"),
         *_numbers(folder / "cpu.cfs_period_us"),

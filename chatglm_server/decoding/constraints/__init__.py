@@ -1,1 +1,1 @@
-"""What the tokens of an answer may be."""
+"""Constraints on the tokens of an answer."""

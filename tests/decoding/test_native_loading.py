@@ -40,7 +40,7 @@ def read():
     return int(Path("/proc/self/io").read_text().split()[1])
 settings = Settings(_env_file=None, model={str(spec.path)!r}, engine="native")
 before = read()
-load_local_engine(settings)._load_model(lambda: False)
+load_local_engine(settings)._load_runner(lambda: False)
 print(read() - before)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)

@@ -39,7 +39,9 @@ folder of the built module if its binding is the same, and else also the root an
 code then does the measures. For example, to compare with an older commit:
 
     git worktree add ../old COMMIT && pip install --no-deps --target ../old/build/core ../old
-    python scripts/bench.py --sides native-avx2 --core old=../old/scripts:../old:../old/build/core
+    python scripts/bench.py --sides native-avx2 --measures decode --core old=../old/scripts:../old:../old/build/core
+
+A side that fails is left out of the further rounds, so --measures should name only those that the older commit has.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, Protocol
 from ...chat import FinishReason, ParserEvent, ToolCallDelta, ToolCallStart, new_call_id
 from ..base import THINK_END, THINK_START
 from ..tool_names import DeclaredTools
-from ..values.values import UNDECLARED
+from ..values.argument_values import UNDECLARED
 from ..values.writer import ArgumentWriter
 from .tags import CALL_END, CALL_START, Part
 

@@ -9,7 +9,7 @@ from ..base import Piece, Special
 
 
 class MarkerScanner:
-    """Cuts a stream of text at fixed strings, however it arrives. Text that holds no beginning of one costs one search."""
+    """Cuts a stream of text at fixed strings, however it arrives. Text without a beginning of one costs one search."""
 
     def __init__(self, markers: Iterable[str]) -> None:
         markers = sorted(markers, key=len, reverse=True)

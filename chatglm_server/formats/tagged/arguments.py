@@ -105,7 +105,9 @@ class Value:
                 self.call.send(out)
             return self
         if part == THINK_END:
-            self._after_thought = [*(self._after_thought or ()), part]
+            if self._after_thought is None:
+                self._after_thought = []
+            self._after_thought.append(part)
             return self
         if part in (VALUE_START, THINK_START):
             self.add(part)

@@ -74,7 +74,7 @@ def mangled(draw: st.DrawFn) -> str:
     return "".join(parts)
 
 
-formats = st.sampled_from(["glm45", "glm47", "glm52", "chatglm3", "glm4", "glm-z1"])
+formats = st.sampled_from([*FORMATS])
 reasons: st.SearchStrategy[FinishReason] = st.sampled_from(["stop", "length"])
 known = st.sampled_from([TOOLS, None])
 

@@ -1,4 +1,4 @@
-"""Tool call arguments as JSON objects: strict on the way out, forgiving on the way in."""
+"""JSON text: strict on the way out, forgiving on the way in."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import json
 import math
 from typing import Any, NoReturn
 
+MAX_NESTING = 64
+"""Levels of lists and objects. Python's own parsers and writers may exhaust the stack on hostile nesting."""
+
 
 class NotAnObject(ValueError):
     """The text holds no JSON object."""
 
 
 def load_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object as models write it.
+    """Parses a JSON object as models write it.
 
-    Line breaks inside strings are allowed; of a repeated key the first value counts (a stream could not take it back);
-    NaN and Infinity are refused, for no JSON text may hold them.
+    Line breaks inside strings are allowed. The first value of a repeated key counts: a stream cannot take back what it
+    sent. NaN and Infinity are refused, because no JSON text may hold them.
 
     Raises: NotAnObject.
     """
@@ -26,7 +29,7 @@ def load_object(text: str) -> dict[str, Any]:
 
 
 def load_json(text: str) -> Any:
-    """Any JSON value, read as `load_object` reads objects. Raises: NotAnObject."""
+    """Parses any JSON value as `load_object` parses objects. Raises: NotAnObject."""
     try:
         return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
@@ -34,9 +37,9 @@ def load_json(text: str) -> Any:
 
 
 def dump_object(arguments: dict[str, Any]) -> str:
-    """JSON text of `arguments`, non-ASCII characters as they are.
+    """Returns JSON text of `arguments`, non-ASCII characters as they are.
 
-    Raises: NotAnObject for numbers that JSON has no spelling for.
+    Raises: NotAnObject for numbers that JSON cannot spell.
     """
     return dump_json(arguments)
 
@@ -51,7 +54,7 @@ def dump_json(value: Any) -> str:
 
 
 def join_surrogates(text: str) -> str:
-    """`text` with surrogate pairs joined and lone surrogates replaced by U+FFFD, so that it can be sent as UTF-8."""
+    """Returns `text` as it can be sent as UTF-8: surrogate pairs joined, lone surrogates replaced by U+FFFD."""
     if text.isascii():
         return text
     try:
@@ -66,6 +69,21 @@ def join_surrogates(text: str) -> str:
 def is_json_number(value: object) -> bool:
     """Whether `value` is a number that JSON can spell."""
     return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def is_too_deep(value: object) -> bool:
+    """Whether lists and objects are nested more than `MAX_NESTING` deep. Goes level by level, not by recursion."""
+    level = [value]
+    for _ in range(MAX_NESTING):
+        level = [
+            child
+            for item in level
+            if isinstance(item, list | dict)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return any(isinstance(item, list | dict) for item in level)
 
 
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -34,7 +34,8 @@ ALLOWED: dict[str, set[str]] = {
     "app": GROUND | {"api", "service", "settings", "__init__"},
     "connection": {"errors", "api.errors"},  # it answers in the API's shape where no request reaches the API
     "server": GROUND | {"connection", "service", "__init__"},
-    "format_commands": {"answer", "chat", "json_text", "formats"},
+    # the commands read a conversation as the API does, without its web framework
+    "format_commands": GROUND | {"answer", "formats", "api.openai"},
     "cli": GROUND
     | {"app", "command_line", "listening", "server", "service", "settings"}
     | {"engine.capabilities", "engine.loader", "format_commands"},

@@ -11,8 +11,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from ..errors import InvalidRequest, UnsupportedMediaType
+from ..json_text import MAX_NESTING, is_too_deep
 
-MAX_NESTING = 64
 MAX_ENTRIES = 1024
 CLIENT_CLOSED = 499
 """Status for the log when the client left before the response; the number is nginx's."""
@@ -35,7 +35,8 @@ class JsonRequest(Request):
                 self._value = pydantic_core.from_json(body, allow_inf_nan=False)
             except ValueError as error:
                 raise InvalidRequest(_explained(str(error))) from None
-            check_nesting(self._value)
+            if is_too_deep(self._value):
+                raise InvalidRequest(f"the body is nested more than {MAX_NESTING} levels deep")
         return self._value
 
 
@@ -75,22 +76,6 @@ def _explained(error: str) -> str:
                 f"at {where}: text was cut in the middle of a character; leave the half out or send \\ufffd"
             )
     return f"the body is not valid JSON: {error}"
-
-
-def check_nesting(value: Any) -> None:
-    """Raises: InvalidRequest for lists and objects more than `MAX_NESTING` deep. Goes level by level."""
-    level = [value]
-    for _ in range(MAX_NESTING):
-        level = [
-            child
-            for item in level
-            if isinstance(item, list | dict)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return
-    if any(isinstance(item, list | dict) for item in level):
-        raise InvalidRequest(f"the body is nested more than {MAX_NESTING} levels deep")
 
 
 def few_entries(value: object, field: str, most: int = MAX_ENTRIES) -> object:

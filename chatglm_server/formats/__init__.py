@@ -1,1 +1,1 @@
-"""Chat formats: how each GLM generation writes a conversation down, and how its output is read back. Pure, no I/O."""
+"""Chat formats: how each GLM generation writes a conversation, and how its output is read. Pure, no I/O."""

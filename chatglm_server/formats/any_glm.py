@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 
 from ..chat import Tool
 from .base import ChatFormat, OutputParser
-from .inline.calls import TextParser
-from .tagged.answer import TaggedParser
+from .inline.parser import TextParser
 from .tagged.answer_text import TextWithCalls
+from .tagged.parser import TaggedParser
 from .tool_names import DeclaredTools
 
 

@@ -1,4 +1,4 @@
-"""What a chat format is: conversation → prompt, and model output → events."""
+"""The contract of a chat format: conversation → prompt, and model output → events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..chat import FinishReason, Message, ParserEvent, Thinking, Tool
 
 
 class CannotRender(ValueError):
-    """The conversation holds something that the format has no way to write down; `param` says where."""
+    """The format cannot write something that the conversation holds; `param` says where it is."""
 
     def __init__(self, message: str, param: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ THINK_START, THINK_END = "<think>", "</think>"
 
 @dataclass(frozen=True, slots=True)
 class ThinkingSupport:
-    """Whether a generation can think first (`on`), do without (`off`), and be shown its earlier thoughts (`keep`)."""
+    """Whether a generation can think first (`on`), answer at once (`off`), and read its earlier thoughts (`keep`)."""
 
     on: bool = False
     off: bool = True
@@ -31,9 +31,9 @@ class ThinkingSupport:
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """A special token, by name. Only formats make these: a user's text is always plain text and cannot forge one.
+    """A special token, by name. Only formats make these: a user's text is plain text and cannot forge one.
 
-    `spelled` is false for the tokens that a layout's written form leaves out (ChatGLM2's leading ``[gMASK]sop``).
+    `spelled` is false if a layout's written form leaves the token out (ChatGLM2's leading ``[gMASK]sop``).
     """
 
     name: str
@@ -45,7 +45,7 @@ Piece = str | Special
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A rendered prompt: special tokens and text parts, each of which the tokenizer encodes by itself."""
+    """A rendered prompt: special tokens and texts. The tokenizer encodes each by itself."""
 
     pieces: tuple[Piece, ...]
 
@@ -58,42 +58,42 @@ class Prompt:
 
     @property
     def ends_in_think(self) -> bool:
-        """Whether the model's answer begins inside a thought: what the parser has to know of its prompt."""
+        """Whether the model's answer begins inside a thought. The parser must know."""
         last = self.pieces[-1] if self.pieces else ""
         return (last if isinstance(last, str) else last.name).endswith(THINK_START)
 
     @property
     def history(self) -> Prompt:
-        """This prompt without what asks for an answer: all before its last ``<|assistant|>``.
+        """The part before the last ``<|assistant|>``, which does not ask for an answer.
 
-        Raises: ValueError if it has none.
+        Raises: ValueError if there is no such token.
         """
         return Prompt(self.pieces[: len(self.pieces) - 1 - self.pieces[::-1].index(Special("<|assistant|>"))])
 
     def extended(self, *pieces: Piece) -> Prompt:
-        """This prompt with `pieces` after it."""
+        """Returns this prompt with `pieces` after it."""
         return Prompt(self.pieces + pieces)
 
 
 def piece_is_spelled(piece: Piece) -> bool:
-    """Whether the written form of a prompt shows this piece."""
+    """Whether the written form of a prompt shows `piece`."""
     return isinstance(piece, str) or piece.spelled
 
 
 class OutputParser(Protocol):
-    """An incremental decoder of model output. What it returns joins to the same events however the output was cut."""
+    """An incremental decoder of one answer's output. Its events join to the same answer however the output was cut."""
 
     def feed(self, piece: Piece) -> list[ParserEvent]:
-        """The events that become certain with `piece`. Mutates the parser."""
+        """Returns the events that become certain with `piece`. Mutates the parser."""
         ...
 
     def flush(self, reason: FinishReason) -> list[ParserEvent]:
-        """The events still held back, once the output has ended: "length" if it was cut off."""
+        """Returns the events that were held back. The output has ended: with "length" if it was cut off."""
         ...
 
 
 class ChatFormat(Protocol):
-    """One GLM generation's way of writing conversations. Stateless."""
+    """How one GLM generation writes conversations. Stateless."""
 
     name: ClassVar[str]
     supports_tools: ClassVar[bool]
@@ -101,34 +101,32 @@ class ChatFormat(Protocol):
     special_tokens: ClassVar[tuple[str, ...]]
     """Names of the special tokens that the model may write."""
     stop_tokens: ClassVar[tuple[str, ...]]
-    """Those of them that end an answer."""
+    """The special tokens that end an answer."""
 
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
-        """The prompt that asks for the next assistant message. Formats that do not think ignore `thinking`.
+        """Returns the prompt that asks for the next assistant message. Formats that do not think ignore `thinking`.
 
         Raises: CannotRender.
         """
         ...
 
     def bare_prompt(self, text: str) -> Prompt:
-        """A prompt that is just `text`, for completions without a conversation."""
+        """Returns a prompt of `text` alone, for completions without a conversation."""
         ...
 
     def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
-        """A fresh parser of one answer.
+        """Returns a fresh parser of one answer.
 
-        Without `tools` nothing is ever read as a call. None means that it is not known which tools there were, as with
-        recorded output: then calls between tags are read all the same, and others not.
+        Without `tools` the answer holds no calls. None means that the tools are unknown, as with recorded output:
+        then the parser reads calls between tags, and no others.
         """
         ...
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
-        """The pieces that begin a call of the tool `name`; after `prompt`, they force the answer to be that call.
+        """Returns the forced prefix: the pieces that begin a call of the tool `name` after `prompt`.
 
-        A thought that the prompt leaves open is closed first.
-
-        For formats that support tools.
+        They close a thought that the prompt leaves open. Only for formats that support tools.
         """
         ...

@@ -1,4 +1,4 @@
-"""ChatGLM-6B: a bare question, or numbered rounds from 0; no roles, no tools."""
+"""ChatGLM-6B: a bare question, or rounds that are numbered from 0. It has neither roles nor tools."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import ClassVar
 from ..chat import FinishReason, Message, ParserEvent, TextDelta, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
 from .chatglm2 import TEXT_ONLY
-from .inline.calls import InlineCallParser, TextParser
+from .inline.parser import InlineCallParser, TextParser
 from .numbered_rounds import numbered_rounds
 
 _FULL_WIDTH = str.maketrans(",!:;?", "，！：；？")
 
 
 class ChatGLMFormat:
-    """ChatGLM-6B; the two tokens that start its answer come last in the prompt, and the prompt attends both ways."""
+    """ChatGLM-6B. The two tokens that start its answer come last in the prompt. The prompt attends both ways."""
 
     name: ClassVar[str] = "chatglm"
     supports_tools: ClassVar[bool] = False
@@ -57,7 +57,7 @@ class _FullWidthPunctuation:
     def __init__(self, answer: OutputParser) -> None:
         self._answer = answer
         self._before = ""
-        self._held = ""  # a mark whose width the next character decides
+        self._held = ""  # a mark; the next character decides its width
 
     def feed(self, piece: Piece) -> list[ParserEvent]:
         return self._widened(self._answer.feed(piece))

@@ -1,4 +1,4 @@
-"""ChatGLM2: numbered rounds of question and answer, no roles, no tools."""
+"""ChatGLM2: numbered rounds of question and answer. It has neither roles nor tools."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline.calls import InlineCallParser, TextParser
 from .inline.layout import CallLayout
+from .inline.parser import InlineCallParser, TextParser
 from .inline.python_calls import read_json_call
 from .numbered_rounds import numbered_rounds
 
 
 class ChatGLM2Format:
-    """ChatGLM2-6B; the layout is that of its tokenizer's ``build_prompt``."""
+    """ChatGLM2-6B. The layout is that of its tokenizer's ``build_prompt``."""
 
     name: ClassVar[str] = "chatglm2"
     supports_tools: ClassVar[bool] = False
@@ -49,4 +49,4 @@ class ChatGLM2Format:
 TEXT_ONLY = CallLayout(
     body="(?!)", read=read_json_call, placeholders=(("[[训练时间]]", "2023年"),), role_tokens=frozenset({"<eop>"})
 )
-"""The layout of answers that hold no calls; ``<eop>`` ends those of ChatGLM-6B."""
+"""The layout of answers without calls. ``<eop>`` ends those of ChatGLM-6B."""

@@ -1,7 +1,7 @@
 """ChatGLM3: role tokens, a metadata line, and tool calls written as a fenced Python expression.
 
-Layout (THUDM/ChatGLM3, PROMPT.md): ``[gMASK]sop``, then for each message a role token, the metadata and a newline, and
-the content. The metadata of an assistant message is empty for text, a tool's name for a call, ``interpreter`` for code.
+Layout (THUDM/ChatGLM3, PROMPT.md): ``[gMASK]sop``, then for each message a role token, the metadata, a newline and the
+content. The metadata of an assistant message is empty for text, a tool's name for a call, ``interpreter`` for code.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool, ToolCall
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline.calls import InlineCallParser, TextParser
 from .inline.layout import FENCE, OBJECT, CallLayout
+from .inline.parser import InlineCallParser, TextParser
 from .inline.python_calls import CALL_NAME, read_python_call
 
 TOOLS_HEADER = "Answer the following questions as best as you can. You have access to the following tools:\n"
@@ -45,7 +45,7 @@ class ChatGLM3Format:
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
-        """Tools are a system message of their own, worded as in training; the client's system message follows it."""
+        """Writes tools as a system message of their own, worded as in training, before the client's."""
         pieces: list[Piece] = [Special("[gMASK]"), Special("sop")]
         if tools:
             functions = json.dumps([tool.function for tool in tools], indent=4, ensure_ascii=False)
@@ -88,7 +88,7 @@ def _assistant(message: Message) -> Iterator[Piece]:
 
 def _python_call(call: ToolCall) -> str:
     arguments = call.arguments
-    if isinstance(arguments, str):  # what the client sent was no object: the model reads it as it came
+    if isinstance(arguments, str):  # the client's text is not an object: the model reads it unchanged
         return f"tool_call({arguments})"
     if call.name in INTERPRETER_TOOLS and len(arguments) == 1:
         (code,) = arguments.values()

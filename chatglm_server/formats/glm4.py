@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline.calls import InlineCallParser, TextParser
 from .inline.layout import FENCE, OBJECT, CallLayout
 from .inline.lone_object import LoneObjectParser
+from .inline.parser import InlineCallParser, TextParser
 from .inline.python_calls import read_json_call
 from .thinking import ThinkingParser
 
@@ -49,7 +49,7 @@ class GLM4Format:
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
-        """Messages without content are left out, as the template does; not so results: the model has to see each."""
+        """Leaves out messages without content, as the template does, but not results: the model must see each."""
         pieces: list[Piece] = [Special("[gMASK]"), Special("<sop>")]
         if tools:
             pieces += [_ROLE["system"], "\n", TOOLS_HEADER + "".join(map(_tool_section, tools))]
@@ -80,7 +80,7 @@ def _tool_section(tool: Tool) -> str:
 
 
 def call_pieces(message: Message) -> Iterator[Piece]:
-    """The calls of an earlier answer, each a message of its own."""
+    """Yields the calls of an earlier answer, each as a message of its own."""
     for call in message.tool_calls:
         arguments = call.arguments
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)

@@ -16,7 +16,7 @@ _EMPTY_THOUGHT = (Special(THINK_START), Special(THINK_END))
 
 
 class GLM45Format(TaggedFormat):
-    """The thoughts of earlier turns are never kept: the template has no way to."""
+    """GLM-4.5 and 4.6. The template drops the thoughts of earlier turns in any case."""
 
     name: ClassVar[str] = "glm45"
     gap: ClassVar[str] = "\n"

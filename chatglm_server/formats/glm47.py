@@ -14,7 +14,7 @@ from .tagged.layout import TaggedFormat
 
 
 class GLM47Format(TaggedFormat):
-    """An answer without a thought begins with the bare end of one."""
+    """GLM-4.7 to 5.1. An answer without a thought begins with the bare end of one."""
 
     name: ClassVar[str] = "glm47"
     gap: ClassVar[str] = ""

@@ -16,13 +16,13 @@ _UNTOLD = ("strict", "defer_loading")
 
 
 class GLM52Format(TaggedFormat):
-    """Thoughts are kept as they are, blanks included; an answer without one has an empty one."""
+    """GLM-5.2. It keeps thoughts unchanged, with their blanks. An answer without one has an empty one."""
 
     name: ClassVar[str] = "glm52"
     gap: ClassVar[str] = ""
 
     def head(self, thinking: Thinking) -> Iterable[Piece]:
-        """The template knows two efforts: High, and for all other values Max."""
+        """Says the effort: the template knows High, and writes Max for all other values."""
         if thinking.wanted is False:
             return ()
         return (SYSTEM, f"Reasoning Effort: {'High' if thinking.effort == 'high' else 'Max'}")

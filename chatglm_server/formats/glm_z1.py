@@ -1,7 +1,7 @@
 """GLM-Z1-0414: GLM-4's roles and calls under a header of its own, and an answer that begins inside a thought.
 
-Layout: the chat template of THUDM/GLM-Z1-9B-0414. Its template drops calls and results; here they are written as
-GLM-4 does. ``<think>`` is no token of its own in this vocabulary.
+Layout: the chat template of THUDM/GLM-Z1-9B-0414. The template drops calls and results; here they are written as
+GLM-4 writes them. ``<think>`` is several tokens in this vocabulary.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ROLE = {"user": Special("<|user|>"), "assistant": Special("<|assistant|>"), "to
 
 
 class GLMZ1Format(GLM4Format):
-    """It always thinks, and is not shown its earlier thoughts."""
+    """GLM-Z1. It always thinks, and does not read its earlier thoughts."""
 
     name: ClassVar[str] = "glm-z1"
     thinking: ClassVar[ThinkingSupport] = ThinkingSupport(on=True, off=False)
@@ -30,7 +30,7 @@ class GLMZ1Format(GLM4Format):
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
-        """System messages come first, whatever their place."""
+        """Writes system messages first, wherever they stand."""
         pieces: list[Piece] = [Special("[gMASK]"), Special("<sop>")]
         systems = [message.content for message in messages if message.role == "system"]
         if tools:

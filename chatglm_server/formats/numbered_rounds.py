@@ -1,4 +1,4 @@
-"""A conversation as rounds of question and answer, for the models before ChatGLM3, which know no roles."""
+"""A conversation as rounds of question and answer, for the models before ChatGLM3. They have no roles."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .base import CannotRender
 
 
 def numbered_rounds(messages: Sequence[Message]) -> list[tuple[str, str | None]]:
-    """(question, answer) of every round; the last one's answer is None: it is to be written.
+    """Returns (question, answer) of every round. The last answer is None: the model is to write it.
 
-    System messages, which the layout has no place for, go in front of the next question, so that they are not lost.
+    The layout has no place for system messages, so they go in front of the next question.
 
     Raises: CannotRender for tool calls and results.
     """

@@ -1,4 +1,4 @@
-"""Reasoning in front of an answer (GLM-Z1): all up to the first ``</think>``."""
+"""Reasoning in front of an answer (GLM-Z1): everything up to the first ``</think>``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .scanning.markers import MarkerScanner
 
 
 class ThinkingParser:
-    """Gives an answer's reasoning, blanks around it trimmed, as such and the rest to `answer`.
+    """Takes the reasoning out of an answer, trims blanks around it, and gives the rest to `answer`.
 
-    The answer begins as reasoning if the prompt ended inside it (`inside`), else only if it starts with ``<think>``;
-    a start that repeats the prompt's is dropped, and so is a second end: it is no part of what the model says.
+    The answer begins as reasoning if the prompt ended inside it (`inside`), else only if it starts with ``<think>``.
+    A start that repeats the prompt's is dropped, and so is a second end.
     """
 
     def __init__(self, answer: OutputParser, *, inside: bool) -> None:
@@ -37,7 +37,7 @@ class ThinkingParser:
         return [*events, TextDelta(held)] if held else events
 
     def _settle(self) -> list[ParserEvent]:
-        """What is held back is no tag, and no more reasoning comes."""
+        """What was held back is not a tag, and the reasoning has ended."""
         events: list[ParserEvent] = []
         if self._state == self._opening:
             held, self._held = self._held, ""
@@ -48,10 +48,10 @@ class ThinkingParser:
             self._state = self._answering
         return events
 
-    # ---- states: each takes text and returns what became certain with it ----
+    # ---- states: each reads text and returns the events that became certain ----
 
     def _opening(self, text: str) -> list[ParserEvent]:
-        """Leading blanks and perhaps the start tag. Blanks are part of no answer, so none are kept."""
+        """Reads leading blanks, which are dropped, and perhaps the start tag."""
         text = (self._held + text).lstrip()
         self._held = ""
         if text.startswith(THINK_START):
@@ -67,7 +67,7 @@ class ThinkingParser:
         events: list[ParserEvent] = []
         for part, is_end in self._end.feed(text):
             if self._state == self._answering:
-                # a second end in the same text is the answer's to see, as it would be in the next
+                # the answer gets to see a second end in the same text, as it would in the next
                 events += self._answering(part)
             elif is_end:
                 self._state = self._answering

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..chat import Tool
-from .values.values import UNDECLARED, ArgumentValues
+from .values.argument_values import UNDECLARED, ArgumentValues
 
 MAX_NAME = 256
 """Characters of a name. Longer text before the first tag is prose."""

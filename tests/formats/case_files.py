@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,11 @@ def parameters(cases: Iterable[Case]) -> list[Any]:
     return [pytest.param(case, id=f"{case['origin']}:{case['id']}") for case in cases]
 
 
-def declared(case: Case) -> list[Tool]:
+def declared(case: Case) -> Sequence[Tool]:
     return read_tools(case.get("tools"))
 
 
-def conversation(case: Case) -> list[Message]:
+def conversation(case: Case) -> Sequence[Message]:
     return read_messages(case["messages"])
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatglm_server.formats.values.argument_values import ArgumentValues
 from chatglm_server.formats.values.schema import ANY_TYPE, Alternative, ArgumentSchema
-from chatglm_server.formats.values.values import ArgumentValues
 
 STRING, INTEGER, NULL = {"type": "string"}, {"type": "integer"}, {"type": "null"}
 

@@ -43,6 +43,7 @@ TAGGED = (
         '<tool_call>{"name": "ping"}',
         "pingq</arg_key>",
     ),
+    *("<tool_call>ping<arg_key>o</arg_key><arg_value>", "<arg_key>q</arg_key><arg_value>1</arg_value>"),
     *("</arg_key><arg_value>", "</arg_value><arg_key>", "\\n", "<tool_call>ping k=1", "functions.ping", "\\", "n"),
 )
 TOKENS = ("<|assistant|>", "<|observation|>", "<|user|>", "<|", "<eop>", "<sop>", "<think>", "</think>", "</th")
@@ -67,7 +68,13 @@ reasons: st.SearchStrategy[FinishReason] = st.sampled_from(["stop", "length"])
 def tool(name: str) -> Tool:
     properties = {"q": {"type": "string"}, "n": {"type": "integer"}, "k": {"type": ["string", "null"]}}
     required = ["n"] if name == "x" else []
-    parameters: dict[str, Any] = {"type": "object", "properties": properties, "required": required}
+    object_: dict[str, Any] = {"type": "object", "properties": {"o": {"$ref": "#/$defs/o"}, "q": {"type": "string"}}}
+    parameters: dict[str, Any] = {
+        "type": "object",
+        "properties": {**properties, "o": {"$ref": "#/$defs/o"}},
+        "required": required,
+        "$defs": {"o": object_},
+    }
     if name == "a.b":
         parameters = {"oneOf": [{"properties": {"q": {"const": "1"}, "n": {"type": "string"}}}, parameters]}
     return Tool({"name": name, "parameters": parameters})
@@ -302,6 +309,7 @@ def test_work_grows_with_the_output_and_no_faster(shape: str, name: str, pieces:
 
 
 OPEN_VALUE = "<tool_call>ping<arg_key>q</arg_key><arg_value>"
+OPEN_OBJECT = OPEN_VALUE.replace(">q<", ">o<")
 HOSTILE_TAGGED: dict[str, Callable[[int], str]] = {
     "angle brackets": lambda n: "<" * n,
     "angle brackets in a value": lambda n: OPEN_VALUE + "<" * n,
@@ -347,6 +355,13 @@ HOSTILE_TAGGED: dict[str, Callable[[int], str]] = {
     "thoughts": lambda n: "<think>" * (n // 7),
     "ends of thoughts": lambda n: "<think>x" + "</think>" * (n // 8),
     "calls in a thought": lambda n: "<think>" + "<tool_call>a b c " * (n // 17),
+    "members of an object": lambda n: OPEN_OBJECT + "<arg_key>q</arg_key><arg_value>1</arg_value>" * (n // 44),
+    "a member of an object": lambda n: OPEN_OBJECT + "<arg_key>q</arg_key><arg_value>" + "x" * n,
+    "objects in an object": lambda n: OPEN_OBJECT + "<arg_key>o</arg_key><arg_value>" * (n // 31),
+    "blanks in an object": lambda n: OPEN_OBJECT + "<arg_key>q</arg_key>" + "\n" * n + "<arg_value>",
+    "keys in an object": lambda n: OPEN_OBJECT + "<arg_key>q</arg_key><arg_value></arg_value><arg_key>" + "q" * n,
+    "the rest of a broken call": lambda n: OPEN_VALUE + "x</arg_value><arg_key>n<arg_key>" + "n</arg_key> " * (n // 12),
+    "a thought that ends in a value": lambda n: OPEN_VALUE + "x</think>" * (n // 9) + "<tool_call>ping</tool_call>",
     "a number": lambda n: OPEN_VALUE.replace(">q<", ">n<") + "1" * n + "</arg_value></tool_call>",
     "brackets": lambda n: OPEN_VALUE.replace(">q<", ">n<") + "[" * n + "</arg_value></tool_call>",
     "open Python strings": lambda n: OPEN_VALUE.replace(">q<", ">n<") + "['" * (n // 2) + "</arg_value></tool_call>",

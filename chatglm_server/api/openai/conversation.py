@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ...chat import JsonObject, Message, ToolCall
 from ...errors import InvalidRequest
-from ...json_text import NotAnObject, dump_object, load_object
-from ..body import check_nesting
+from ...json_text import NotAnObject, dump_object, is_too_deep, load_object
 from .reading import read
 from .tools import function_name
 
@@ -194,7 +193,8 @@ def _call(id_: str, function: FunctionCall) -> ToolCall:
     try:
         # once more through JSON text, which joins surrogates: a prompt must be valid Unicode
         parsed = load_object(dump_object(load_object(text)))
-        check_nesting(parsed)
-    except (NotAnObject, InvalidRequest):
-        return ToolCall(id_, function.name, text, sent)
+    except NotAnObject:
+        return ToolCall(id_, function.name, sent, sent)
+    if is_too_deep(parsed):
+        return ToolCall(id_, function.name, sent, sent)
     return ToolCall(id_, function.name, parsed, sent)

@@ -15,8 +15,8 @@ from ...chat import FinishReason, ParserEvent, Tool, ToolCallDelta, ToolCallStar
 from ...json_text import NotAnObject, dump_object
 from ..base import Piece
 from ..scanning.brackets import BracketScanner
-from .calls import TextParser
 from .named_object import read_named_object
+from .parser import TextParser
 
 
 class LoneObjectParser:

@@ -1,4 +1,4 @@
-"""Arguments out of what a model wrote: a Python call, a JSON object, or code. Literals are read, nothing is run."""
+"""Reads the arguments that a model wrote as a Python call, a JSON object, or code. Nothing is run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FENCE = re.compile(r"^\s*```[ \t]*\w*[ \t]*\r?\n?")
 
 
 def read_python_call(text: str) -> dict[str, Any]:
-    """Arguments of ``tool_call(name=literal, …)``, or of a JSON object in its place.
+    """Returns the arguments of ``tool_call(name=literal, …)``, or of a JSON object in its place.
 
-    Any argument name is accepted (``from`` and ``max-items`` are no Python names, yet models write them); values must
-    be literals; the first of a repeated name counts.
+    Any argument name is allowed: models write ``from`` and ``max-items``, too. Values must be literals. The first
+    value of a repeated name counts.
 
     Raises: NotAnObject for anything else: positional values, arithmetic, names, calls.
     """
@@ -45,7 +45,7 @@ def read_python_call(text: str) -> dict[str, Any]:
 
 
 def read_json_call(text: str) -> dict[str, Any]:
-    """Arguments as a JSON object, or as a Python dict of literals (single quotes, True, None).
+    """Returns arguments from a JSON object, or from a Python dict of literals (single quotes, True, None).
 
     Raises: NotAnObject.
     """
@@ -62,9 +62,11 @@ def read_json_call(text: str) -> dict[str, Any]:
 
 
 def read_interpreter_call(text: str, parameter: str) -> dict[str, Any]:
-    """Code as the argument `parameter`; the fences round it may be missing. Code that is itself a call is read as one.
+    """Returns code as the argument `parameter`. The fences around it may be missing.
 
-    Raises: NotAnObject if there is none.
+    Code that is itself a call with that argument is read as the call.
+
+    Raises: NotAnObject if there is no code.
     """
     code = _FENCE.sub("", text, count=1).rstrip().removesuffix("```").rstrip()
     if not code:

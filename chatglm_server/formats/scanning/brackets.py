@@ -1,4 +1,4 @@
-"""Where a bracketed expression, or a block of code, ends, found while its text arrives."""
+"""Finds the end of a bracketed expression, or of a block of code, while its text arrives."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _IN_STRING = {quote: re.compile(rf"[\\{quote}]") for quote in "'\""}
 class BracketScanner:
     """Follows an expression (JSON, or a Python call) to the bracket that closes its first one.
 
-    Knows strings in single, double and triple quotes with backslash escapes, and Python's comments, so that a bracket
-    in one does not count. Each character is looked at once.
+    Brackets in strings (with single, double and triple quotes and backslash escapes) and in Python's comments do not
+    count. Each character is read once.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class BracketScanner:
         return bool(self._quote) or len(self._opening) == 1
 
     def feed(self, text: str, at: int = 0) -> int | None:
-        """Position in `text`, read from `at` on, after the bracket that closes the expression; None if still to come.
+        """Reads `text` from `at` on. Returns the position after the bracket that closes the expression, or None.
 
         Mutates the scanner.
         """
@@ -69,7 +69,7 @@ class BracketScanner:
             if len(self._opening) == 3:
                 self._quote, self._opening, self._closing = self._opening, "", 0
             return at + 1
-        # one quote began a string; two were an empty string. Either way `char` is yet to be read.
+        # one quote began a string, two were an empty string; `char` is read next in both cases
         self._quote, self._opening, self._closing = (quote if len(quote) == 1 else ""), "", 0
         return at
 
@@ -93,13 +93,13 @@ class BracketScanner:
 
 
 class FenceScanner:
-    """Follows a block of code to the fence at a line start that closes it; its first line may be the opening fence."""
+    """Follows a block of code to the fence at a line start that closes it. The first line may be the opening fence."""
 
     def __init__(self) -> None:
         self._ticks = -1  # of a fence that may be beginning: how many so far; -1 in the middle of a line
 
     def feed(self, text: str, at: int = 0) -> int | None:
-        """Position in `text`, read from `at` on, after the closing fence; None if still to come.
+        """Reads `text` from `at` on. Returns the position after the closing fence, or None.
 
         Mutates the scanner.
         """

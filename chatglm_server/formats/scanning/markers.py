@@ -1,4 +1,4 @@
-"""Finding fixed strings in a stream of text: what is certain goes on at once, a possible beginning is held back."""
+"""Finds fixed strings in a stream of text. Certain text goes on at once; a possible beginning is held back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..base import Piece, Special
 
 
 class MarkerScanner:
-    """Cuts a stream of text at fixed strings, however it arrives. Text in which none can begin costs one search."""
+    """Cuts a stream of text at fixed strings, however it arrives. Text without a beginning of one costs one search."""
 
     def __init__(self, markers: Iterable[str]) -> None:
         markers = sorted(markers, key=len, reverse=True)
@@ -20,7 +20,7 @@ class MarkerScanner:
         self._held = ""
 
     def feed(self, text: str) -> list[tuple[str, bool]]:
-        """(text, is a marker) in order, for all that is certain by now. Mutates the scanner."""
+        """Returns (text, is a marker) in order, for all that is certain by now. Mutates the scanner."""
         if self._held:
             text, self._held = self._held + text, ""
         if self._starts.search(text) is None:
@@ -39,12 +39,12 @@ class MarkerScanner:
         return found
 
     def flush(self) -> str:
-        """The text still held back. Mutates the scanner."""
+        """Returns the text that is still held back. Mutates the scanner."""
         held, self._held = self._held, ""
         return held
 
     def _beginning(self, text: str, start: int) -> int:
-        """Where, from `start` on, the longest end of `text` begins that may become a marker."""
+        """Returns where the longest end of `text[start:]` begins that may become a marker."""
         for match in self._starts.finditer(text, max(start, len(text) - self._longest + 1)):
             if text[match.start() :] in self._beginnings:
                 return match.start()
@@ -54,8 +54,8 @@ class MarkerScanner:
 class SpecialTokenScanner:
     """Turns recorded model text, in which special tokens are spelled out, into pieces.
 
-    For text alone: an engine that knows the token ids gives its special tokens as such. Only names in angle brackets
-    are looked for: ``sop`` is part of common words, and ``[MASK]`` may be what the text is about.
+    Engines that know the token ids do not need it. It finds only names in angle brackets: ``sop`` is part of common
+    words, and the text may be about ``[MASK]``.
     """
 
     def __init__(self, names: Iterable[str]) -> None:

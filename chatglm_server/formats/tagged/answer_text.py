@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from ...chat import FinishReason, ParserEvent, TextDelta
 from ..base import Special
 from ..content import GrowingText
-from ..inline.calls import TextParser
+from ..inline.parser import TextParser
 
 ROLE_TOKENS = frozenset({"<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"})
 """Special tokens that end an answer, written or not."""

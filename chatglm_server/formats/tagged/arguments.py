@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ...chat import FinishReason
 from ..base import THINK_END, THINK_START
-from ..values.values import ArgumentValues
+from ..values.argument_values import ArgumentValues
 from .call import Call, Outcome, Phase
 from .tags import CALL_END, CALL_START, KEY_END, KEY_START, VALUE_END, VALUE_START, Gap, Part, stripped
 from .value_end import AfterCallEnd, AfterValue, Held, KeyInValue, NextCall
@@ -105,7 +105,9 @@ class Value:
                 self.call.send(out)
             return self
         if part == THINK_END:
-            self._after_thought = [*(self._after_thought or ()), part]
+            if self._after_thought is None:
+                self._after_thought = []
+            self._after_thought.append(part)
             return self
         if part in (VALUE_START, THINK_START):
             self.add(part)

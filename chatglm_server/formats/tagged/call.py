@@ -7,7 +7,7 @@ So a block that breaks off is text if nothing of it was sent, and else a call th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import ClassVar, Literal, Protocol
@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, Protocol
 from ...chat import FinishReason, ParserEvent, ToolCallDelta, ToolCallStart, new_call_id
 from ..base import THINK_END, THINK_START
 from ..tool_names import DeclaredTools
-from ..values.values import UNDECLARED
+from ..values.argument_values import UNDECLARED
 from ..values.writer import ArgumentWriter
 from .tags import CALL_END, CALL_START, Part
 
@@ -87,6 +87,7 @@ class Call:
         self.writer = ArgumentWriter(self.values)
 
     def repaired(self, what: str) -> None:
+        """Puts a repair on record, once."""
         if what not in self.repairs:
             self.repairs.append(what)
 
@@ -161,15 +162,19 @@ class Call:
         return self.finish(leftover)
 
     def not_a_call(self, leftover: Sequence[Part] = ()) -> Outcome:
-        """Nothing was sent, or the output was cut off: the block is text, up to the tag that `leftover` begins with."""
-        if leftover:
-            self.raw.truncate(self.tag_at)
+        """Nothing was sent, or the output was cut off: the block is text."""
         return Outcome("text", leftover)
+
+    def leave(self, at: int, parts: Iterable[Part]) -> list[Part]:
+        """The block ends at `at` in the raw text. Returns `parts`, without empty ones: they come after it."""
+        self.raw.truncate(at)
+        return [part for part in parts if part[0]]
 
     def broken(self, tag: str | None = None) -> Phase | Outcome:
         """The grammar has no place for `tag` (None: for the text that came last)."""
-        begins_other = tag in (CALL_START, THINK_START, THINK_END)
-        leftover = [(str(tag), True)] if begins_other else []
+        leftover: list[Part] = []
+        if tag in (CALL_START, THINK_START, THINK_END):
+            leftover = self.leave(self.tag_at, [(tag, True)])
         if self.index < 0:
             return self.not_a_call(leftover)
         self.repaired(_BROKEN_OFF)

@@ -1,7 +1,7 @@
-"""What the layouts of GLM-4.5 and later share: tools and calls between tags, and thoughts before an answer.
+"""The layout that GLM-4.5 and later share: tools and calls between tags, and thoughts before an answer.
 
 The facts are those of the models' own chat templates. Roles and tags are single tokens of these models, so they are
-special pieces here: what a client sends is text, whatever it spells, and cannot forge one.
+special pieces here. A client's text stays text, whatever it spells, and cannot forge one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ...chat import Message, Thinking, Tool, ToolCall
 from ..base import THINK_END, THINK_START, OutputParser, Piece, Prompt, Special, ThinkingSupport
 from ..scanning.markers import SpecialTokenScanner
 from ..tool_names import DeclaredTools
-from .answer import TaggedParser
 from .answer_text import PlainText
+from .parser import TaggedParser
 from .tags import CALL_END, CALL_START, CALL_TAGS, KEY_END, KEY_START, VALUE_END, VALUE_START
 
 NO_THINKING = "/nothink"
@@ -34,11 +34,11 @@ ASSISTANT, OBSERVATION = Special("<|assistant|>"), Special("<|observation|>")
 
 
 class TaggedFormat:
-    """A generation's layout: a subclass says what is special to it."""
+    """A generation's layout. A subclass says how it differs."""
 
     name: ClassVar[str]
     gap: ClassVar[str]
-    """What stands between a role or tag and what follows: a line break, or nothing."""
+    """Stands between a role or tag and what follows: a line break, or nothing."""
     supports_tools: ClassVar[bool] = True
     thinking: ClassVar[ThinkingSupport] = ThinkingSupport(on=True, keep=True)
     special_tokens: ClassVar[tuple[str, ...]] = (
@@ -79,33 +79,33 @@ class TaggedFormat:
         return TaggedParser(declared, PlainText(self.gap), inside=prompt_ends_in_think)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
-        """The line break ends the name for certain; the models write it, or do without it, at will."""
+        """Ends the name with a line break. The models read it, and may also do without."""
         return (*self.unthought(prompt), self.gap, Special(CALL_START), f"{name}\n")
 
-    # ---- what generations differ in ----
+    # ---- differences between generations ----
 
     def head(self, thinking: Thinking) -> Iterable[Piece]:
-        """What stands before the tools."""
+        """Returns what stands before the tools."""
         return ()
 
     def question(self, text: str, thinking: Thinking) -> Iterable[Piece]:
-        """A user's message."""
+        """Returns a user's message."""
         return (text,)
 
     def thought(self, reasoning: str) -> Iterable[Piece]:
-        """The thought before an earlier answer; "" if there is none, or it is not to be kept."""
+        """Returns the thought before an earlier answer. `reasoning` is "" if there is none, or if it is not kept."""
         raise NotImplementedError
 
     def opening(self, thinking: Thinking) -> Iterable[Piece]:
-        """How the next answer begins."""
+        """Returns the beginning of the next answer."""
         raise NotImplementedError
 
     def unthought(self, prompt: Prompt) -> Iterable[Piece]:
-        """What ends, or does without, the thought at the end of `prompt`, before an answer that is given."""
+        """Returns what stands between `prompt` and an answer without a thought. It ends an open thought."""
         return (Special(THINK_END),) if prompt.ends_in_think else ()
 
     def declaration(self, tool: Tool) -> dict[str, Any] | None:
-        """A tool as the model reads it; None if it is not to be told of it."""
+        """Returns a tool as the model reads it, or None if the model does not get to know it."""
         return {"type": "function", "function": tool.function}
 
     def _tools(self, tools: Sequence[Tool]) -> Iterator[Piece]:
@@ -131,7 +131,7 @@ class TaggedFormat:
             yield Special(CALL_END)
 
     def _arguments(self, call: ToolCall) -> Iterator[Piece]:
-        if not isinstance(call.arguments, Mapping):  # what the client sent was no object: the model reads it as it came
+        if not isinstance(call.arguments, Mapping):  # the client's text is not an object: the model reads it unchanged
             yield from (call.arguments, self.gap)
             return
         for key, value in call.arguments.items():
@@ -140,7 +140,7 @@ class TaggedFormat:
             yield from (Special(VALUE_START), text, Special(VALUE_END), self.gap)
 
     def split_thought(self, message: Message) -> tuple[str, str]:
-        """Reasoning and content of an earlier answer; clients may have left the one inside the other."""
+        """Returns reasoning and content of an earlier answer. Clients may send the one inside the other."""
         if message.reasoning or THINK_END not in message.content:
             return message.reasoning, message.content
         reasoning = message.content.split(THINK_END, 1)[0]
@@ -148,6 +148,6 @@ class TaggedFormat:
 
 
 def _with_tags(text: str) -> list[Piece]:
-    """The layout's own text, its tags as special pieces."""
+    """Returns the layout's own text with its tags as special pieces."""
     scanner = SpecialTokenScanner(CALL_TAGS)
     return [*scanner.feed(text), *scanner.flush()]

@@ -127,7 +127,6 @@ class SecondStart:
             call.start(self._name, self._written)
             return AfterKey(call, following)
         if part in (KEY_START, CALL_END) and call.tools.resolve(following):
-            call.tag_at = self._next_at
             return _end_without_arguments(call, self._written, self._leftover(part))
         return self._give_way(part)
 
@@ -144,12 +143,10 @@ class SecondStart:
 
     def _give_way(self, tag: str | None = None) -> Outcome:
         """The first name is text, and what follows it is read by itself."""
-        self._call.tag_at = self._next_at
         return self._call.not_a_call(self._leftover(tag))
 
     def _leftover(self, tag: str | None) -> list[Part]:
-        parts = [(CALL_START, True), (self._next.text, False), (tag or "", True)]
-        return [part for part in parts if part[0]]
+        return self._call.leave(self._next_at, [(CALL_START, True), (self._next.text, False), (tag or "", True)])
 
 
 def _start(call: Call, written: str, tag: str) -> Phase | Outcome:

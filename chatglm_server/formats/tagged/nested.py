@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from ...chat import FinishReason
-from ..values.values import ArgumentValues
+from ..values.argument_values import ArgumentValues
 from ..values.writer import ArgumentWriter
 from .call import Outcome, Phase
 from .tags import CALL_END, KEY_END, KEY_START, VALUE_END, VALUE_START, stripped

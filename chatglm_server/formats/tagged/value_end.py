@@ -177,8 +177,7 @@ class NextCall:
 
     def _finish(self, tag: str) -> Outcome:
         value = self._held.value
-        value.call.tag_at = self._at
-        leftover = [(CALL_START, True), *(part for part in ((self._name.text, False), (tag, True)) if part[0])]
+        leftover = value.call.leave(self._at, [(CALL_START, True), (self._name.text, False), (tag, True)])
         if self._value_open:
             return value.finish_call(leftover)
         value.close()

@@ -1,1 +1,1 @@
-"""Argument values: what a schema allows, how models write them, and JSON text of them."""
+"""Argument values: what a schema allows, how models write them, and their JSON text."""

@@ -1,7 +1,7 @@
-"""Python literals in a model's text as JSON values.
+"""Reads Python literals in a model's text as JSON values.
 
-Only single strings' escapes and single numbers go to `ast`: the brackets are read here, for Python's own parser may
-exhaust the stack on hostile nesting, knows operators, and refuses the line breaks that models leave in plain quotes.
+`ast` reads only single escapes and single numbers. Brackets are read here: Python's own parser may exhaust the stack
+on hostile nesting, knows operators, and refuses the line breaks that models leave in plain quotes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import regex
 from ...json_text import NotAnObject, is_json_number
 
 MAX_DEPTH = 64
-"""Brackets nested deeper are no arguments anybody meant."""
+"""Levels of brackets. Deeper nesting is not an argument that anybody meant."""
 
 _GAP = re.compile(r"\s*(?:#[^\n]*\s*)*")
 _STRING = {
@@ -34,7 +34,7 @@ _CONSTANTS: dict[str, Any] = {"True": True, "False": False, "None": None, "true"
 
 
 class LiteralReader:
-    """Reads literals out of `text`, from position `at` on: strings, numbers, constants; lists, tuples, dicts of them.
+    """Reads literals in `text` from position `at` on: strings, numbers, constants; lists, tuples and dicts of them.
 
     Operators, names, calls, f-strings, bytes, sets and numbers that JSON cannot spell raise NotAnObject.
     """
@@ -45,7 +45,7 @@ class LiteralReader:
         self.at = at
 
     def value(self) -> Any:
-        """The next literal; tuples become lists. Mutates the reader."""
+        """Returns the next literal; tuples become lists. Mutates the reader. Raises: NotAnObject."""
         self._gap()
         bracket = self._text[self.at : self.at + 1]
         if bracket and bracket in "[({":
@@ -69,16 +69,16 @@ class LiteralReader:
         return _CONSTANTS[word.group()]
 
     def take(self, mark: str) -> bool:
-        """Whether `mark` comes next, which is then read, and the blanks before it in any case. Mutates the reader."""
+        """Skips blanks, and `mark` if it comes next. Returns whether it does. Mutates the reader."""
         self._gap()
         found = self._text.startswith(mark, self.at)
         self.at += len(mark) if found else 0
         return found
 
     def take_pattern(self, pattern: re.Pattern[str]) -> re.Match[str]:
-        """What `pattern` matches next, which is then read.
+        """Reads and returns the next match of `pattern`. Mutates the reader.
 
-        Raises: NotAnObject if nothing.
+        Raises: NotAnObject if it does not match.
         """
         self._gap()
         match = pattern.match(self._text, self.at)
@@ -122,7 +122,7 @@ class LiteralReader:
         return result
 
     def _strings(self) -> str:
-        """A string, or several in a row, which are one."""
+        """Reads a string, or several in a row, which are one."""
         parts: list[str] = []
         while start := _QUOTE.match(self._text, self.at):
             body = _STRING[start["quote"]].match(self._text, start.end())
@@ -147,7 +147,7 @@ class LiteralReader:
 
 def _unescape(match: re.Match[str]) -> str:
     escape = match.group()
-    if escape[1].isdigit():  # for `ast` warns of the larger ones
+    if escape[1].isdigit():  # `ast` warns of the larger ones
         return chr(int(escape[1:], 8))
     return "" if escape.endswith("\n") else _escaped_character(escape)
 

@@ -15,7 +15,7 @@ _MAX_DEPTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One kind of value that a schema allows: of these JSON types, and one of `values` unless that is None."""
+    """One kind of value that a schema allows: it has one of `types`, and is one of `values` unless that is None."""
 
     types: frozenset[str] = ANY_TYPE
     values: tuple[Any, ...] | None = None
@@ -60,7 +60,7 @@ class ArgumentSchema:
 
     @property
     def names(self) -> frozenset[str]:
-        """The declared arguments; empty where nothing is known of them."""
+        """The declared arguments; empty if nothing is known of them."""
         return frozenset(name for variant in self.variants for name in variant.properties)
 
     def satisfied(self, names: Container[str]) -> bool:
@@ -115,7 +115,7 @@ class ArgumentSchema:
         return tuple(one for one in met if one.types) or ANYTHING
 
     def _target(self, reference: object) -> object:
-        """What a local reference (``#/$defs/name``) points to; None if nothing."""
+        """Returns the target of a local reference (``#/$defs/name``), or None."""
         if not isinstance(reference, str) or not reference.startswith("#"):
             return None
         target: object = self._root
@@ -130,7 +130,7 @@ class ArgumentSchema:
 
 
 def json_types(value: Any) -> frozenset[str]:
-    """The JSON schema types that a value has: a number without fraction is an integer, too."""
+    """Returns the JSON schema types of a value. A number without a fraction is an integer, too."""
     if isinstance(value, bool):
         return frozenset({"boolean"})
     if isinstance(value, int):
@@ -149,7 +149,7 @@ def _types(schema: Mapping[str, Any]) -> frozenset[str]:
     if "number" in names:
         names.add("integer")
     types = frozenset(names) & ANY_TYPE
-    if not types or names - ANY_TYPE:  # none given, or one that nobody knows
+    if not types or names - ANY_TYPE:  # no type is given, or an unknown one
         return ANY_TYPE
     return types | {"null"} if schema.get("nullable") is True else types
 
@@ -189,5 +189,5 @@ def _list(value: object) -> list[Any]:
 
 
 def _same(value: Any, other: Any) -> bool:
-    """Equality that keeps `true` and 1 apart, as JSON does."""
+    """Whether two values are equal in JSON, which keeps `true` and 1 apart."""
     return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)

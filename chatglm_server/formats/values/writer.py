@@ -7,7 +7,7 @@ from json.encoder import encode_basestring
 
 from ...json_text import dump_json, join_surrogates
 from ..content import TrailingBlanks
-from .values import ArgumentValues
+from .argument_values import ArgumentValues
 
 
 class ArgumentWriter:

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from chatglm_server.json_text import NotAnObject, dump_object, join_surrogates, load_object
+from chatglm_server.json_text import (
+    MAX_NESTING,
+    NotAnObject,
+    dump_object,
+    is_too_deep,
+    join_surrogates,
+    load_object,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,12 +36,12 @@ def test_objects_are_loaded(text: str, value: dict[str, Any]) -> None:
     "text",
     ["", "null", "[]", "1", '"a"', "{", '{"a": NaN}', '{"a": [-Infinity]}', "{'a': 1}", '{"a": 1} x'],
 )
-def test_all_else_is_no_object(text: str) -> None:
+def test_all_else_is_not_an_object(text: str) -> None:
     with pytest.raises(NotAnObject):
         load_object(text)
 
 
-def test_what_python_would_choke_on_is_no_object() -> None:
+def test_what_python_would_choke_on_is_not_an_object() -> None:
     for text in ('{"a": ' + "[" * 100_000, '{"a": ' + "9" * 10_000 + "}"):
         with pytest.raises(NotAnObject):
             load_object(text)
@@ -51,6 +58,13 @@ def test_dumped_text_is_json_in_utf8() -> None:
 def test_numbers_without_a_spelling_are_refused(number: float) -> None:
     with pytest.raises(NotAnObject):
         dump_object({"a": [number]})
+
+
+@pytest.mark.parametrize(("open_", "close"), [("[", "]"), ('{"a": ', "}")])
+def test_nesting_has_a_limit(open_: str, close: str) -> None:
+    for levels in (0, 1, MAX_NESTING, MAX_NESTING + 1, 2 * MAX_NESTING):
+        value = json.loads(open_ * levels + "1" + close * levels)
+        assert is_too_deep(value) is (levels > MAX_NESTING)
 
 
 def test_text_without_surrogates_is_not_touched() -> None:

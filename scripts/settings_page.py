@@ -45,7 +45,12 @@ def _row(name: str, field: FieldInfo) -> str:
     option = f"`--{name.replace('_', '-')}`"
     variable = f"`{Settings.model_config['env_prefix']}{name.upper()}`"
     text = " ".join(filter(None, (field.description, _values(field))))
-    return "| " + " | ".join((option, _default(field.get_default()), variable, text.replace("|", "\\|"))) + " |"
+    return "| " + " | ".join((option, _default(field.get_default()), variable, _escape(text))) + " |"
+
+
+def _escape(text: str) -> str:
+    """`text` for a cell of a table: characters that Markdown would read are spelled out."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
 
 
 def _default(value: Any) -> str:

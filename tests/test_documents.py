@@ -40,6 +40,17 @@ def blocks(text: str) -> list[tuple[str, str]]:
     return [(match[2], match[3].removesuffix("\n")) for match in FENCE.finditer(text)]
 
 
+def blocks_by_heading(text: str) -> dict[str, list[tuple[str, str]]]:
+    """The fenced blocks below each heading. A line in a block is no heading, whatever it looks like."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    title = ""
+    for match in re.finditer(rf"{FENCE.pattern}|^#+ (?P<title>.+)$", text, re.MULTILINE):
+        title = match["title"] or title
+        if match[1]:
+            found.setdefault(title, []).append((match[2], match[3].removesuffix("\n")))
+    return found
+
+
 def headings(text: str) -> list[tuple[int, str]]:
     return [(len(marks), title) for marks, title in re.findall(r"^(#+) (.+)$", prose(text), re.MULTILINE)]
 
@@ -113,8 +124,10 @@ def test_format_examples_are_what_the_formats_do() -> None:
     text = read(ROOT / "docs" / "formats.md")
     talk, call = (json.loads(content) for language, content in blocks(text) if language.startswith("json conversation"))
     asked, meant = [], []
-    for name, section in re.findall(r"^## ([a-z0-9-]+)\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL):
-        examples = dict(blocks(section))
+    for name, found in blocks_by_heading(text).items():
+        examples = dict(found)
+        if "prompt" not in examples:
+            continue
         conversation = call if "answer" in examples else talk
         asked.append(("render", {"format": name, **conversation}))
         meant.append(examples["prompt"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import settings_page
+from demo_model.card import card
 
 from chatglm_server.settings import Settings
 
@@ -163,6 +164,11 @@ def run(command: str, line: dict[str, Any]) -> dict[str, Any]:
     output = subprocess.run(words, input=text, capture_output=True, check=True, cwd=ROOT).stdout
     result: dict[str, Any] = json.loads(output)
     return result
+
+
+def test_model_card_is_that_of_the_figures() -> None:
+    folder = ROOT / "models"
+    assert read(folder / "README.md") == card(folder)
 
 
 def test_the_architecture_page_names_every_part_of_the_package() -> None:

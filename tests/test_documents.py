@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import settings_page
 from demo_model.card import card
 
+from chatglm_server.formats.registry import FORMATS
 from chatglm_server.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -124,46 +126,43 @@ def structure(section: str) -> dict[str, Any]:
 def test_format_examples_are_what_the_formats_do() -> None:
     text = read(ROOT / "docs" / "formats.md")
     talk, call = (json.loads(content) for language, content in blocks(text) if language.startswith("json conversation"))
-    asked, meant = [], []
-    for name, found in blocks_by_heading(text).items():
-        examples = dict(found)
-        if "prompt" not in examples:
-            continue
-        conversation = call if "answer" in examples else talk
-        asked.append(("render", {"format": name, **conversation}))
-        meant.append(examples["prompt"])
-        if "answer" in examples:
-            inside = examples["prompt"].endswith("<think>")
-            line = {"format": name, "raw": examples["answer"], "tools": call["tools"], "prompt_ends_in_think": inside}
-            asked.append(("parse", line))
-            meant.append(call["messages"][1]["tool_calls"][0]["function"])
-    assert len(asked) == 14  # eight prompts, and the answers of the six formats with tools
-    for (command, line), expected in zip(asked, meant, strict=True):
-        result = run(command, line)
-        if command == "render":
-            assert result["prompt"] == expected
-        else:
-            (found,) = result["tool_calls"]
-            assert found == {"name": expected["name"], "arguments": json.loads(expected["arguments"])}
-            assert result["content"] is None
-            assert result["repairs"] == []
+    formats = {name: dict(found) for name, found in blocks_by_heading(text).items() if "prompt" in dict(found)}
+    assert set(formats) == set(FORMATS)
+    rendered = run(
+        "render", [{"format": name, **(call if "answer" in found else talk)} for name, found in formats.items()]
+    )
+    assert [line["prompt"] for line in rendered] == [found["prompt"] for found in formats.values()]
+
+    answers = [
+        {
+            "format": name,
+            "raw": found["answer"],
+            "tools": call["tools"],
+            "prompt_ends_in_think": found["prompt"].endswith("<think>"),
+        }
+        for name, found in formats.items()
+        if "answer" in found
+    ]
+    function = call["messages"][1]["tool_calls"][0]["function"]
+    expected = [{"name": function["name"], "arguments": json.loads(function["arguments"])}]
+    assert [line["tool_calls"] for line in run("parse", answers)] == [expected] * len(answers)
+    assert {name for name in FORMATS if FORMATS[name].supports_tools} == {line["format"] for line in answers}
 
 
 def test_parse_example_of_the_formats_page() -> None:
     text = read(ROOT / "docs" / "formats.md")
     command = next(content for language, content in blocks(text) if language == "sh" and content.startswith("echo"))
     (line,) = re.findall(r"^echo '(.+)' > answers.jsonl$", command, re.MULTILINE)
-    (expected,) = (json.loads(content) for language, content in blocks(text) if language == "json")
-    assert run("parse", json.loads(line)) == expected
+    expected = [json.loads(content) for language, content in blocks(text) if language == "json"]
+    assert run("parse", [json.loads(line)]) == expected
 
 
-def run(command: str, line: dict[str, Any]) -> dict[str, Any]:
-    """One line through ``chatglm-server parse`` or ``render``."""
+def run(command: str, lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON Lines through ``chatglm-server parse`` or ``render``."""
     words = [sys.executable, "-m", "chatglm_server", command]
-    text = json.dumps(line, ensure_ascii=False).encode()
-    output = subprocess.run(words, input=text, capture_output=True, check=True, cwd=ROOT).stdout
-    result: dict[str, Any] = json.loads(output)
-    return result
+    text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    output = subprocess.run(words, input=text.encode(), capture_output=True, check=True, cwd=ROOT).stdout
+    return [json.loads(line) for line in output.decode().splitlines()]
 
 
 def test_model_card_is_that_of_the_figures() -> None:

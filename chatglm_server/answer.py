@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from io import StringIO
 
+from typing_extensions import assert_never
+
 from .chat import (
+    Accepted,
     Event,
     Finish,
     ReasoningDelta,
     TextDelta,
-    TokenDrawn,
+    TokenSampled,
     ToolCallAbandoned,
     ToolCallDelta,
     ToolCallRepaired,
@@ -42,7 +45,7 @@ class Answer:
 
     def __init__(self) -> None:
         self.finish: Finish | None = None
-        self.tokens: list[TokenDrawn] = []
+        self.tokens: list[TokenSampled] = []
         self._content = StringIO()
         self._reasoning = StringIO()
         self._calls: dict[int, AnsweredCall] = {}  # by their number in the stream, which counts abandoned ones as well
@@ -74,10 +77,12 @@ class Answer:
         elif isinstance(event, ToolCallAbandoned):
             del self._calls[event.index]
             self._content.write(event.text)
-        elif isinstance(event, TokenDrawn):
+        elif isinstance(event, TokenSampled):
             self.tokens.append(event)
         elif isinstance(event, Finish):
             self.finish = event
+        elif not isinstance(event, Accepted):
+            assert_never(event)
 
     def finished(self) -> Finish:
         """The end of the answer. Raises: ValueError if it has not ended."""

@@ -2,104 +2,92 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from . import __version__
-from .api.access_log import AccessLog
+from .api.access_log import AccessLog, request_record
+from .api.body_limits import BodyLimits
+from .api.cross_origin import CrossOrigin
+from .api.dialect import Options
+from .api.dialects import DIALECTS
+from .api.drain import DrainBody
 from .api.embeddings import embeddings_router
 from .api.errors import InternalErrors, error_response
-from .api.glm.routes import glm_router
 from .api.health import health_router
 from .api.models import models_router
-from .api.openai.forwarding import forwarding_router
-from .api.openai.routes import openai_router
-from .api.security import LOCAL_ORIGINS, BodyLimit, HostCheck, KeyCheck
-from .embeddings.base import Embedder
-from .engine.base import Engine
+from .api.pages import pages_router
+from .api.paths import TypedPaths
+from .api.problems import invalid_request
+from .api.security import HostCheck, KeyCheck
 from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
+from .service import Service
 from .settings import Settings
 
 
-def create_app(settings: Settings, engine: Engine, embedder: Embedder | None = None) -> FastAPI:
-    """The application around `engine` and `embedder`, which it loads in the background.
-
-    ``app.state.loading`` is that task; ``app.state.stop`` is a function that ends what they are doing.
-    """
-
-    async def load() -> None:
-        await engine.load()
-        if embedder is not None:
-            await embedder.load()
-
-    def stop() -> None:
-        engine.stop()
-        if embedder is not None:
-            embedder.stop()
+def create_app(settings: Settings, service: Service) -> FastAPI:
+    """The application around `service`, whose models it loads in the background."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.loading = asyncio.create_task(load())
+        service.start()
         yield
-        stop()
-        await asyncio.gather(app.state.loading, return_exceptions=True)
-        await engine.close()
+        await service.close()
 
     app = FastAPI(
         title="chatglm-server",
         version=__version__,
         summary="GLM models on a CPU, for OpenAI clients",
         lifespan=lifespan,
-        docs_url=None,  # the usual pages load scripts from elsewhere: they need the internet, and see every key
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere; see api/pages.py
         redoc_url=None,
         redirect_slashes=False,
+        # KeyCheck asks for the key; this says so in the schema, for which the reference then has a field.
+        dependencies=[] if settings.api_key is None else [Depends(HTTPBearer(auto_error=False))],
     )
-    if engine.info.forwards == "no":
-        app.include_router(openai_router(engine, settings.keep_alive_s, report_repairs=settings.report_repairs))
-    else:
-        app.include_router(forwarding_router(engine, settings.keep_alive_s, report_repairs=settings.report_repairs))
-    app.include_router(models_router(engine))
-    app.state.stop, app.state.embedder = stop, embedder
-    app.include_router(glm_router(engine, embedder, settings.keep_alive_s))
-    app.include_router(embeddings_router(embedder))
-    app.include_router(health_router(engine, embedder))
+    options = Options(settings.keep_alive_s, settings.report_repairs)
+    for dialect in DIALECTS:
+        app.include_router(dialect.router(service, options))
+    app.include_router(models_router(service.engine))
+    app.include_router(embeddings_router(service.embedder))
+    app.include_router(health_router(service))
+    app.include_router(pages_router(service.engine))
     for kind in (ChatGLMServerError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _on_error)
 
     # The last one added is the first to see a request.
     app.add_middleware(InternalErrors)
-    app.add_middleware(BodyLimit, limit=int(settings.max_body_mb * 1e6))
+    app.add_middleware(BodyLimits, limit=int(settings.max_body_mb * 1e6), seconds=settings.request_timeout_s)
     if settings.api_key is not None:
-        app.add_middleware(KeyCheck, key=settings.api_key.get_secret_value())
+        headers = {dialect.key_header for dialect in DIALECTS if dialect.key_header is not None}
+        app.add_middleware(KeyCheck, key=settings.api_key.get_secret_value(), headers=headers)
     app.add_middleware(HostCheck, names=[settings.host, *settings.allowed_host])
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=settings.allowed_origin,
-        allow_origin_regex=LOCAL_ORIGINS,
-        allow_methods=["GET", "POST"],
-        allow_headers=["*"],
-    )
+    app.add_middleware(CrossOrigin, origins=settings.allowed_origin)
+    app.add_middleware(TypedPaths)
     app.add_middleware(AccessLog)
+    app.add_middleware(DrainBody)
     return app
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    """Every error as OpenAI's error object."""
-    return error_response(_translated(request, error))
+    """Every error, in the dialect that the path belongs to. The log line says why."""
+    known = _translated(request, error)
+    request_record(request.scope).refuse(known)
+    return error_response(known, request.url.path)
 
 
 def _translated(request: Request, error: Exception) -> ChatGLMServerError:
     if isinstance(error, ChatGLMServerError):
         return error
     if isinstance(error, RequestValidationError):
-        return _invalid(error)
+        problems = [{**problem, "loc": problem["loc"][1:]} for problem in error.errors()[:1]]  # the first is "body"
+        return invalid_request(problems)
     if isinstance(error, HTTPException):
         where = f"{request.method} {request.url.path}"
         if error.status_code == 404:
@@ -108,20 +96,3 @@ def _translated(request: Request, error: Exception) -> ChatGLMServerError:
             return MethodNotAllowed(f"{where} is not allowed; see /openapi.json for the methods there are")
         return InvalidRequest(str(error.detail))
     return ChatGLMServerError(INTERNAL_ERROR)
-
-
-def _invalid(error: RequestValidationError) -> InvalidRequest:
-    """The first of the validation errors, named as the client wrote the field."""
-    first = error.errors()[0]
-    path = ""
-    for step in first["loc"][1:]:  # the first step is "body"
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif step not in _UNION_TAGS and "[" not in step:
-            path += f".{step}" if path else str(step)
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return InvalidRequest(f"{path}: {message}" if path else message, param=path or None)
-
-
-_UNION_TAGS = {"system", "developer", "user", "assistant", "tool", "str", "NamedChoice"}
-"""Steps that pydantic adds to an error's place to say which member of a union it tried."""

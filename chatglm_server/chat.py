@@ -1,16 +1,27 @@
-"""The nouns that every layer shares: a conversation, a request for an answer, and the events an answer is made of."""
+"""The nouns that every layer shares: a conversation, a request for an answer, and the events an answer is made of.
+
+A dialect (``api/``) reads its client's body into these nouns; an engine (``engine/``) reads nothing else. An optional
+field is None if the client did not say: an engine of our own then takes a default, another server is not sent it.
+
+The fields `extras` and `foreign_tools` hold what only another server may understand, spelled as in OpenAI's chat API.
+Only the engine in front of such a server reads them. Where OpenAI's clients have several spellings of a noun
+(`thinking`, `sampling.max_tokens`, `response_format`), `extras` also hold the client's own spelling: it goes out in
+place of the noun.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from .sampling import SamplingParams
+from .sampling import GLM_DEFAULTS, Sampling, SamplingParams
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+JsonObject: TypeAlias = Mapping[str, JsonValue]
 
 
 def new_call_id() -> str:
@@ -23,18 +34,25 @@ def new_call_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call in the history. `arguments` is the parsed object, or the client's own text where it was none."""
+    """A call in the history. `arguments` is the parsed object, or the client's own text if it is not an object.
+
+    `text` is the JSON text that the client sent, for servers that want it unchanged; "" if it sent no text.
+    """
 
     id: str
     name: str
     arguments: dict[str, Any] | str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message; `content` is flattened to text, `tool_call_id` names the call that a tool message answers.
 
-    `reasoning` is what the assistant thought before that answer, where the client sent it back.
+    `reasoning` is what the assistant thought before that answer, if the client sent it back. `name` is the speaker's,
+    or the tool's. `parts` are the client's content parts if it sent a list; `content` holds the text among them.
+    `extras` are further keys of the client's message, and keys whose value the other fields cannot say (``"content":
+    null``, an unknown role, calls of tools that are not functions): they replace the other fields.
     """
 
     role: Role
@@ -42,13 +60,20 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     reasoning: str = ""
+    name: str | None = None
+    parts: tuple[JsonObject, ...] = ()
+    extras: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function the model may call: the client's bare function object, keys in the client's order."""
+    """A function the model may call: the client's bare function object, keys in the client's order.
+
+    `extras` are the keys that the client put beside the function object.
+    """
 
     function: dict[str, Any]
+    extras: JsonObject = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -57,23 +82,31 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """What the answer has to be: any, no call, some call, or a call of the tool `name` (mode "named")."""
+    """What the answer must be: any, no call, some call, or a call of the tool `name` (mode "named").
 
-    mode: Literal["auto", "none", "required", "named"] = "auto"
+    `mode` None: the client did not say, which means "auto". `allowed`: the only tools that may be called; None: all.
+    """
+
+    mode: Literal["auto", "none", "required", "named"] | None = None
     name: str | None = None
+    allowed: tuple[str, ...] | None = None
+
+
+# ---- a request ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Whether and how the model is to think first, as chat templates have it; None: as its generation does.
+    """Whether and how the model is to think first. All None: as its generation does.
 
-    `enabled` is the templates' `enable_thinking`; `effort` their `reasoning_effort`; `clear` their `clear_thinking`,
-    whether the thoughts of earlier turns are left out of the prompt.
+    `enabled` says whether; `effort` how much ("none" to "max"), which is a hint to models that cannot choose;
+    `clear` whether the thoughts of earlier turns are left out of the prompt; `budget` is a limit in tokens.
     """
 
     enabled: bool | None = None
     effort: str | None = None
     clear: bool | None = None
+    budget: int | None = None
 
     @property
     def wanted(self) -> bool | None:
@@ -84,34 +117,104 @@ class Thinking:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A conversation to be answered. `tools` is empty where the model must not call any.
+class TextFormat:
+    """The answer is free text: what the model writes without a format, said explicitly."""
 
-    `choices` is how many answers are wanted, each drawn by itself.
-    `body` is the JSON object that the client sent, for engines that hand it on to another server.
+
+@dataclass(frozen=True, slots=True)
+class JsonObjectFormat:
+    """The answer is any JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchemaFormat:
+    """The answer is JSON that fits `schema`. `strict`: the schema is binding, None: the client did not say."""
+
+    schema: JsonValue
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegexFormat:
+    """The whole answer matches `pattern`."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceFormat:
+    """The answer is one of `options`."""
+
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarFormat:
+    """The answer is a sentence of `grammar`; `syntax` names its notation ("gbnf", "lark", "ebnf"), None: not said."""
+
+    grammar: str
+    syntax: str | None = None
+
+
+ResponseFormat = TextFormat | JsonObjectFormat | JsonSchemaFormat | RegexFormat | ChoiceFormat | GrammarFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A conversation to be answered.
+
+    `model` is the name that the client asked for. `streamed`: the client reads the answer while it is generated.
+    `choices` is how many answers are wanted, each sampled by itself. `continues`: the last message is the beginning of
+    the answer. `foreign_tools` are tools that are not functions. `defaults` is how an engine of our own samples where
+    `sampling` does not say; another server has defaults of its own. `extras`: see the module's docstring.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
-    parallel_tool_calls: bool = True
-    sampling: SamplingParams = SamplingParams()
-    choices: int = 1
+    parallel_tool_calls: bool | None = None
+    sampling: Sampling = Sampling()
+    choices: int | None = None
     thinking: Thinking = Thinking()
-    body: Mapping[str, Any] = field(default_factory=dict)
+    response_format: ResponseFormat | None = None
+    continues: bool | None = None
+    model: str | None = None
+    streamed: bool = False
+    defaults: SamplingParams = GLM_DEFAULTS
+    foreign_tools: tuple[JsonObject, ...] = ()
+    extras: JsonObject = field(default_factory=dict)
+
+    @property
+    def callable_tools(self) -> tuple[Tool, ...]:
+        """The tools that the answer may call: none with the mode "none", else those allowed."""
+        choice = self.tool_choice
+        if choice.mode == "none":
+            return ()
+        return tuple(tool for tool in self.tools if choice.allowed is None or tool.name in choice.allowed)
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """Bare prompts to be continued, each by itself and `choices` times: text, or token ids as they are.
 
-    The answers are numbered prompt by prompt. `body` as in `ChatRequest`.
+    The answers are numbered prompt by prompt. `suffix` is the text after the gap to be filled; `echo`: the answer
+    begins with the prompt; `best_of`: how many answers are sampled, of which the likeliest are given. The other fields
+    are those of `ChatRequest`.
     """
 
     prompts: tuple[str | tuple[int, ...], ...]
-    sampling: SamplingParams = SamplingParams()
-    choices: int = 1
-    body: Mapping[str, Any] = field(default_factory=dict)
+    sampling: Sampling = Sampling()
+    choices: int | None = None
+    suffix: str | None = None
+    echo: bool | None = None
+    best_of: int | None = None
+    response_format: ResponseFormat | None = None
+    model: str | None = None
+    streamed: bool = False
+    defaults: SamplingParams = GLM_DEFAULTS
+    extras: JsonObject = field(default_factory=dict)
 
 
 # ---- an answer ------------------------------------------------------------------------------------------------------
@@ -119,32 +222,37 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The request was checked and has its place in the queue: always the first event, and nothing to send."""
+    """The request was checked and has its place in the queue: always the first event, with nothing to send.
+
+    `model` is the model that answers, if that is not the engine's own: another server's.
+    """
+
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OfChoice:
-    """What belongs to one of a request's answers: `choice` is its number, from 0."""
+class ChoiceEvent:
+    """An event of one of a request's answers: `choice` is its number, from 0."""
 
     choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class TextDelta(OfChoice):
+class TextDelta(ChoiceEvent):
     """More of the answer's content."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class ReasoningDelta(OfChoice):
+class ReasoningDelta(ChoiceEvent):
     """More of the model's thinking."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallStart(OfChoice):
+class ToolCallStart(ChoiceEvent):
     """A call begins: its place among the answer's calls (from 0), its id and its whole name."""
 
     index: int
@@ -153,7 +261,7 @@ class ToolCallStart(OfChoice):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallDelta(OfChoice):
+class ToolCallDelta(ChoiceEvent):
     """More of a call's arguments; joined, the fragments of one index are a JSON object."""
 
     index: int
@@ -161,23 +269,23 @@ class ToolCallDelta(OfChoice):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallRepaired(OfChoice):
-    """The call is whole, and something that it lacked was put right: what, one short phrase each. After its deltas."""
+class ToolCallRepaired(ChoiceEvent):
+    """The call is complete, and was repaired: each repair in one short phrase. Comes after the call's deltas."""
 
     index: int
     repairs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallAbandoned(OfChoice):
-    """The call that was begun turns out to be none: its raw text is content. A stream cannot take back what it sent."""
+class ToolCallAbandoned(ChoiceEvent):
+    """The call that began is not a call after all: its raw text is content. A stream cannot take back what it sent."""
 
     index: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Likelihood:
+class TokenLogprob:
     """A token, its bytes (maybe part of a character) and the natural logarithm of its probability."""
 
     token: str
@@ -186,35 +294,39 @@ class Likelihood:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenDrawn(OfChoice):
-    """A token of the answer, where log probabilities are wanted: before the events of the text that it is part of.
+class TokenSampled(ChoiceEvent):
+    """A token of the answer, if log probabilities are wanted: before the events of the text that it is part of.
 
     The probability is the model's own, before temperature, penalties and bias; `top` are the likeliest tokens. A token
-    that was not drawn, because nothing else was allowed, has probability 1 and no `top`.
+    that was forced, because nothing else was allowed, has probability 1 and an empty `top`.
     """
 
-    drawn: Likelihood
-    top: tuple[Likelihood, ...] = ()
+    sampled: TokenLogprob
+    top: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts. `cached_tokens` of the prompt were already in the KV cache.
 
-    `details` are further fields of OpenAI's `usage` object, as JSON.
+    `reasoning_tokens` of the completion are thoughts; None if they are not counted. `details` are further fields that
+    another server reports, as in OpenAI's `usage` object.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: JsonObject = field(default_factory=dict)
+    reasoning_tokens: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
+        reasoning = [count for count in (self.reasoning_tokens, other.reasoning_tokens) if count is not None]
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.cached_tokens + other.cached_tokens,
             {**self.details, **other.details},
+            sum(reasoning) if reasoning else None,
         )
 
 
@@ -227,8 +339,8 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish(OfChoice):
-    """The answer's end: its last event, exactly once. No timings if the model chose no token.
+class Finish(ChoiceEvent):
+    """The answer's end: its last event, exactly once. `timings` is None if the model sampled no token.
 
     Of several answers to one prompt, the first one's `usage` counts the prompt.
     """
@@ -239,7 +351,7 @@ class Finish(OfChoice):
 
 
 ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallRepaired | ToolCallAbandoned
-AnswerEvent = ParserEvent | TokenDrawn | Finish
+AnswerEvent = ParserEvent | TokenSampled | Finish
 Event = Accepted | AnswerEvent
 
 

@@ -8,12 +8,23 @@ from collections.abc import Sequence
 from functools import partial
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, CliApp, SettingsError
+from pydantic_settings import BaseSettings, SettingsError
 
-from .errors import ModelFileError
-from .settings import ParseOptions, RenderOptions, Settings
+from .command_line import command_line_parser
+from .errors import BadOption, ModelFileError
+from .settings import GROUPS, ParseOptions, RenderOptions, Settings
 
 COMMANDS: dict[str, type[BaseSettings]] = {"serve": Settings, "parse": ParseOptions, "render": RenderOptions}
+
+_EPILOG = """Each option is also an environment variable (CHATGLM_PORT for --port), and may stand as such in a file .env
+in the working folder. The command line wins over the environment, and the environment over .env.
+Where none of them sets an option, these do: glm-proxy's OPENAI_BASE_URL, OPENAI_API_KEY, PORT and
+ENABLE_THINK_FILTER, openai_api.py's MODEL (if it names a file) and NUM_THREADS.
+
+Other commands, each with a --help of its own:
+  chatglm-server parse    reads text that a model wrote
+  chatglm-server render   writes prompts
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,14 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "serve"
     try:
-        options = CliApp.run(COMMANDS[command], cli_args=words)
+        options = _read_options(command, words)
     except ValidationError as error:
         for problem in error.errors():
-            option = " ".join(f"--{str(step).replace('_', '-')}:" for step in problem["loc"])
-            print(f"error: {option} {problem['msg'].removeprefix('Value error, ')}".replace("  ", " "), file=sys.stderr)
+            option = "".join(f"--{str(name).replace('_', '-')}: " for name in problem["loc"][:1])
+            print(f"error: {option}{problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
         return 2
-    except SettingsError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (SettingsError, UnicodeDecodeError) as error:
+        where = ".env: the file is not UTF-8: " if isinstance(error, UnicodeDecodeError) else ""
+        print(f"error: {where}{error}", file=sys.stderr)
         return 2
     if isinstance(options, Settings):
         return _serve(options)
@@ -42,17 +54,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_lines(render_line, sys.stdin.buffer, sys.stdout.buffer)
 
 
+def _read_options(command: str, words: list[str]) -> BaseSettings:
+    """The options of a command, from all sources. Raises: ValidationError, SettingsError, UnicodeDecodeError."""
+    kind = COMMANDS[command]
+    if kind is Settings:
+        parser = command_line_parser(kind, "chatglm-server", GROUPS, _EPILOG)
+    else:
+        parser = command_line_parser(kind, f"chatglm-server {command}", {"Options": tuple(kind.model_fields)})
+    return kind(**vars(parser.parse_args(words)))
+
+
 def _serve(settings: Settings) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     logging.getLogger("chatglm_server").setLevel(logging.INFO)
     from .app import create_app
+    from .engine.capabilities import Capability
     from .engine.loader import load_embedder, load_engine
+    from .listening import CannotListen, listen
     from .server import serve
+    from .service import Service
 
     try:
-        engine = load_engine(settings)
-        embedder = load_embedder(settings)
-    except ModelFileError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return 1
-    return serve(create_app(settings, engine, embedder), engine, settings.host, settings.port)
+        service = Service(load_engine(settings), load_embedder(settings))
+        sockets = listen(settings.host, settings.port)
+    except (BadOption, CannotListen, ModelFileError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, BadOption) else 1
+    notes = _foreign_notes(settings, in_front_of_a_server=Capability.ANY_MODEL in service.engine.info.capabilities)
+    return serve(create_app(settings, service), service, sockets, settings.request_timeout_s, notes)
+
+
+def _foreign_notes(settings: Settings, *, in_front_of_a_server: bool) -> list[str]:
+    """What the start lines say of names that belong to other programs."""
+    of_the_server = {"openai_base_url", "upstream_api_key", "think_filter"}
+    taken = [
+        f"{value.name} in {value.place}"
+        for value in settings.foreign
+        if value.used and (in_front_of_a_server or value.option not in of_the_server)
+    ]
+    left = [
+        f"{value.name} in {value.place}: not used, it names no file" for value in settings.foreign if not value.used
+    ]
+    return [*([", ".join(taken)] if taken else []), *left]

@@ -1,4 +1,8 @@
-"""What can go wrong in a way a user should hear of. Each class knows its HTTP status and OpenAI error code."""
+"""What can go wrong in a way that a user should hear of.
+
+Each class has an HTTP status and a code of its own for programs. A dialect (``api/``) says it in its client's words:
+the body, the fields' names, and the status too if its API has another.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ INTERNAL_ERROR = "internal error; the server's log says more"
 
 
 class ChatGLMServerError(Exception):
-    """Root of the project's errors; `message` says what is wrong and what to do about it."""
+    """Root of the project's errors; `message` says what is wrong and what to do about it.
+
+    `param` is the part of the request that is wrong: below ``api/`` a noun of chat.py ("sampling.seed",
+    "messages[3].content"), in a dialect the client's field. `retry_after` is in seconds.
+    """
 
     status = 500
-    type = "server_error"
     code: str | None = None
     retry_after: int | None = None
 
@@ -18,16 +25,11 @@ class ChatGLMServerError(Exception):
         self.message = message
         self.param = param
 
-    def body(self) -> dict[str, object]:
-        """OpenAI's error object: ``{"error": {"message", "type", "param", "code"}}``."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
-
 
 class InvalidRequest(ChatGLMServerError):
     """The request asks for something that makes no sense or is out of bounds."""
 
     status = 400
-    type = "invalid_request_error"
     code = "invalid_value"
 
 
@@ -47,7 +49,6 @@ class AuthenticationError(ChatGLMServerError):
     """No API key, or a wrong one."""
 
     status = 401
-    type = "authentication_error"
     code = "invalid_api_key"
 
 
@@ -55,15 +56,19 @@ class PermissionDenied(ChatGLMServerError):
     """The request came under a name this server does not answer to."""
 
     status = 403
-    type = "permission_error"
     code = "host_not_allowed"
+
+
+class OriginNotAllowed(PermissionDenied):
+    """The request comes from a web page that may not call this server."""
+
+    code = "origin_not_allowed"
 
 
 class NotFound(ChatGLMServerError):
     """No such path."""
 
     status = 404
-    type = "invalid_request_error"
     code = "not_found"
 
 
@@ -77,15 +82,20 @@ class MethodNotAllowed(ChatGLMServerError):
     """The path exists, under another method."""
 
     status = 405
-    type = "invalid_request_error"
     code = "method_not_allowed"
+
+
+class RequestTimeout(ChatGLMServerError):
+    """The client took too long to send its request."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class RequestTooLarge(ChatGLMServerError):
     """The body is larger than the server reads."""
 
     status = 413
-    type = "invalid_request_error"
     code = "request_too_large"
 
 
@@ -93,7 +103,6 @@ class UnsupportedMediaType(ChatGLMServerError):
     """The body is not declared as JSON."""
 
     status = 415
-    type = "invalid_request_error"
     code = "unsupported_media_type"
 
 
@@ -101,8 +110,15 @@ class QueueFull(ChatGLMServerError):
     """As many requests wait as the queue holds."""
 
     status = 429
-    type = "rate_limit_error"
     code = "queue_full"
+    retry_after = 5
+
+
+class TooManyConnections(ChatGLMServerError):
+    """As many connections are open as the server keeps."""
+
+    status = 503
+    code = "too_many_connections"
     retry_after = 5
 
 
@@ -110,7 +126,6 @@ class NotSupported(ChatGLMServerError):
     """This server, as it was started, cannot do that; the message names the option that would change it."""
 
     status = 501
-    type = "invalid_request_error"
     code = "not_supported"
 
 
@@ -118,7 +133,6 @@ class NotReady(ChatGLMServerError):
     """The model is still being loaded."""
 
     status = 503
-    type = "server_error"
     code = "model_loading"
     retry_after = 2
 
@@ -127,7 +141,6 @@ class ShuttingDown(ChatGLMServerError):
     """The server stops; the answer was not finished."""
 
     status = 503
-    type = "server_error"
     code = "server_shutting_down"
     retry_after = 5
 
@@ -160,7 +173,10 @@ class UpstreamTimeout(ChatGLMServerError):
 
 
 class UpstreamError(ChatGLMServerError):
-    """The server that the request went on to refused it: in its words, and with its status."""
+    """The server that the request went on to refused it: in its words, and with its status.
+
+    `type`, `param` and `code` are that server's own, as in OpenAI's error object.
+    """
 
     def __init__(
         self,
@@ -174,9 +190,15 @@ class UpstreamError(ChatGLMServerError):
     ) -> None:
         super().__init__(message, param=param)
         self.status = status
-        self.type = type or ("invalid_request_error" if status < 500 else "server_error")
+        self.type = type
         self.code = code
         self.retry_after = retry_after
+
+
+class BadOption(ChatGLMServerError):
+    """An option has a value that this installation does not know."""
+
+    code = "bad_option"
 
 
 class ModelFileError(ChatGLMServerError):

@@ -7,30 +7,32 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from . import __version__
-from .engine.base import Engine
+from .connection import BACKLOG, connections
 from .errors import ModelFileError, ShuttingDown
+from .service import Service
 
 _GRACE_S = 15  # for open connections, once their answers were ended
 
 
 class Server(uvicorn.Server):
-    """Serves one engine until it is told to stop; `failed` says that the model could not be loaded."""
+    """Serves until it is told to stop; `failed` says that a model could not be loaded."""
 
-    def __init__(self, app: FastAPI, engine: Engine, host: str, port: int) -> None:
-        self._app = app
-        self._engine = engine
+    def __init__(self, app: FastAPI, service: Service, request_timeout_s: float, notes: Sequence[str]) -> None:
+        self._service = service
+        self._notes = notes
         self.failed = False
         super().__init__(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
+                backlog=BACKLOG,
+                http=connections(request_timeout_s),  # type: ignore[arg-type]  # uvicorn only calls it
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -42,24 +44,26 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._greet()
-            self._app.state.loading.add_done_callback(self._loaded)
+            self._service.start().add_done_callback(self._loaded)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal: answers end with an error event first, so that uvicorn need not cut their connections."""
-        self._app.state.stop()
+        self._service.stop()
         super().handle_exit(sig, frame)
         if self.force_exit:  # a second Ctrl-C; what uvicorn then cancels, it would log with tracebacks
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
     def _greet(self) -> None:
-        info = self._engine.info
+        info = self._service.engine.info
         note = f" ({info.note})" if info.note else ""
         print(f"chatglm-server {__version__}")
         context = f", {info.context_length} {info.unit} of context" if info.context_length else ""
         print(f"  model  {info.id}: {info.chat_format}{context}{note}")
-        if self._app.state.embedder is not None:
-            print(f"  embed  {self._app.state.embedder.info.id}")
-        print(f"  API    {self._url()}/v1  (reference: {self._url()}/openapi.json)")
+        if self._service.embedder is not None:
+            print(f"  embed  {self._service.embedder.info.id}")
+        for note in self._notes:
+            print(f"  from   {note}")
+        print(f"  API    {self._url()}/v1  (reference: {self._url()}/docs)")
         print("  stop   Ctrl-C", flush=True)
 
     def _url(self) -> str:
@@ -81,11 +85,16 @@ class Server(uvicorn.Server):
         print(f"error: {message}", file=sys.stderr, flush=True)
 
 
-def serve(app: FastAPI, engine: Engine, host: str, port: int) -> int:
-    """Serve until SIGINT or SIGTERM. Returns the process's exit status."""
+def serve(
+    app: FastAPI, service: Service, sockets: list[socket.socket], request_timeout_s: float, notes: Sequence[str] = ()
+) -> int:
+    """Serve on listening sockets until SIGINT or SIGTERM. Returns the process's exit status.
+
+    `notes` are printed with the start lines. A client may take `request_timeout_s` to send a request's head.
+    """
     # uvicorn raises the signal again once it is done; by then it has been obeyed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    server = Server(app, engine, host, port)
-    server.run()
+    server = Server(app, service, request_timeout_s, notes)
+    server.run(sockets)
     return 1 if server.failed or not server.started else 0

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_settings import (
     BaseSettings,
-    InitSettingsSource,
+    DotEnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
-FormatName = Literal["auto", "chatglm", "chatglm2", "chatglm3", "glm4", "glm-z1", "glm45", "glm47", "glm52"]
-
-GLM_PROXY_NAMES = {
-    "openai_base_url": "OPENAI_BASE_URL",
-    "upstream_api_key": "OPENAI_API_KEY",
-    "port": "PORT",
-    "think_filter": "ENABLE_THINK_FILTER",
-}
-"""Environment names that glm-proxy had for its settings."""
+from .foreign_names import FOREIGN, ForeignNames, ForeignValue
 
 EMBEDDING_ALIASES = (
     *("text-embedding-ada-002", "text-embedding-3-small"),
@@ -31,91 +24,115 @@ EMBEDDING_ALIASES = (
     *("text2vec-base-chinese-sentence", "text2vec-base-multilingual"),
     *("paraphrase-multilingual-MiniLM-L12-v2", "all-MiniLM-L12-v2"),
 )
-"""What OpenAI's clients ask for by default, and the names that GLM-API gave its models (its ``api.py``)."""
+"""Names that OpenAI's clients send by default, and those that GLM-API gave its models (its ``api.py``)."""
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class Settings(BaseSettings):
-    """Serve a chatglm.cpp model to OpenAI clients.
-
-    Other commands, each with a --help of its own: "parse" reads model text, "render" writes prompts.
-    """
+    """Serve a GLM model to OpenAI clients."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CHATGLM_",
-        env_file=".env",
-        extra="ignore",
-        cli_prog_name="chatglm-server",
-        cli_kebab_case=True,
-        cli_hide_none_type=True,
-        cli_implicit_flags=True,
-        cli_avoid_json=True,
+        env_prefix="CHATGLM_", env_file=".env", env_file_encoding="utf-8-sig", extra="ignore"
     )
 
     model: str = Field(
         "demo",
-        description='"demo", "demo-glm4", the path of a chatglm.cpp .bin file, replay:FILE.jsonl for recorded answers, '
-        "or the http(s) address of another OpenAI-compatible server",
-    )
-    embedding_model: Path | None = Field(
-        None, description="folder of an embedding model in the sentence-transformers layout"
-    )
-    embedding_alias: Annotated[list[str], NoDecode] = Field(
-        list(EMBEDDING_ALIASES), description="further names that requests may give the embedding model"
-    )
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
-    api_key: SecretStr | None = Field(
-        None, description="key that clients must send; needed to listen beyond this machine"
+        description="Model to serve: demo, demo-glm4, the path of a chatglm.cpp .bin file, replay:FILE.jsonl for "
+        "recorded answers, or the http(s) address of another OpenAI-compatible server.",
     )
     alias: Annotated[list[str], NoDecode] = Field(
-        ["gpt-3.5-turbo"], description="further names that requests may give the model"
+        ["gpt-3.5-turbo", "default-model"],
+        description="Further names by which requests may ask for the model. Repeat the option, or separate the names "
+        "by commas.",
     )
-    chat_format: FormatName = Field(
-        "auto", description="how prompts are written; auto: as the model file, or the model's name, says"
+    chat_format: str = Field(
+        "auto",
+        description="How prompts are written: the name of a format, such as glm4. auto goes by the model file, or by "
+        "the model's name.",
     )
-    context_length: int | None = Field(None, ge=64, description="tokens of prompt and answer; default: the model's own")
-    engine: Literal["auto", "native", "chatglm-cpp"] = Field(
-        "auto", description="what computes a model file; auto: the native core where it can, else chatglm-cpp"
+    context_length: int | None = Field(
+        None, ge=64, description="Tokens that prompt and answer may have together. Without it: the model's own limit."
     )
-    cpu: Literal["auto", "avx512", "avx2", "generic"] = Field(
-        "auto", description="instructions that the native core uses; auto: the best this processor has"
-    )
-    threads: int | None = Field(None, ge=1, description="CPUs to compute on; default: all that this process may use")
-    parallel: int = Field(4, ge=1, le=64, description="answers that the native core writes at the same time")
-    kv_cache_mb: int = Field(
-        4096, ge=0, description="memory for their keys and values, in MiB; at least one whole context is allowed"
-    )
-    openai_base_url: str | None = Field(
-        None, description="address of such a server where --model is not given (environment: OPENAI_BASE_URL)"
-    )
-    upstream_api_key: SecretStr | None = Field(
-        None, description="key that such a server is sent, and nobody else (environment: OPENAI_API_KEY)"
-    )
-    upstream_tools: Literal["native", "text"] = Field(
-        "native", description="how it is told of tools: as OpenAI has them, or as text, if it knows none"
-    )
-    upstream_timeout_s: float = Field(600.0, gt=0, description="seconds that it may be silent")
-    upstream_open_think: bool = Field(
-        False, description="its text begins inside a thought, which nothing but </think> tells from the answer"
-    )
-    think_filter: bool = Field(
+    report_repairs: bool = Field(
         False,
-        description="take <think>…</think> out of its text for models that are not GLM, too "
-        "(environment: ENABLE_THINK_FILTER)",
+        description="Say on each tool call how the server repaired it, in a field x_repairs. The log says it too.",
     )
-    max_queue: int = Field(32, ge=0, description="requests that may wait while others are answered")
-    max_body_mb: float = Field(8.0, gt=0, description="largest request body, in MB")
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Other than this machine's own it needs a key.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on. 0 picks a free one.")
+    api_key: SecretStr | None = Field(
+        None, description="Key that clients must send. CHATGLM_API_KEY keeps it out of the list of processes."
+    )
     allowed_host: Annotated[list[str], NoDecode] = Field(
-        [], description="further host names that the server may be addressed by"
+        [], description="Further host names under which clients may address the server. May be repeated."
     )
     allowed_origin: Annotated[list[str], NoDecode] = Field(
-        [], description="origins of web pages that may call the server, besides pages on this machine"
+        [],
+        description="Web pages that may call the server, besides pages of this machine: origins such as "
+        "https://chat.example, or * for all. May be repeated.",
     )
-    keep_alive_s: float = Field(15.0, gt=0, description="seconds between comment lines in a silent stream")
 
-    report_repairs: bool = Field(False, description="say on each tool call what was mended of it (x_repairs)")
+    max_queue: int = Field(
+        32, ge=0, description="Requests that may wait while others are answered. Further ones get a 429."
+    )
+    max_body_mb: float = Field(
+        8.0, gt=0, description="Size of the largest request body that is read, in MB, before and after decompression."
+    )
+    request_timeout_s: float = Field(
+        60.0, gt=0, description="Seconds that a client may take to send a request's head, and as many for its body."
+    )
+    keep_alive_s: float = Field(
+        15.0, gt=0, description="Seconds between the comment lines that keep a silent stream open."
+    )
+
+    engine: Literal["auto", "native", "chatglm-cpp"] = Field(
+        "auto", description="Program that computes a model file. auto: the native core if it can, else chatglm-cpp."
+    )
+    cpu: Literal["auto", "avx512", "avx2", "generic"] = Field(
+        "auto", description="Instructions that the native core uses. auto: the best that this processor has."
+    )
+    threads: int | None = Field(
+        None, ge=1, description="CPUs to compute on. Without it: all that this process may use."
+    )
+    parallel: int = Field(4, ge=1, le=64, description="Answers that the native core writes at the same time.")
+    kv_cache_mb: int = Field(
+        4096, ge=0, description="Memory for keys and values, in MiB. One whole context is always allowed."
+    )
+
+    embedding_model: Path | None = Field(
+        None,
+        description="Folder of a model in the sentence-transformers layout, for embeddings and keywords.",
+    )
+    embedding_alias: Annotated[list[str], NoDecode] = Field(
+        list(EMBEDDING_ALIASES), description="Further names by which requests may ask for that model. May be repeated."
+    )
+
+    openai_base_url: str | None = Field(
+        None, description="Address of another OpenAI-compatible server, used if --model is not given."
+    )
+    upstream_api_key: SecretStr | None = Field(
+        None, description="Key that the server sends to that server, and to nobody else."
+    )
+    upstream_tools: Literal["native", "text"] = Field(
+        "native",
+        description="How that server is told of tools. native: in OpenAI's fields. text: as text in the conversation, "
+        "for servers that know no tools.",
+    )
+    upstream_timeout_s: float = Field(600.0, gt=0, description="Seconds that that server may be silent.")
+    upstream_open_think: bool = Field(
+        False, description="Its text begins inside a thought, which only </think> separates from the answer."
+    )
+    think_filter: bool = Field(
+        False, description="Take <think>…</think> out of its text also for models that are not GLM."
+    )
+
+    _foreign: list[ForeignValue] = PrivateAttr(default_factory=list)
+
+    @property
+    def foreign(self) -> list[ForeignValue]:
+        """What was found under the names of other programs and not set under this server's own."""
+        return self._foreign
 
     @classmethod
     def settings_customise_sources(
@@ -126,9 +143,26 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """glm-proxy's names count after our own, and in the environment only: a ``.env`` may be another program's."""
-        names = {field: os.environ[name] for field, name in GLM_PROXY_NAMES.items() if os.environ.get(name)}
-        return init_settings, env_settings, InitSettingsSource(settings_cls, names), dotenv_settings
+        """The sources, first the one that wins. Foreign names come last: they may be meant for another program."""
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)  # noqa: S101  # for its type
+        foreign = ForeignNames(settings_cls, dotenv_settings.env_vars)
+        return init_settings, env_settings, dotenv_settings, foreign
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember_foreign(cls, values: Any, build: ModelWrapValidatorHandler[Settings]) -> Settings:
+        """Keeps the foreign values; an error in one names it as its user knows it. Raises: ValueError."""
+        foreign: list[ForeignValue] = values.get(FOREIGN, []) if isinstance(values, Mapping) else []
+        try:
+            settings = build(values)
+        except ValidationError as error:
+            used = {value.option: value for value in foreign if value.used}
+            for problem in error.errors():
+                if problem["loc"] and (value := used.get(str(problem["loc"][0]))):
+                    raise ValueError(f"{value.name} in {value.place}: {problem['msg']}") from None
+            raise
+        settings._foreign = foreign
+        return settings
 
     @field_validator("alias", "embedding_alias", "allowed_host", "allowed_origin", mode="before")
     @classmethod
@@ -142,7 +176,7 @@ class Settings(BaseSettings):
     @field_validator("api_key", "upstream_api_key")
     @classmethod
     def _not_empty(cls, value: SecretStr | None) -> SecretStr | None:
-        """An empty key is no key: ``CHATGLM_API_KEY=`` must not open the server to the empty string."""
+        """Takes an empty key as none: ``CHATGLM_API_KEY=`` must not open the server to the empty string."""
         return value if value and value.get_secret_value() else None
 
     @field_validator("upstream_api_key")
@@ -163,25 +197,37 @@ class Settings(BaseSettings):
         return self
 
 
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Model": ("model", "alias", "chat_format", "context_length", "report_repairs"),
+    "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
+    "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s"),
+    "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb"),
+    "Embeddings": ("embedding_model", "embedding_alias"),
+    "In front of another server": (
+        *("openai_base_url", "upstream_api_key", "upstream_tools"),
+        *("upstream_timeout_s", "upstream_open_think", "think_filter"),
+    ),
+}
+"""Every option of `Settings` by its subject, in the order in which people read of them."""
+
+
 class ParseOptions(BaseSettings):
     """Read model output as the server does: JSON Lines from stdin to stdout.
 
-    In: {"format", "raw", "tools", "prompt_ends_in_think", "finish_reason"}, all but the first two optional.
+    In: {"format", "raw", "tools", "prompt_ends_in_think", "finish_reason"}; "format" and "raw" are required.
     Out: {"content", "reasoning_content", "tool_calls", "finish_reason", "repairs"}.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="CHATGLM_PARSE_", cli_prog_name="chatglm-server parse", cli_kebab_case=True
-    )
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_PARSE_")
 
-    chunk_size: int = Field(0, ge=0, description="characters that the text arrives in at a time; 0: all at once")
+    chunk_size: int = Field(0, ge=0, description="Characters of text that arrive at a time. 0: all at once.")
 
 
 class RenderOptions(BaseSettings):
     """Write prompts as the server does: JSON Lines from stdin to stdout.
 
-    In: {"format", "messages", "tools", "enable_thinking", "extra_kwargs", "add_generation_prompt"}, all but the first
-    two optional; extra_kwargs may hold clear_thinking and reasoning_effort. Out: {"prompt"}.
+    In: {"format", "messages", "tools", "enable_thinking", "extra_kwargs", "add_generation_prompt"}; "format" and
+    "messages" are required; extra_kwargs may hold clear_thinking and reasoning_effort. Out: {"prompt"}.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CHATGLM_RENDER_", cli_prog_name="chatglm-server render")
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_RENDER_")

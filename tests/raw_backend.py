@@ -16,18 +16,21 @@ UNTIL_THE_CLIENT_LEAVES = object()
 MODELS = {"object": "list", "data": [{"id": "glm-4-9b-chat", "object": "model", "created": 7, "max_model_len": 4096}]}
 
 
+_END = ("Connection: close", "", "")
+"""Of a head: the backend closes the connection after its script, so a client must not send more on it."""
+
+
 def whole(body: object, status: str = "200 OK", *headers: str) -> list[object]:
     """The script of one JSON response, or of one of another type if a header says so."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", *headers, f"Content-Length: {len(data)}", "", ""]
-    return ["\r\n".join(lines).encode() + data]
+    head = [f"HTTP/1.1 {status}", "Content-Type: application/json", *headers, f"Content-Length: {len(data)}", *_END]
+    return ["\r\n".join(head).encode() + data]
 
 
 def stream(*events: object, done: bool = True, end: bool = True) -> list[object]:
     """The script of a chunked event stream: JSON objects become events, bytes and waits stand as they are."""
-    script: list[object] = [
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
-    ]
+    head = ["HTTP/1.1 200 OK", "Content-Type: text/event-stream; charset=utf-8", "Transfer-Encoding: chunked", *_END]
+    script: list[object] = ["\r\n".join(head).encode()]
     for event in [*events, *([b"data: [DONE]\n\n"] if done else [])]:
         if isinstance(event, dict):
             event = f"data: {json.dumps(event)}\n\n".encode()
@@ -63,6 +66,8 @@ class RawBackend:
     script: Sequence[object] = ()
     models: Sequence[object] = field(default_factory=lambda: whole(MODELS))
     requests: list[Received] = field(default_factory=list)
+    lists: int = 0
+    """How often the list of models was asked for."""
     left: threading.Event = field(default_factory=threading.Event)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
@@ -101,9 +106,17 @@ class RawBackend:
     ) -> None:
         assert self._server is not None
         assert self._thread is not None
-        self._loop.call_soon_threadsafe(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._close(self._server), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(30)
+
+    async def _close(self, server: asyncio.Server) -> None:
+        """Ends the server and its connections, so that no coroutine is left unfinished."""
+        server.close()
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -112,6 +125,7 @@ class RawBackend:
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             if head[0].startswith("GET"):
                 script = self.models
+                self.lists += 1
             else:
                 self.requests.append(Received(head[0], headers, json.loads(body)))
                 script = self.script

@@ -30,7 +30,7 @@ class RunningServer:
         self.url = ""
 
     def __enter__(self) -> RunningServer:
-        ours = ("CHATGLM_", "OPENAI_", "PORT", "ENABLE_THINK_FILTER")
+        ours = ("CHATGLM_", "OPENAI_", "PORT", "ENABLE_THINK_FILTER", "MODEL", "NUM_THREADS")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "chatglm_server", *self._options, "--port", "0"],

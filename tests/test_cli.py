@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 import pytest
 
 from chatglm_server.cli import main
+from chatglm_server.formats.registry import FORMATS
+from chatglm_server.listening import CannotListen, listen
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer
@@ -21,6 +26,87 @@ def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == 0
     shown = capsys.readouterr().out
     assert all(f"--{name.replace('_', '-')}" in shown for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["parse"], ["render"]])
+def test_help_is_in_a_persons_words(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    shown = capsys.readouterr().out
+    for word in ("SecretStr", "list[", "null", "None", "==SUPPRESS==", "Literal", "ge=", "int", "str "):
+        assert word not in shown.replace("string", "").replace("print", "").replace("hint", "").replace("point", "")
+    assert "--version" in shown
+    if command in ([], ["serve"]):
+        assert shown.index("--model ") < shown.index("--port ") < shown.index("--upstream-api-key ")
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["parse"]])
+def test_version(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"chatglm-server {version('chatglm-server')}\n"
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "chatglm_server", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_port_in_use_by_this_server(server: RunningServer) -> None:
+    port = int(server.url.rpartition(":")[2])
+    result = run("--port", str(port))
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: --port {port}: another chatglm-server with the model 'demo'")
+    advised = int(line.rpartition("--port ")[2])
+    assert port < advised < port + 50
+    with socket.create_server(("127.0.0.1", advised)):
+        pass
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull", b"\xff\r\n\r\n", None])
+def test_port_in_use_by_another_program(answer: bytes | None) -> None:
+    """One that closes at once, one that speaks HTTP, one that does not, one that says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+        def serve() -> None:
+            client = other.accept()[0]
+            if answer is not None:
+                client.sendall(answer)
+                client.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        result = run("--port", str(port))
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(
+        f"error: --port {port}: another program listens on port {port} of 127.0.0.1 already; try --port "
+    )
+
+
+@pytest.mark.parametrize("host", ["host.invalid", "192.0.2.1", "a..b"])
+def test_host_that_is_not_this_machine(host: str) -> None:
+    result = run("--host", host, "--api-key", "a key", "--port", "0")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: --host {host}: ")
+
+
+def test_one_port_on_each_address_of_localhost() -> None:
+    sockets = listen("localhost", 0)
+    try:
+        (port,) = {listening.getsockname()[1] for listening in sockets}
+        assert "127.0.0.1" in {listening.getsockname()[0] for listening in sockets}
+        for listening in sockets:
+            with socket.create_connection(listening.getsockname()[:2], 5):
+                pass
+        with pytest.raises(CannotListen, match=f"--port {port}"):
+            listen("localhost", port)
+    finally:
+        for listening in sockets:
+            listening.close()
 
 
 @pytest.mark.parametrize(
@@ -41,6 +127,11 @@ def test_bad_option_is_one_line(words: list[str], message: str, capsys: pytest.C
     assert shown.startswith("error: ")
     assert message in shown
     assert len(shown.splitlines()) == 1
+
+
+def test_an_unknown_format_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--chat-format", "glm9"]) == 2
+    assert capsys.readouterr().err.endswith(f"choose auto or one of {', '.join(FORMATS)}\n")
 
 
 def test_unknown_option(capsys: pytest.CaptureFixture[str]) -> None:

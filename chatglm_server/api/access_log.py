@@ -1,8 +1,9 @@
-"""One line a request: what was asked for, how it went and how fast. Never what was said."""
+"""One line a request: what it asked for, how it went and how fast. Never what a user or a model wrote."""
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,14 +12,18 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..chat import Event, Finish, Timings, ToolCallAbandoned, ToolCallRepaired, ToolCallStart, Usage
+from ..errors import ChatGLMServerError
 
 _MAX_CALLS = 16
+_FIELD = re.compile(r"[A-Za-z_-]{1,40}(\[\d{1,6}\]|\.[A-Za-z_]{1,40}){0,8}")
+"""What may stand in the log as a field: names and positions, so that a client's text cannot."""
+
 _log = logging.getLogger("chatglm_server.access")
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What a route notes about its request."""
+    """What the log line of a request says besides its method, path, status and time."""
 
     notes: dict[str, object] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
@@ -28,9 +33,9 @@ class RequestRecord:
     calls: list[str] = field(default_factory=list)
 
     def note(self, event: Event) -> None:
-        """Take the names of calls and what was mended of them, and counts and times at the end. Mutates the record."""
+        """Take from `event` the names of calls, repairs, counts and times. Mutates the record."""
         if isinstance(event, ToolCallStart) and len(self.calls) < _MAX_CALLS:
-            self.calls.append(quote(event.name[:64]))  # the model's word: percent-encoded, it cannot forge a log line
+            self.calls.append(quote(event.name[:64]))  # percent-encoded: a model's text cannot forge a log line
         if isinstance(event, Finish):
             self.usage += event.usage
             if event.timings is not None:
@@ -39,6 +44,12 @@ class RequestRecord:
             self.repairs.update(event.repairs)
         elif isinstance(event, ToolCallAbandoned):
             self.abandoned += 1
+
+    def refuse(self, error: ChatGLMServerError) -> None:
+        """Take from `error` its code and the field it names, never its message. Mutates the record."""
+        self.notes["error"] = quote((error.code or "internal_error")[:64])  # a backend's code is that server's text
+        if error.param is not None and _FIELD.fullmatch(error.param):
+            self.notes["field"] = error.param
 
     def summary(self) -> str:
         """The record as ``name=value`` pairs."""
@@ -56,13 +67,20 @@ class RequestRecord:
         if self.timings:
             parts.append(f"first_token={self.timings[0].first_token:.2f}s")
             seconds = sum(timings.generation for timings in self.timings)
-            if seconds > 0:
-                parts.append(f"speed={(self.usage.completion_tokens - len(self.timings)) / seconds:.1f}tok/s")
+            generated = self.usage.completion_tokens - len(self.timings)  # after each answer's first token
+            if seconds > 0 and generated > 0:  # a backend may not count tokens
+                parts.append(f"speed={generated / seconds:.1f}tok/s")
         return " ".join(parts)
 
 
+def request_record(scope: Scope) -> RequestRecord:
+    """The record of the request that `scope` belongs to."""
+    record: RequestRecord = scope["state"]["record"]
+    return record
+
+
 class AccessLog:
-    """Logs every request once it is over; routes find its `RequestRecord` in ``request.state.record``."""
+    """Logs each request once it is over, with what its `RequestRecord` holds."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -72,7 +90,7 @@ class AccessLog:
             return await self._app(scope, receive, send)
         record = RequestRecord()
         started = time.perf_counter()
-        scope.setdefault("state", {})["record"] = record
+        scope = {**scope, "state": {**scope.get("state", {}), "record": record}}
         status, whole = 0, False
 
         async def noted(message: Message) -> None:
@@ -88,4 +106,4 @@ class AccessLog:
             seconds = time.perf_counter() - started
             path = quote(scope["path"][:200])  # percent-encoded: a path cannot forge a log line
             outcome = f"{status}" if whole else f"{status or '-'} cut off"
-            _log.info("%s %s %s %.2fs %s", scope["method"], path, outcome, seconds, record.summary())
+            _log.info("%s", f"{scope['method']} {path} {outcome} {seconds:.2f}s {record.summary()}".rstrip())

@@ -1,4 +1,4 @@
-"""Reading a request's JSON body: declared as JSON, not nested without end, valid Unicode."""
+"""Reads a request's JSON body: it must be declared as JSON, valid Unicode and not nested too deep."""
 
 from __future__ import annotations
 
@@ -13,29 +13,37 @@ from starlette.requests import ClientDisconnect
 from ..errors import InvalidRequest, UnsupportedMediaType
 
 MAX_NESTING = 64
+MAX_ENTRIES = 1024
 CLIENT_CLOSED = 499
-"""Status for the log when nobody is left to read a response; the number is nginx's."""
+"""Status for the log when the client left before the response; the number is nginx's."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Windows shells and editors put it in front of UTF-8."""
+
+_LONE_SURROGATE = ("unexpected end of hex escape", "lone leading surrogate")
+"""How the JSON parser words it: a high surrogate without a low one, and the other way round."""
 
 
 class JsonRequest(Request):
-    """A request whose `json` refuses what would only fail later."""
+    """A request whose `json` refuses bodies that would only fail later."""
 
     async def json(self) -> Any:
         """The body. Raises: InvalidRequest."""
         if not hasattr(self, "_value"):
+            body = (await self.body()).removeprefix(_BYTE_ORDER_MARK)
             try:
-                self._value = pydantic_core.from_json(await self.body(), allow_inf_nan=False)
+                self._value = pydantic_core.from_json(body, allow_inf_nan=False)
             except ValueError as error:
-                raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+                raise InvalidRequest(_explained(str(error))) from None
             check_nesting(self._value)
         return self._value
 
 
 class JsonRoute(APIRoute):
-    """A route whose body is JSON and says so.
+    """A route that takes only bodies declared as JSON.
 
-    Any web page may send a form or plain text to a server on this machine without asking; JSON it may not. So a body of
-    another type is refused even if it would parse.
+    Any web page may send a form or plain text to a server on this machine without asking, but not JSON. So a body
+    declared as something else is refused even if it would parse.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -57,6 +65,18 @@ class JsonRoute(APIRoute):
         return checked
 
 
+def _explained(error: str) -> str:
+    """The parser's message, in the client's terms where the parser's are not."""
+    for words in _LONE_SURROGATE:
+        if error.startswith(words):
+            where = error.partition(" at ")[2]
+            return (
+                f"the body has half of a surrogate pair (an escape from \\ud800 to \\udfff without its other half) "
+                f"at {where}: text was cut in the middle of a character; leave the half out or send \\ufffd"
+            )
+    return f"the body is not valid JSON: {error}"
+
+
 def check_nesting(value: Any) -> None:
     """Raises: InvalidRequest for lists and objects more than `MAX_NESTING` deep. Goes level by level."""
     level = [value]
@@ -71,3 +91,10 @@ def check_nesting(value: Any) -> None:
             return
     if any(isinstance(item, list | dict) for item in level):
         raise InvalidRequest(f"the body is nested more than {MAX_NESTING} levels deep")
+
+
+def few_entries(value: object, field: str, most: int = MAX_ENTRIES) -> object:
+    """`value`, if it is not an object with more than `most` entries. Raises: InvalidRequest."""
+    if isinstance(value, dict) and len(value) > most:
+        raise InvalidRequest(f"{field}: at most {most} entries, not {len(value)}", param=field)
+    return value

@@ -1,6 +1,6 @@
 """OpenAI's ``/v1/embeddings``, and GLM-API's ``/embedding`` and ``/keyword``: one embedder behind all three.
 
-OpenAI's vectors have length 1 (its reference says so, and clients compare them by dot products); GLM-API's are as the
+OpenAI's vectors have length 1: its reference says so, and clients compare them by dot products. GLM-API's are as the
 model gives them. Field names: OpenAI's API reference; uniai-lab/GLM-API, ``api.py``.
 """
 
@@ -16,12 +16,13 @@ from pydantic import Field
 
 from ..embeddings.base import Embedder, Embeddings
 from ..errors import InvalidRequest, ModelNotFound, NotSupported
-from .access_log import RequestRecord
+from .access_log import request_record
 from .body import JsonRoute
-from .endpoint import unless_disconnected
+from .dialect import Json
+from .endpoint import json_response, unless_disconnected
 from .glm.bodies import MAX_TEXTS, EmbeddingBody, KeywordBody
-from .openai.chunks import Json
-from .openai.conversation import ErrorBody, Prompts
+from .openai.bodies import Prompts
+from .openai.errors import ErrorBody
 from .openai.parameters import Body
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ class EmbeddingsBody(Body):
 
 
 def embeddings_router(embedder: Embedder | None) -> APIRouter:
-    """The routes. Without an embedder they say how to have one."""
+    """The routes. Without an embedder they answer how to start the server with one."""
     router = APIRouter(route_class=JsonRoute, responses={"4XX": {"model": ErrorBody}, "501": {"model": ErrorBody}})
 
     @router.post("/v1/embeddings", summary="Vectors of texts", tags=["OpenAI"])
     async def embeddings(request: Request, body: EmbeddingsBody) -> Response:
-        """Of length 1, so that their dot product is the cosine."""
+        """The vectors have length 1, so that their dot product is the cosine."""
         model = _model(embedder, body.model)
 
         async def answer() -> Response:
@@ -54,14 +55,14 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
             embedded = await model.embed(texts, param="input")
             _note(request, model, embedded)
             vectors = _unit(embedded.vectors, body.dimensions)
-            # In a thread: to write a million numbers as JSON takes seconds.
+            # In a thread: writing a million numbers as JSON takes seconds.
             return await asyncio.to_thread(_openai_response, vectors, body, model.info.id, sum(embedded.tokens))
 
         return await unless_disconnected(request, answer())
 
     @router.post("/embedding", summary="Vectors of texts, as GLM-API gives them", tags=["GLM-API"])
     async def embedding(request: Request, body: EmbeddingBody) -> Response:
-        """As the model gives them. Of a long text the model reads the beginning: `truncated` numbers such texts."""
+        """The vectors as the model gives them. `truncated` numbers the texts of which it reads only the beginning."""
         model = _model(embedder, body.model)
 
         async def answer() -> Response:
@@ -73,16 +74,19 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
 
     @router.post("/keyword", summary="The words that say most about a text", tags=["GLM-API"])
     async def keyword(request: Request, body: KeywordBody) -> Response:
-        """By the similarity of their vectors to the text's; `truncated` if the model read only its beginning."""
+        """Words whose vectors are most similar to the text's; `truncated` if the model read only its beginning."""
         body.check()
         model = _model(embedder, body.model)
 
-        async def answer() -> Json:
+        async def answer() -> Response:
             diversity = body.diversity if body.mmr else None
-            found = await model.keywords(body.input, vocabulary=body.vocab, top=body.top, diversity=diversity)
-            request.state.record.notes |= {"model": model.info.id, "keywords": len(found.keywords)}
+            found = await model.keywords(
+                body.input, param="input", vocabulary=body.vocab, top=body.top, diversity=diversity
+            )
+            request_record(request.scope).notes |= {"model": model.info.id, "keywords": len(found.keywords)}
             keywords = [{"name": item.word, "similarity": round(item.similarity, 4)} for item in found.keywords]
-            return {"model": model.info.id, "keywords": keywords} | ({"truncated": True} if found.cut else {})
+            truncated = {"truncated": True} if found.cut else {}
+            return json_response({"model": model.info.id, "keywords": keywords, **truncated})
 
         return await unless_disconnected(request, answer())
 
@@ -107,7 +111,7 @@ def _model(embedder: Embedder | None, name: str | None) -> Embedder:
 
 
 async def _texts(embedder: Embedder, body: EmbeddingsBody) -> list[str]:
-    """The texts that are meant, decoded where they came as tokens. Raises: InvalidRequest."""
+    """The texts, decoded if they came as tokens. Raises: InvalidRequest."""
     given: list[Any] = body.input if isinstance(body.input, list) else [body.input]
     if given and isinstance(given[0], int):
         given = [given]
@@ -121,9 +125,8 @@ async def _texts(embedder: Embedder, body: EmbeddingsBody) -> list[str]:
 
 
 def _note(request: Request, embedder: Embedder, embedded: Embeddings) -> None:
-    record: RequestRecord = request.state.record
     tokens = sum(embedded.tokens)
-    record.notes |= {"model": embedder.info.id, "texts": len(embedded.tokens), "tokens": tokens}
+    request_record(request.scope).notes |= {"model": embedder.info.id, "texts": len(embedded.tokens), "tokens": tokens}
 
 
 def _unit(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:

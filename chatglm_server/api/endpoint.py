@@ -1,59 +1,169 @@
-"""An engine's events on their way to a client: what every endpoint that answers does alike."""
+"""A request's way to the engine and its answer's way back: what every endpoint that answers does alike."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
+from urllib.parse import quote
 
 import pydantic_core
 from fastapi import Request
 from fastapi.responses import Response
+from typing_extensions import assert_never
 
-from ..chat import Event
-from .access_log import RequestRecord
+from ..answer import Answer
+from ..chat import Accepted, ChatRequest, CompletionRequest, Event, Finish, Usage
+from ..engine.base import Engine
+from ..engine.capabilities import Capability, check_capabilities
+from ..errors import ChatGLMServerError, ContextLengthExceeded, InvalidRequest, ModelNotFound
+from .access_log import RequestRecord, request_record
 from .body import CLIENT_CLOSED
-from .openai.chunks import Json
+from .dialect import AnswerShape, Dialect, Json, MakeShape, StreamEvent
+from .sse import event_stream
 
 Events = AsyncGenerator[Event, None]
 
 
-async def accepted(events: Events, record: RequestRecord) -> Events:
-    """The events of an answer, once its request was accepted; what fails until then is still an HTTP status."""
-    noted = _noted(events, record)
-    await anext(noted)
-    return noted
+class Endpoint:
+    """Answers the requests of one dialect."""
+
+    def __init__(self, engine: Engine, dialect: Dialect, keep_alive_s: float) -> None:
+        self._engine = engine
+        self._dialect = dialect
+        self._keep_alive_s = keep_alive_s
+        self.capabilities = engine.info.capabilities - dialect.not_shown
+        """What a request may ask for."""
+
+    async def answer(
+        self,
+        request: Request,
+        asked: ChatRequest | CompletionRequest,
+        shape: MakeShape,
+        field_of: Callable[[str], str],
+    ) -> Response:
+        """The response to `asked`: checked, accepted by the engine, and then streamed or whole.
+
+        `field_of` gives the client's field for a noun. The work is cancelled if the client leaves.
+
+        Raises: ModelNotFound, UnsupportedParameter and what `Engine.chat` raises; errors name the client's field.
+        """
+        record = request_record(request.scope)
+        self._note(record, asked)
+        try:
+            check_model(self._engine, asked.model)
+            check_capabilities(asked, self.capabilities)
+            return await unless_disconnected(request, self._answered(asked, record, shape))
+        except InvalidRequest as error:
+            raise _in_words_of_the_client(error, field_of) from None
+
+    async def _answered(
+        self, asked: ChatRequest | CompletionRequest, record: RequestRecord, make_shape: MakeShape
+    ) -> Response:
+        events = _recorded(self._started(asked), record)
+        first = await anext(events)  # what fails until the request is accepted is still an HTTP status
+        model = first.model if isinstance(first, Accepted) else None
+        shape = make_shape(model or self._engine.info.id)
+        if asked.streamed:
+            return event_stream(_streamed(events, shape), self._dialect, self._keep_alive_s)
+        answers = await _collected(events)
+        # In a thread, for the sake of others: log probabilities can be half a million objects.
+        return await asyncio.to_thread(lambda: json_response(shape.whole(answers)))
+
+    def _started(self, asked: ChatRequest | CompletionRequest) -> Events:
+        if isinstance(asked, ChatRequest):
+            return self._engine.chat(asked)
+        if isinstance(asked, CompletionRequest):
+            return self._engine.complete(asked)
+        assert_never(asked)
+
+    def _note(self, record: RequestRecord, asked: ChatRequest | CompletionRequest) -> None:
+        """For the log line. A model's name that the client chose is percent-encoded: it cannot forge a line."""
+        info = self._engine.info
+        foreign = Capability.ANY_MODEL in info.capabilities
+        record.notes["model"] = quote(asked.model or "-", safe="/:.@")[:100] if foreign else info.id
+        if isinstance(asked, ChatRequest):
+            record.notes |= {"messages": len(asked.messages), "tools": len(asked.tools)}
+        else:
+            record.notes["prompts"] = len(asked.prompts)
+        record.notes["stream"] = "yes" if asked.streamed else "no"
 
 
-async def _noted(events: Events, record: RequestRecord) -> Events:
-    async with aclosing(events):
-        async for event in events:
-            record.note(event)
-            yield event
+def check_model(engine: Engine, name: str | None) -> None:
+    """Raises: ModelNotFound. A request without a model means the one that is served."""
+    info = engine.info
+    if name is None or name in (info.id, *info.aliases) or Capability.ANY_MODEL in info.capabilities:
+        return
+    known = ", ".join(map(repr, (info.id, *info.aliases)))
+    raise ModelNotFound(f"the model {name!r} does not exist; this server has {known} (see --alias)", param="model")
 
 
-async def unless_disconnected(request: Request, answer: Coroutine[Any, Any, Json | Response]) -> Response:
-    """The response that `answer` gives or is to hold. It is cancelled when the client goes away before that."""
+async def unless_disconnected(request: Request, answer: Coroutine[Any, Any, Response]) -> Response:
+    """The response that `answer` gives. It is cancelled when the client goes away before that."""
     answering = asyncio.create_task(answer)
     watching = asyncio.create_task(_disconnected(request))
     try:
         await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
-            return Response(status_code=CLIENT_CLOSED)
-        result = answering.result()
-        return result if isinstance(result, Response) else await asyncio.to_thread(_json_response, result)
+        return answering.result() if answering.done() else Response(status_code=CLIENT_CLOSED)
     finally:
         for task in (answering, watching):
             task.cancel()
         await asyncio.gather(answering, watching, return_exceptions=True)
 
 
-def _json_response(value: Json) -> Response:
-    """In a thread, and not with Python's own encoder: log probabilities can be tens of megabytes, and others wait."""
+def json_response(value: Json) -> Response:
+    """A JSON response, not with Python's own encoder: log probabilities can be tens of megabytes."""
     return Response(pydantic_core.to_json(value), media_type="application/json")
 
 
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+async def _recorded(events: Events, record: RequestRecord) -> Events:
+    async with aclosing(events):
+        try:
+            async for event in events:
+                record.note(event)
+                yield event
+        except ChatGLMServerError as error:
+            record.refuse(error)
+            raise
+
+
+async def _streamed(events: Events, shape: AnswerShape) -> AsyncGenerator[StreamEvent, None]:
+    usage = Usage()
+    async with aclosing(events):
+        for sent in shape.begin():
+            yield sent
+        async for event in events:
+            if isinstance(event, Accepted):
+                continue
+            for sent in shape.add(event):
+                yield sent
+            if isinstance(event, Finish):
+                usage += event.usage
+    for sent in shape.end(usage):
+        yield sent
+
+
+async def _collected(events: Events) -> list[Answer]:
+    """The answers by their numbers."""
+    answers: defaultdict[int, Answer] = defaultdict(Answer)
+    async with aclosing(events):
+        async for event in events:
+            if not isinstance(event, Accepted):
+                answers[event.choice].add(event)
+    return [answers[choice] for choice in sorted(answers)]
+
+
+def _in_words_of_the_client(error: InvalidRequest, field_of: Callable[[str], str]) -> InvalidRequest:
+    """`error` with the client's field in place of the noun. Mutates it. The message names the field too."""
+    if error.param is not None:
+        error.param = field_of(error.param)
+        if error.param not in error.message and not isinstance(error, ContextLengthExceeded):
+            error.message = f"{error.param}: {error.message}"
+    return error

@@ -1,4 +1,4 @@
-"""Is the server up, and what is it doing: for people, scripts and supervisors. Open without a key."""
+"""The state of the server, for people, scripts and supervisors. It needs no key."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from ..embeddings.base import Embedder
-from ..engine.base import Engine
+from ..service import Service
 
 
-def health_router(engine: Engine, embedder: Embedder | None = None) -> APIRouter:
+def health_router(service: Service) -> APIRouter:
     """``GET /health``."""
+    engine, embedder = service.engine, service.embedder
     router = APIRouter(tags=["health"])
 
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
-        """503 while a model is being loaded, then 200, with the models and their queues."""
-        status = engine.status()
-        ready = status.pop("ready")
-        state: dict[str, Any] = {"status": "", "model": engine.info.id, **status}
+        """503 while a model loads, then 200: the models, their queues, and what is wrong if a backend is down."""
+        status = await engine.status()
+        ready = status.ready
+        state: dict[str, Any] = {"status": "", "model": engine.info.id}
+        if status.backend is not None:
+            state["upstream"] = status.backend
+        state["queue"] = status.queue
         if embedder is not None:
             own = embedder.status()
-            ready = ready and own["ready"]
-            state["embeddings"] = {"model": embedder.info.id, "queue": own["queue"]}
+            ready = ready and own.ready
+            state["embeddings"] = {"model": embedder.info.id, "queue": own.queue}
         state["status"] = "ok" if ready else "loading"
+        if ready and status.problem is not None:
+            state |= {"status": "degraded", "problem": status.problem}
         return JSONResponse(state, 200 if ready else 503)
 
     return router

@@ -1,4 +1,4 @@
-"""What a request has to pass before the application sees it: its host name, its key, the size of its body."""
+"""Checks before a request is read: is the host name one of this server's, and is the key right."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ import ipaddress
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import AuthenticationError, PermissionDenied, RequestTooLarge
-from .errors import error_response
+from ..errors import AuthenticationError, PermissionDenied
+from .errors import refuse
+from .pages import ASSETS
 
-OPEN_PATHS = {"/health", "/openapi.json"}
-LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
-"""Origins of pages that this machine serves itself."""
+OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS})
+"""Paths that need no key: they show the API and the server's state, nothing of its users."""
+
+_LOCAL_NAMES = frozenset({"localhost", "host.docker.internal", "host.containers.internal"})
+"""Names for this machine, from itself and from its containers. No web page can own them: .internal is reserved."""
 
 
 class HostCheck:
     """Refuses requests under foreign host names.
 
     A page on the web can have its own name resolve to this machine (DNS rebinding) and so get around the browser's
-    same-origin rule, but it cannot change the Host header. Addresses are names nobody can rebind.
+    same-origin rule, but it cannot change the Host header. An IP address cannot be rebound, so any is allowed.
     """
 
     def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
         self._app = app
-        self._names = {"localhost", *(name.lower() for name in names)}
+        self._names = _LOCAL_NAMES | {name.lower() for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -36,54 +39,34 @@ class HostCheck:
                     f"this server is not known as {host!r}; if it should be, start it with --allowed-host {host}",
                     param="Host",
                 )
-                return await error_response(error)(scope, receive, send)
+                return await refuse(error, scope, receive, send)
         return await self._app(scope, receive, send)
 
 
 class KeyCheck:
-    """Asks for ``Authorization: Bearer KEY`` on every path but the open ones."""
+    """Asks for the key on each path but the open ones.
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
+    Clients send it as ``Authorization: Bearer KEY``, or alone in one of `headers`.
+    """
+
+    def __init__(self, app: ASGIApp, key: str, headers: Iterable[str] = ()) -> None:
         self._app = app
         self._key = key.encode()
+        self._headers = tuple(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-            given = key.strip().encode("latin-1", "replace")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._key):
-                what = "is wrong" if key else 'is missing: send "Authorization: Bearer KEY"'
-                return await error_response(AuthenticationError(f"the API key {what}"))(scope, receive, send)
+            given = self._given_key(Headers(scope=scope))
+            if not hmac.compare_digest(given.encode("latin-1", "replace"), self._key):
+                what = "is wrong" if given else 'is missing: send "Authorization: Bearer KEY"'
+                return await refuse(AuthenticationError(f"the API key {what}"), scope, receive, send)
         return await self._app(scope, receive, send)
 
-
-class BodyLimit:
-    """Stops reading a body once it is larger than `limit` bytes."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        length = Headers(scope=scope).get("content-length", "0")
-        if length.isdigit() and int(length) > self._limit:
-            return await error_response(self._error())(scope, receive, send)
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                raise self._error()
-            return message
-
-        return await self._app(scope, limited, send)
-
-    def _error(self) -> RequestTooLarge:
-        return RequestTooLarge(f"the body is larger than {self._limit} bytes (--max-body-mb)")
+    def _given_key(self, headers: Headers) -> str:
+        """The first key that the client sent; "" if it sent none."""
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        keys = [bearer if scheme.lower() == "bearer" else "", *(headers.get(name, "") for name in self._headers)]
+        return next((key.strip() for key in keys if key.strip()), "")
 
 
 def _host_name(header: str) -> str:

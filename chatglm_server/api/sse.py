@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
-from typing import Any
 
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -13,20 +12,22 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from ..errors import INTERNAL_ERROR, ChatGLMServerError
-from .errors import log_internal_error
+from .dialect import Dialect, StreamEvent
+from .internal_errors import log_internal_error
 
 _GRACE_S = 10.0  # for the last token and the error event when the server stops
 
 
 def event_stream(
-    chunks: AsyncGenerator[dict[str, Any], None], keep_alive_s: float, send_timeout_s: float = 60.0, sep: str = "\n"
+    events: AsyncGenerator[StreamEvent, None], dialect: Dialect, keep_alive_s: float, send_timeout_s: float = 60.0
 ) -> EventSourceResponse:
-    """A response that sends `chunks`, then ``[DONE]``; an error on the way is sent as the last event.
+    """A response that sends `events`, then the dialect's end; an error on the way is sent as the last event.
 
-    A client that takes nothing for `send_timeout_s` seconds is taken for gone. `sep` ends each line.
+    A client that takes nothing for `send_timeout_s` seconds counts as gone.
     """
+    sep = dialect.line_end
     return _EventStream(
-        _events(chunks, sep),
+        _lines(events, dialect),
         headers={"Cache-Control": "no-cache"},
         ping=keep_alive_s,
         ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep=sep),
@@ -44,18 +45,22 @@ class _EventStream(EventSourceResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _events(chunks: AsyncGenerator[dict[str, Any], None], sep: str) -> AsyncIterator[ServerSentEvent]:
-    def data(text: str) -> ServerSentEvent:
-        return ServerSentEvent(data=text, sep=sep)
+async def _lines(events: AsyncGenerator[StreamEvent, None], dialect: Dialect) -> AsyncIterator[ServerSentEvent]:
+    def line(event: StreamEvent) -> ServerSentEvent:
+        data = event.data
+        if not isinstance(data, str):
+            data = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        return ServerSentEvent(data=data, event=event.name, sep=dialect.line_end)
 
     try:
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                yield data(json.dumps(chunk, ensure_ascii=False, separators=(",", ":")))
+        async with aclosing(events):
+            async for event in events:
+                yield line(event)
     except ChatGLMServerError as error:
-        yield data(json.dumps(error.body(), ensure_ascii=False))
+        yield line(dialect.error_event(error))
     except Exception as error:
         log_internal_error(error)
-        yield data(json.dumps(ChatGLMServerError(INTERNAL_ERROR).body()))
+        yield line(dialect.error_event(ChatGLMServerError(INTERNAL_ERROR)))
     else:
-        yield data("[DONE]")
+        if dialect.stream_end is not None:
+            yield line(dialect.stream_end)

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from ..queueing.admission import Admission
+from ..queueing.status import QueueStatus
 from .kv_cache import KVCache, Slot, common_prefix
 from .model import Drawn, Model, Part
 from .sequence import AnswerSequence
@@ -42,7 +43,7 @@ class Scheduler:
         """Whether `stop` was called."""
         return self._door.stopping
 
-    def status(self) -> dict[str, int]:
+    def status(self) -> QueueStatus:
         """The queue as ``/health`` shows it."""
         running = sum(not sequence.ended for sequence in self._running)
         waiting = sum(not sequence.ended for sequence in self._waiting)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from ..queueing.status import Status
 
 if TYPE_CHECKING:  # an extra, not needed to serve chats
     import numpy as np
@@ -69,15 +71,15 @@ class Embedder(Protocol):
         ...
 
     async def keywords(
-        self, text: str, *, vocabulary: Sequence[str] | None, top: int, diversity: float | None
+        self, text: str, *, param: str, vocabulary: Sequence[str] | None, top: int, diversity: float | None
     ) -> Keywords:
         """The words of `text` (of `vocabulary`, those in it) that are most like the whole, `top` at most.
 
-        With `diversity`, from 0 to 1, words unlike each other are preferred. Raises: InvalidRequest.
+        With `diversity`, from 0 to 1, words unlike each other are preferred. Raises: InvalidRequest, naming `param`.
         """
         ...
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """As `Engine.status`."""
         ...
 

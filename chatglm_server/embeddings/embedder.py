@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContextLengthExceeded, InvalidRequest, ModelFileError, NotReady, ShuttingDown
+from ..queueing.status import Status
 from ..queueing.turn_queue import TurnQueue
 from .base import EmbeddingModelInfo, Embeddings, Keyword, Keywords
+from .published_names import names_that_fit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,27 +47,41 @@ class _Request:
 class SentenceEmbedder:
     """One model on one worker thread. Requests take turns at it, batch by batch, and fill each other's batches."""
 
-    def __init__(self, folder: Path, aliases: Sequence[str], max_queue: int, threads: int | None = None) -> None:
-        """Raises: ModelFileError if `folder` cannot be a model's, or the extra is not installed."""
+    def __init__(
+        self,
+        folder: Path,
+        aliases: Sequence[str],
+        max_queue: int,
+        threads: int | None = None,
+        *,
+        aliases_chosen: bool = True,
+    ) -> None:
+        """Aliases that the user did not choose answer only for a model with vectors of their own size.
+
+        Raises: ModelFileError if `folder` cannot be a model's, or the extra is not installed.
+        """
         _check(folder)
         self.info = EmbeddingModelInfo(folder.resolve().name, tuple(aliases), int(folder.stat().st_mtime))
         self._folder = folder
         self._threads = threads
+        self._aliases_chosen = aliases_chosen
         self._model: Any = None
         self._max_tokens = 0
         self._waiting: list[_Request] = []
         self._turns = TurnQueue(max_queue)
 
     async def load(self) -> None:
-        self._model, self._max_tokens = await self._turns.run(
-            partial(_load, self._folder, self._threads, lambda: self._turns.stopping)
-        )
+        load = partial(_load, self._folder, self._threads, lambda: self._turns.stopping)
+        model, self._max_tokens, dimensions = await self._turns.run(load)
+        if not self._aliases_chosen:
+            self.info = replace(self.info, aliases=names_that_fit(self.info.aliases, dimensions))
+        self._model = model
 
     def stop(self) -> None:
         self._turns.stop()
 
-    def status(self) -> dict[str, Any]:
-        return {"ready": self._model is not None, "queue": self._turns.status()}
+    def status(self) -> Status:
+        return Status(self._model is not None, self._turns.status())
 
     async def embed(self, texts: Sequence[str], *, param: str, cut: bool = False) -> Embeddings:
         import numpy as np
@@ -112,22 +128,22 @@ class SentenceEmbedder:
                 return await self._turns.run(lambda: [decode(list(tokens)) for tokens in token_lists])
 
     async def keywords(
-        self, text: str, *, vocabulary: Sequence[str] | None, top: int, diversity: float | None
+        self, text: str, *, param: str, vocabulary: Sequence[str] | None, top: int, diversity: float | None
     ) -> Keywords:
         from .keywords import find_words, rank
 
         self._check_ready()
         if len(text) > MAX_CHARACTERS:
-            raise InvalidRequest(f"the text has {len(text)} characters; at most {MAX_CHARACTERS}", param="input")
+            raise InvalidRequest(f"the text has {len(text)} characters; at most {MAX_CHARACTERS}", param=param)
         words = await asyncio.to_thread(find_words, text, vocabulary)
         if len(words) > MAX_CANDIDATES:
             raise InvalidRequest(
-                f"the text has {len(words)} different words; at most {MAX_CANDIDATES}: shorten it, or send a vocab",
-                param="input",
+                f"the text has {len(words)} different words; at most {MAX_CANDIDATES}: shorten it, or name candidates",
+                param=param,
             )
         if not words:
             return Keywords((), cut=False)
-        embedded = await self.embed([text, *words], param="input", cut=True)
+        embedded = await self.embed([text, *words], param=param, cut=True)
         ranked = await asyncio.to_thread(rank, embedded.vectors[0], embedded.vectors[1:], top, diversity)
         return Keywords(tuple(Keyword(words[number], score) for number, score in ranked), cut=0 in embedded.cut)
 
@@ -187,8 +203,8 @@ def _check(folder: Path) -> None:
         raise ModelFileError(f"--embedding-model needs {', '.join(missing)}: {INSTALL}")
 
 
-def _load(folder: Path, threads: int | None, stopping: Callable[[], bool]) -> tuple[Any, int]:
-    """The model, ready to run, and how many tokens of a text it reads.
+def _load(folder: Path, threads: int | None, stopping: Callable[[], bool]) -> tuple[Any, int, int]:
+    """The model, ready to run, how many tokens of a text it reads, and the size of its vectors.
 
     Raises: ModelFileError; ShuttingDown once `stopping` says so.
     """
@@ -211,11 +227,11 @@ def _load(folder: Path, threads: int | None, stopping: Callable[[], bool]) -> tu
         longest = model.max_seq_length or model.tokenizer.model_max_length
         prompt = model.prompts.get(model.default_prompt_name or "", "")
         longest -= _count_tokens(model, [prompt])[0] - _count_tokens(model, [""])[0]
-        _encode(model, ["The first run sets things up."])
+        dimensions = _encode(model, ["The first run sets things up."]).shape[1]
     except Exception as error:  # whatever a file can be broken by, the libraries have an error of its own for it
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise ModelFileError(f"{folder}: sentence-transformers cannot load it: {reason}") from None
-    return model, longest
+    return model, longest, dimensions
 
 
 def _count_tokens(model: Any, texts: list[str]) -> list[int]:

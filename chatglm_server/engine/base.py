@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from ..chat import ChatRequest, CompletionRequest, Event
+from ..queueing.status import Status
+from .capabilities import Capability
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model that is served; `created` in seconds since the epoch, `context_length` 0 where it is not known."""
+    """The model that is served; `created` in seconds since the epoch, `context_length` 0 if it is not known."""
 
     id: str
     aliases: tuple[str, ...]
@@ -21,15 +23,12 @@ class ModelInfo:
     created: int
     note: str = ""
     """What a user should know of the model before relying on it."""
-    honours: frozenset[str] = frozenset()
-    """Request parameters that not every engine can honour, and this one does."""
+    capabilities: frozenset[Capability] = frozenset()
+    """What not every engine can do, and this one can."""
     choices: int = 1
     """Answers that one request may ask for."""
     unit: Literal["tokens", "characters"] = "tokens"
     """What `context_length`, `max_tokens` and usage count."""
-    forwards: Literal["no", "as_sent", "as_text"] = "no"
-    """Whether requests go on to another server, whose business their model and parameters are, and how their tools do:
-    as they were sent, or written out as text, for which the conversation has to be understood here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +72,8 @@ class Engine(Protocol):
         """
         ...
 
-    def status(self) -> dict[str, Any]:
-        """State of the engine for ``/health``: ready or not, the queue, and what else is worth knowing."""
+    async def status(self) -> Status:
+        """The state of the engine, for ``/health``; waits for a backend's answer for a second at most."""
         ...
 
     async def load(self) -> None:

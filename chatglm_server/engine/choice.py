@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from ..chat import AnswerEvent, Finish, Likelihood, ParserEvent, Timings, TokenDrawn, Usage
+from ..chat import AnswerEvent, Finish, ParserEvent, Timings, TokenLogprob, TokenSampled, Usage
 from ..decoding.model import Drawn
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
@@ -40,7 +40,7 @@ async def answer_events(
             else:
                 held.append(drawn.token)
                 if reports_tokens:
-                    yield _token_drawn(tokenizer, drawn, choice)
+                    yield _token_sampled(tokenizer, drawn, choice)
             if generated > sequence.masked:  # before that, tokens may be known before the prompt is read
                 first_token = first_token or time.perf_counter()
                 for event in _fed(output, detokenizer, held):
@@ -70,13 +70,13 @@ def _of(choice: int, event: ParserEvent) -> ParserEvent:
     return replace(event, choice=choice) if choice else event
 
 
-def _token_drawn(tokenizer: Tokenizer, drawn: Drawn, choice: int) -> TokenDrawn:
-    top = tuple(_likelihood(tokenizer, token, logprob) for token, logprob in drawn.top)
-    return TokenDrawn(_likelihood(tokenizer, drawn.token, drawn.logprob), top, choice=choice)
+def _token_sampled(tokenizer: Tokenizer, drawn: Drawn, choice: int) -> TokenSampled:
+    top = tuple(_token_logprob(tokenizer, token, logprob) for token, logprob in drawn.top)
+    return TokenSampled(_token_logprob(tokenizer, drawn.token, drawn.logprob), top, choice=choice)
 
 
-def _likelihood(tokenizer: Tokenizer, token: int, logprob: float) -> Likelihood:
+def _token_logprob(tokenizer: Tokenizer, token: int, logprob: float) -> TokenLogprob:
     """A special token goes by its name, as if that were text: it has no bytes of its own."""
     name = next((name for name, special in tokenizer.specials.items() if special == token), None)
     data = tokenizer.token_bytes(token) if name is None else name.encode()
-    return Likelihood(data.decode(errors="backslashreplace"), data, logprob)
+    return TokenLogprob(data.decode(errors="backslashreplace"), data, logprob)

@@ -11,18 +11,21 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..decoding.backends.native import PARAMETERS, NativeModel, check_processor, native_obstacle
+from ..decoding.backends.native import NativeModel, check_processor, native_obstacle
 from ..decoding.model import Model
 from ..embeddings.embedder import SentenceEmbedder
-from ..errors import ModelFileError, ShuttingDown
+from ..errors import BadOption, ModelFileError, ShuttingDown
 from ..formats.registry import FORMATS
 from ..model_files.chatglm_bin import ModelFile, read_model_file
 from ..model_files.tokenizer import load_tokenizer
 from ..settings import Settings
 from .base import Engine, ModelInfo
+from .capabilities import LOGITS, Capability
 from .local import LocalEngine
 from .replay import load_replay
-from .upstream.engine import UpstreamOptions, is_address_of, load_upstream, upstream_address
+from .upstream.address import is_address_of, upstream_address
+from .upstream.engine import load_upstream
+from .upstream.text_formats import UpstreamOptions
 
 _log = logging.getLogger("chatglm_server")
 _PACKAGE = Path(__file__).parent.parent
@@ -35,8 +38,11 @@ REPLAY = "replay:"
 def load_engine(settings: Settings) -> Engine:
     """An engine whose file is checked; its `load` does the rest.
 
-    Raises: ModelFileError.
+    Raises: BadOption, ModelFileError.
     """
+    if settings.chat_format not in ("auto", *FORMATS):
+        names = ", ".join(FORMATS)
+        raise BadOption(f"--chat-format: {settings.chat_format!r} is not a format; choose auto or one of {names}")
     if settings.model.startswith(REPLAY):
         path = Path(settings.model.removeprefix(REPLAY)).expanduser()
         return load_replay(path, settings.alias, settings.chat_format, settings.context_length, settings.max_queue)
@@ -101,7 +107,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         supports_tools=chat_format.supports_tools,
         created=int(path.stat().st_mtime),
         note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
-        honours=backend.honours,
+        capabilities=backend.capabilities,
         choices=backend.slots,
     )
     positions = max(context, (settings.kv_cache_mb << 20) // _cache_bytes(file))
@@ -117,7 +123,13 @@ def load_embedder(settings: Settings) -> SentenceEmbedder | None:
     if settings.embedding_model is None:
         return None
     folder = settings.embedding_model.expanduser()
-    return SentenceEmbedder(folder, settings.embedding_alias, settings.max_queue, settings.threads)
+    return SentenceEmbedder(
+        folder,
+        settings.embedding_alias,
+        settings.max_queue,
+        settings.threads,
+        aliases_chosen="embedding_alias" in settings.model_fields_set,
+    )
 
 
 def model_path(model: str) -> Path:
@@ -170,11 +182,11 @@ def _cache_bytes(file: ModelFile) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Backend:
-    """What computes a model file: how to load it, the sequences it holds, the parameters that it alone honours."""
+    """What computes a model file: how to load it, the sequences it holds, what it can do."""
 
     load: Callable[[Callable[[], bool]], Model]
     slots: int = 1
-    honours: frozenset[str] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
 
 
 def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
@@ -194,7 +206,7 @@ def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
         _read_through(file, stopping)
         return NativeModel(file, context, slots=settings.parallel, threads=settings.threads, cpu=settings.cpu)
 
-    return _Backend(load, settings.parallel, PARAMETERS)
+    return _Backend(load, settings.parallel, LOGITS)
 
 
 def _chatglm_cpp_loader(

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Thinking
 from ..decoding.constraints.forced_prefix import Openings
@@ -16,7 +15,9 @@ from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
 from ..formats.base import CannotRender, ChatFormat, Prompt, Special
+from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer, encode_prompt
+from ..queueing.status import Status
 from ..sampling import SamplingParams
 from .base import ModelInfo, Token
 from .choice import answer_events
@@ -63,20 +64,20 @@ class LocalEngine:
     async def models(self) -> list[ModelInfo]:
         return [self.info]
 
-    def status(self) -> dict[str, Any]:
-        return {"ready": self._model is not None, "queue": self._scheduler.status()}
+    async def status(self) -> Status:
+        return Status(self._model is not None, self._scheduler.status())
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         model = self._ready_model()
         choice = request.tool_choice
-        tools = () if choice.mode == "none" else request.tools
+        tools = request.callable_tools
         if tools and not self._format.supports_tools:
             raise InvalidRequest(
                 f"{self.info.id} ({self._format.name}) was not trained to call tools; send the request without tools",
                 param="tools",
             )
         self._check_thinking(request.thinking)
-        sampling = self._checked(model, request.sampling, request.choices)
+        sampling = self._checked(model, request.sampling.resolved(request.defaults), request.choices or 1)
         with self._scheduler.admission():
             try:
                 prompt = self._format.render(request.messages, tools, request.thinking)
@@ -89,27 +90,27 @@ class LocalEngine:
 
             def output() -> Output:
                 parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think)
-                return Output(parser, sampling.stop, parallel_tool_calls=request.parallel_tool_calls)
+                return Output(parser, sampling.stop, parallel_tool_calls=request.parallel_tool_calls is not False)
 
-            answers = self._answers(model, ids, sampling, range(request.choices), output, openings)
+            answers = self._answers(model, ids, sampling, range(request.choices or 1), output, openings)
             async with aclosing(written(list(answers), model.slots)) as events:
                 async for event in events:
                     yield event
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         model = self._ready_model()
-        sampling = self._checked(model, request.sampling, request.choices)
+        sampling = self._checked(model, request.sampling.resolved(request.defaults), request.choices or 1)
         with self._scheduler.admission():
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
             for prompt in request.prompts:
                 if isinstance(prompt, str):
-                    ids = await self._encode(self._format.bare_prompt(prompt), param="prompt")
+                    ids = await self._encode(self._format.bare_prompt(prompt), param="prompts")
                 else:
                     ids = list(prompt)
                     if not ids or not all(0 <= token < model.vocab_size for token in ids):
-                        raise InvalidRequest(f"token ids must be from 0 to {model.vocab_size - 1}", param="prompt")
-                self._check_length(len(ids), param="prompt")
-                numbers = range(len(answers), len(answers) + request.choices)
+                        raise InvalidRequest(f"token ids must be from 0 to {model.vocab_size - 1}", param="prompts")
+                self._check_length(len(ids), param="prompts")
+                numbers = range(len(answers), len(answers) + (request.choices or 1))
                 answers += self._answers(model, ids, sampling, numbers, lambda: Output(PlainText(), sampling.stop))
             async with aclosing(written(answers, model.slots)) as events:
                 async for event in events:
@@ -136,14 +137,16 @@ class LocalEngine:
     def _check_thinking(self, thinking: Thinking) -> None:
         """Raises: UnsupportedParameter where the model cannot think, or cannot help it."""
         model, can = f"{self.info.id} ({self._format.name})", self._format.thinking
-        param = "reasoning_effort" if thinking.enabled is None else "enable_thinking"
-        if thinking.wanted and not can.on:
-            raise UnsupportedParameter(f"{model} was not trained to think first; leave {param} out", param=param)
+        noun = "thinking.effort" if thinking.enabled is None else "thinking.enabled"
+        if thinking.enabled and not can.on:
+            raise UnsupportedParameter(f"{model} was not trained to think first; leave it out", param=noun)
+        if thinking.wanted and not can.on:  # an effort is a hint
+            log_once(f"{model} does not think first: requests for a reasoning effort change nothing")
         if thinking.wanted is False and not can.off:
-            raise UnsupportedParameter(f"{model} always thinks first; leave {param} out", param=param)
+            raise UnsupportedParameter(f"{model} always thinks first; leave it out", param=noun)
         if thinking.clear is False and not can.keep:
-            message = f"{model} is never shown its earlier thoughts; leave clear_thinking out"
-            raise UnsupportedParameter(message, param="clear_thinking")
+            message = f"{model} is never shown its earlier thoughts; leave it out"
+            raise UnsupportedParameter(message, param="thinking.clear")
 
     async def _encode(self, prompt: Prompt, param: str) -> list[int]:
         """Token ids of `prompt`. What is too long however it is cut is refused before the work is done."""
@@ -165,11 +168,13 @@ class LocalEngine:
         for param, tokens in (("logit_bias", biased), ("stop_token_ids", sampling.stop_token_ids)):
             if tokens and max(tokens) >= model.vocab_size:
                 most = model.vocab_size - 1
-                raise InvalidRequest(f"{param}: {max(tokens)} is no token id; they go from 0 to {most}", param=param)
+                raise InvalidRequest(
+                    f"{max(tokens)} is not a token id; they go from 0 to {most}", param=f"sampling.{param}"
+                )
         if choices > self.info.choices:
             raise InvalidRequest(
                 f"this server writes at most {self.info.choices} answers to a request (--parallel), not {choices}",
-                param="n",
+                param="choices",
             )
         if not sampling.ignore_eos:
             return sampling

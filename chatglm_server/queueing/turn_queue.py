@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeVar
 
 from .admission import Admission
+from .status import QueueStatus
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class TurnQueue:
         """Whether `stop` was called."""
         return self._door.stopping
 
-    def status(self) -> dict[str, int]:
+    def status(self) -> QueueStatus:
         """The queue as ``/health`` shows it: how many have their turn (one or none), and how many wait for it."""
         running = int(self._turn.locked())
         return {"running": running, "waiting": self._door.admitted - running, "max": self._door.max_queue}

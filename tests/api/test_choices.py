@@ -74,7 +74,7 @@ def test_every_answer_has_one_role_and_one_finish(stream: tuple[dict[str, Any], 
     parts = by_choice(chunks)
     assert sorted(parts) == list(range(body["n"]))
     for choices in parts.values():
-        assert choices[0]["delta"] == {"role": "assistant", "content": ""}
+        assert choices[0]["delta"] == {"role": "assistant", "content": None if "tools" in body else ""}
         assert not any("role" in choice["delta"] for choice in choices[1:])
         assert [choice["finish_reason"] for choice in choices[:-1]] == [None] * (len(choices) - 1)
         assert choices[-1]["delta"] == {}

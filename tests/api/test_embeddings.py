@@ -141,11 +141,27 @@ def test_without_a_model(server: RunningServer, path: str, body: dict[str, Any])
 
 
 def test_embedding_of_glm_api(embedding_server: RunningServer) -> None:
-    body = {"model": "text2vec-base-chinese-paraphrase", "prompt": ["hello world", "hello GPT"]}
+    body = {"model": "all-MiniLM-L12-v2", "prompt": ["hello world", "hello GPT"]}
     answer = embedding_server.post("/embedding", json=body).json()
     assert answer.keys() == {"data", "model", "object"}
     assert (answer["model"], answer["object"]) == (MINILM.name, "embedding")
     assert np.allclose(answer["data"], embed(embedding_server, body["prompt"]), atol=1e-5)  # MiniLM's have length 1
+
+
+@pytest.mark.parametrize("path", ["/embedding", "/v1/embeddings"])
+def test_names_of_models_with_other_vectors_do_not_answer(embedding_server: RunningServer, path: str) -> None:
+    """MiniLM's vectors have 384 numbers. OpenAI's names stand for whatever model there is."""
+    body = {"prompt": ["x"], "input": "x"}
+    for name, status in (
+        ("text2vec-base-chinese", 404),
+        ("text2vec-large-chinese", 404),
+        ("text2vec-base-multilingual", 200),
+        ("text-embedding-ada-002", 200),
+    ):
+        response = embedding_server.post(path, json=body | {"model": name})
+        assert response.status_code == status, name
+        if status == 404:
+            assert response.json()["error"]["param"] == "model"
 
 
 def test_embedding_of_glm_api_says_what_it_cut(embedding_server: RunningServer) -> None:

@@ -18,6 +18,7 @@ from chatglm_server.decoding.model import Model
 from chatglm_server.engine.loader import load_engine
 from chatglm_server.engine.local import LocalEngine
 from chatglm_server.errors import ShuttingDown
+from chatglm_server.service import Service
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
@@ -103,6 +104,7 @@ def test_stop_in_mid_stream(model: str, number: signal.Signals) -> None:
         assert waiting[0].json()["error"]["code"] == "server_shutting_down"
         assert server.process.wait(30) == 0
     assert "Traceback" not in server.output
+    assert server.output.count("error=server_shutting_down") == 2  # the stream's line and the waiting request's
 
 
 def test_start_says_what_where_and_how_to_stop() -> None:
@@ -128,7 +130,8 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
     engine._load_model = load_later
 
     async def look() -> list[httpx.Response]:
-        app = create_app(settings, engine)
+        service = Service(engine)
+        app = create_app(settings, service)
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
@@ -139,7 +142,7 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
                 await client.post("/v1/chat/completions", json={"messages": user("Hello!")}),
             ]
             go.set()
-            await app.state.loading
+            await service.start()
             return [*early, await client.get("/health")]
 
     health, chat, later = asyncio.run(look())

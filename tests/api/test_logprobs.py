@@ -14,7 +14,7 @@ from openai import OpenAI
 from pydantic import SecretStr
 
 from chatglm_server.api.openai.logprobs import TextLogprobs, chat_logprobs
-from chatglm_server.chat import Likelihood, TokenDrawn
+from chatglm_server.chat import TokenLogprob, TokenSampled
 from tests.api.test_wire import chunks_of
 from tests.conftest import WEATHER
 from tests.serving import RunningServer, user
@@ -150,9 +150,9 @@ def test_bare_completion_stream_joins_to_the_whole_answer(server: RunningServer)
 
 
 def test_impossible_tokens_have_a_figure_that_json_can_hold() -> None:
-    never = Likelihood("never", b"never", -math.inf)
-    broken = Likelihood("broken", b"broken", math.nan)
-    event = TokenDrawn(never, (broken,))
+    never = TokenLogprob("never", b"never", -math.inf)
+    broken = TokenLogprob("broken", b"broken", math.nan)
+    event = TokenSampled(never, (broken,))
     text = TextLogprobs()
     text.add(event)
     for shape in (chat_logprobs([event]), text.taken()):

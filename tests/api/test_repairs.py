@@ -12,8 +12,8 @@ import pytest
 
 from chatglm_server.answer import Answer
 from chatglm_server.api.access_log import RequestRecord
-from chatglm_server.api.openai.chunks import ChatCompletion
-from chatglm_server.chat import Event, Finish, FinishReason, Tool, Usage
+from chatglm_server.api.openai.chat_completion import ChatCompletion
+from chatglm_server.chat import Accepted, Event, Finish, FinishReason, Tool, Usage
 from chatglm_server.engine.output import Output
 from chatglm_server.formats.registry import FORMATS
 from tests.serving import RunningServer
@@ -33,8 +33,9 @@ def events_of(text: str, *, cut: bool = False, stop: tuple[str, ...] = ()) -> li
 
 def streamed(events: list[Event], shape: ChatCompletion) -> tuple[str, list[dict[str, Any]], FinishReason | None]:
     """Content, deltas of calls, and finish reason of a stream."""
-    choices = [chunk["choices"][0] for event in events if (chunk := shape.chunk(event)) is not None]
-    content = "".join(choice["delta"].get("content", "") for choice in choices)
+    sent = [part.data for event in events if not isinstance(event, Accepted) for part in shape.add(event)]
+    choices = [chunk["choices"][0] for chunk in sent if isinstance(chunk, dict)]
+    content = "".join(choice["delta"].get("content") or "" for choice in choices)
     calls = [call for choice in choices for call in choice["delta"].get("tool_calls", ())]
     return content, calls, choices[-1]["finish_reason"]
 

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from chatglm_server.api.dialect import StreamEvent
+from chatglm_server.api.openai.dialect import OpenAIDialect
 from chatglm_server.api.sse import event_stream
 
 
 def test_client_that_takes_nothing_is_given_up() -> None:
     closed = []
 
-    async def chunks() -> AsyncGenerator[dict[str, Any], None]:
+    async def chunks() -> AsyncGenerator[StreamEvent, None]:
         try:
             while True:
-                yield {"text": "x"}
+                yield StreamEvent({"text": "x"})
         finally:
             closed.append(True)
 
@@ -29,7 +31,9 @@ def test_client_that_takes_nothing_is_given_up() -> None:
 
     async def serve() -> None:
         scope = {"type": "http", "method": "POST"}
-        await asyncio.wait_for(event_stream(chunks(), keep_alive_s=5, send_timeout_s=0.1)(scope, receive, send), 10)
+        await asyncio.wait_for(
+            event_stream(chunks(), OpenAIDialect(), keep_alive_s=5, send_timeout_s=0.1)(scope, receive, send), 10
+        )
         assert closed
 
     asyncio.run(serve())

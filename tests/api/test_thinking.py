@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatglm_server.api.openai.conversation import ChatCompletionBody
+from chatglm_server.api.openai.bodies import ChatCompletionBody
 from chatglm_server.chat import Thinking
 from chatglm_server.errors import InvalidRequest
 from tests.conftest import WEATHER
@@ -86,13 +86,13 @@ def test_earlier_thoughts_are_taken(thinking_server: RunningServer) -> None:
     ids=str,
 )
 def test_all_spellings_of_the_switch(body: dict[str, Any], thinking: Thinking) -> None:
-    assert ChatCompletionBody.model_validate(ASK | body).to_request(()).thinking == thinking
+    assert ChatCompletionBody.model_validate(ASK | body).to_request(frozenset()).thinking == thinking
 
 
 def test_contradictions_are_refused() -> None:
     body = ASK | {"enable_thinking": True, "thinking": {"type": "disabled"}}
     with pytest.raises(InvalidRequest) as caught:
-        ChatCompletionBody.model_validate(body).to_request(())
+        ChatCompletionBody.model_validate(body).to_request(frozenset())
     assert caught.value.param == "enable_thinking"
 
 

@@ -64,7 +64,10 @@ def test_request_without_a_model_means_the_first(front: RunningServer, backend: 
     assert backend.requests[0].body["model"] == "glm-4-9b-chat"
 
 
-@pytest.mark.parametrize(("name", "value"), [("n", 2), ("logprobs", True), ("functions", [{"name": "f"}])])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("audio", {"voice": "x"}), ("modalities", ["audio"]), ("timings_per_token", True), ("return_progress", True)],
+)
 def test_what_could_not_come_back_is_refused(front: RunningServer, backend: RawBackend, name: str, value: Any) -> None:
     backend.play(stream())
     response = front.post(json=HELLO | {name: value})
@@ -107,6 +110,19 @@ def test_log_line_names_the_calls(front: RunningServer, backend: RawBackend) -> 
     backend.play(stream(forged, delta(reason="stop")))
     answer(front, HELLO)
     assert "model=some-model" in front.wait_for_line("calls=a%0Ab", timeout=10)
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 11, "completion_tokens": 5}], ids=["none", "counted"])
+def test_log_line_has_a_speed_only_if_the_backend_counts(
+    front: RunningServer, backend: RawBackend, usage: dict[str, int] | None
+) -> None:
+    model = f"speed-{usage is None}"
+    backend.play(stream(*text("It is sunny."), delta(reason="stop", usage=usage)))
+    front.post(json=HELLO | {"model": model})
+    line = front.wait_for_line(f"model={model}", timeout=10)
+    assert "first_token=" in line
+    assert ("speed=" in line) == (usage is not None)
+    assert "speed=-" not in line
 
 
 def test_reasoning_passes(front: RunningServer, backend: RawBackend) -> None:
@@ -223,7 +239,13 @@ def test_completions(front: RunningServer, backend: RawBackend) -> None:
     response = front.post("/v1/completions", json=body).json()
     assert [choice["text"] for choice in response["choices"]] == ["get_weather"] * 2
     assert [choice["finish_reason"] for choice in response["choices"]] == ["length"] * 2
-    assert response["usage"]["completion_tokens"] == 10
+    assert response["usage"] == {
+        "prompt_tokens": 22,
+        "completion_tokens": 10,
+        "total_tokens": 32,
+        "prompt_tokens_details": {"cached_tokens": 6, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 4},
+    }
     assert [request.body["prompt"] for request in backend.requests] == ["one", "two"]
     assert backend.requests[0].line == "POST /v1/completions HTTP/1.1"
     assert backend.requests[0].body["echo"] is True

@@ -152,3 +152,9 @@ def test_backend_that_comes_later() -> None:
             assert json.loads(last.removeprefix("data: "))["error"]["code"] == "server_shutting_down"
             assert front.process.wait(30) == 0
     assert "Traceback" not in front.output
+
+
+def test_a_backends_code_cannot_forge_a_log_line(front: RunningServer, backend: RawBackend) -> None:
+    backend.play(whole({"error": {"message": "no", "code": "oops\nforged line"}}, "400 Bad Request"))
+    front.post(json=HELLO)
+    assert "error=oops%0Aforged%20line" in front.wait_for_line("error=oops", timeout=10)

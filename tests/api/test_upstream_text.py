@@ -12,7 +12,7 @@ from tests.raw_backend import RawBackend, delta, stream, text
 from tests.serving import RunningServer, user
 from tests.upstream import ASK, HELLO, answer, chunks, joined
 
-HISTORY = [
+HISTORY: list[dict[str, Any]] = [
     {"role": "system", "content": "Be short."},
     *user("Weather?"),
     {
@@ -49,6 +49,19 @@ def test_tools_as_text(text_front: RunningServer, backend: RawBackend, model: st
     assert system["content"].endswith("\n\nBe short.")
     assert question["content"] == "Weather?"
     assert calling["content"] == f"I look.\n{call}"
+    assert observed["content"] == "<|observation|>\nsunny"
+
+
+def test_what_clients_add_to_a_conversation(text_front: RunningServer, backend: RawBackend) -> None:
+    """A role of OpenAI's newer models, and the index of a call that was folded from a stream."""
+    backend.play(stream(*text("Hi"), delta(reason="stop")))
+    calls = [{"index": 0, **call} for call in HISTORY[2]["tool_calls"]]
+    history = [{"role": "developer", "content": "Be short."}, HISTORY[1], HISTORY[2] | {"tool_calls": calls}]
+    answer(text_front, {"model": "glm-4-9b", "messages": [*history, HISTORY[3]], "tools": [WEATHER]})
+    system, question, calling, observed = backend.requests[0].body["messages"]
+    assert system["content"].endswith("\n\nBe short.")
+    assert question["content"] == "Weather?"
+    assert "get_weather" in calling["content"]
     assert observed["content"] == "<|observation|>\nsunny"
 
 

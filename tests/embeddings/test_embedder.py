@@ -41,7 +41,7 @@ def with_embedder(scenario: Callable[[SentenceEmbedder, Batches], Coroutine[Any,
         embedder = SentenceEmbedder(MINILM, (), queue)
         await embedder.load()
         await scenario(embedder, Batches(embedder))
-        assert embedder.status()["queue"] == {"running": 0, "waiting": 0, "max": queue}
+        assert embedder.status().queue == {"running": 0, "waiting": 0, "max": queue}
 
     asyncio.run(main())
 
@@ -163,7 +163,8 @@ def test_missing_extra(tmp_path: Path) -> None:
 def test_servers_without_embeddings_import_nothing_of_it() -> None:
     code = (
         "import sys; from chatglm_server.app import create_app; from chatglm_server.engine.loader import *\n"
-        "settings = Settings(); create_app(settings, load_engine(settings), load_embedder(settings))\n"
+        "from chatglm_server.service import Service\n"
+        "settings = Settings(); create_app(settings, Service(load_engine(settings), load_embedder(settings)))\n"
         "assert not {'numpy', 'torch', 'sentence_transformers', 'jieba', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

@@ -78,6 +78,16 @@ def test_recordings_in_turn_each_in_its_format(replay: Replay) -> None:
     assert (answers[3]["message"]["reasoning_content"], answers[3]["message"]["content"]) == ("I think", "so.")
 
 
+@pytest.mark.parametrize(
+    ("formats", "shown"), [(["glm47", "glm47"], "glm47"), (["glm52", None], "glm52, glm4"), ([None], "glm4")], ids=str
+)
+def test_the_list_of_models_says_what_the_lines_are(replay: Replay, formats: list[str | None], shown: str) -> None:
+    server = replay(*({"raw": "Hi", "format": name} for name in formats))
+    (info,) = httpx.get(f"{server.url}/v1/models").json()["data"]
+    assert info["chat_format"] == shown
+    assert f": {shown}, " in server.output
+
+
 def test_stream_joins_to_the_whole_answer(replay: Replay) -> None:
     server = replay({"raw": CALL4, "chunk_size": 1})
     whole = choice(server.post(json=ASK))["message"]

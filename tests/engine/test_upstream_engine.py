@@ -10,16 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatglm_server.answer import Answer
-from chatglm_server.chat import ChatRequest, Event, Message, Tool, ToolCall, ToolCallStart
-from chatglm_server.engine.output import Output, PlainText
+from chatglm_server.chat import Accepted, ChatRequest, Event, Message, Tool, ToolCall, ToolCallStart
 from chatglm_server.engine.upstream import client as upstream_client
-from chatglm_server.engine.upstream.answer import TextReader, UpstreamAnswer
-from chatglm_server.engine.upstream.body import native_body, text_messages
+from chatglm_server.engine.upstream.answer import UpstreamAnswer
+from chatglm_server.engine.upstream.body import chat_body
 from chatglm_server.engine.upstream.client import UpstreamClient
+from chatglm_server.engine.upstream.text_formats import plain_reader
+from chatglm_server.engine.upstream.text_tools import text_messages
 from chatglm_server.errors import ShuttingDown, UpstreamFailure
 from chatglm_server.formats.registry import FORMATS
-from chatglm_server.formats.scanning.markers import SpecialTokenScanner
-from chatglm_server.sampling import SamplingParams
+from chatglm_server.sampling import Sampling
 from tests.conftest import ADD
 from tests.raw_backend import UNTIL_THE_CLIENT_LEAVES, RawBackend, stream, text
 
@@ -27,7 +27,8 @@ FIELDS = st.sampled_from(
     (
         *("choices", "delta", "message", "content", "reasoning", "refusal", "tool_calls", "function", "name"),
         *("arguments", "index", "id", "type", "usage", "model", "finish_reason", "text", "prompt_tokens"),
-        *("completion_tokens", "prompt_tokens_details", "cached_tokens"),
+        *("completion_tokens", "prompt_tokens_details", "cached_tokens", "logprobs", "tokens", "token", "logprob"),
+        *("top_logprobs", "token_logprobs", "bytes"),
     )
 )
 JSON = st.recursive(
@@ -37,44 +38,61 @@ JSON = st.recursive(
 )
 
 
-def plain() -> UpstreamAnswer:
-    return UpstreamAnswer(lambda model, thought: TextReader(Output(PlainText()), SpecialTokenScanner(())))
+def plain(choices: int = 1) -> UpstreamAnswer:
+    return UpstreamAnswer(lambda model, thoughts_came: plain_reader(), choices, reports_tokens=True)
+
+
+def end(*choices: int) -> dict[str, Any]:
+    return {"choices": [{"index": index, "delta": {}, "finish_reason": "stop"} for index in choices]}
 
 
 @given(st.lists(st.dictionaries(FIELDS, JSON) | JSON.map(lambda value: {"choices": [{"delta": value}]}), max_size=5))
 @example([{"choices": [{"delta": {"tool_calls": [{"index": at, "function": {"name": "f"}}]}}]} for at in (0, 1)])
+@example([{"choices": [{"logprobs": {"content": [{"token": "x", "logprob": 10**400, "bytes": [1, "x"]}]}}]}])
+@example([{"choices": [{"logprobs": {"tokens": ["x", 1], "token_logprobs": "x", "top_logprobs": [1]}}]}])
 def test_any_json_is_an_answer_or_a_failure(chunks: list[dict[str, Any]]) -> None:
-    answer = plain()
+    answer = plain(choices=2)
     events: list[Event] = []
     try:
         for chunk in chunks:
             events += answer.feed(chunk)
-        last, reason = answer.finish()
+        events += answer.feed(end(0, 1))
+        events += answer.finish()
     except UpstreamFailure:
         return
-    events += last
-    folded = Answer.of(events)
-    starts = [event.index for event in events if isinstance(event, ToolCallStart)]
-    assert starts == list(range(len(starts)))
-    assert all(call.id and call.name for call in folded.tool_calls)
-    assert (reason == "tool_calls") <= bool(folded.tool_calls)
-    assert answer.usage + answer.usage
+    for choice in range(2):
+        own = [event for event in events if not isinstance(event, Accepted) and event.choice == choice]
+        folded = Answer.of(own)
+        starts = [event.index for event in own if isinstance(event, ToolCallStart)]
+        assert starts == list(range(len(starts)))
+        assert all(call.id and call.name for call in folded.tool_calls)
+        assert (folded.finished().reason == "tool_calls") <= bool(folded.tool_calls)
+        assert folded.finished().usage + folded.finished().usage
 
 
 def test_arguments_without_a_name_are_not_lost() -> None:
     answer = plain()
     answer.feed({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": '{"x": 1}'}}]}}]})
-    events, reason = answer.finish()
-    assert Answer.of(events).content == '{"x": 1}'
-    assert reason == "stop"
+    answer.feed(end(0))
+    folded = Answer.of(answer.finish())
+    assert folded.content == '{"x": 1}'
+    assert folded.finished().reason == "stop"
+
+
+@pytest.mark.parametrize(("ended", "says"), [((), "broke off"), ((1,), "1 of 2 answers")], ids=str)
+def test_a_choice_that_does_not_end_is_a_failure(ended: tuple[int, ...], says: str) -> None:
+    answer = plain(choices=2)
+    answer.feed(end(*ended))
+    with pytest.raises(UpstreamFailure, match=says):
+        answer.finish()
 
 
 def test_requests_that_came_another_way_than_openai() -> None:
     """GLM-API's clients send no OpenAI body, so one is made."""
     call = ToolCall("c1", "add", {"a": 1})
     messages = (Message("user", "你好"), Message("assistant", "", (call,)), Message("tool", "3", tool_call_id="c1"))
-    request = ChatRequest(messages, (Tool(ADD["function"]),), sampling=SamplingParams(max_tokens=5, stop=("x",)))  # type: ignore[arg-type]
-    body = native_body(request)
+    request = ChatRequest(messages, (Tool(ADD["function"]),), sampling=Sampling(max_tokens=5, stop=("x",)))  # type: ignore[arg-type]
+    body = chat_body(request)
     assert body["messages"] == [
         {"role": "user", "content": "你好"},
         {
@@ -117,7 +135,7 @@ def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def read(address: str) -> int:
         client, count = UpstreamClient(address, None, 30), 0
-        with pytest.raises(UpstreamFailure, match="end"):
+        with pytest.raises(UpstreamFailure, match="longer than 2000 bytes"):
             async with client.stream("/chat/completions", {}) as chunks:
                 async for _ in chunks:
                     count += 1

@@ -77,7 +77,7 @@ def test_flipped_header_bytes_never_kill_the_process(tmp_path: Path, good: bytes
     program = """
 import asyncio, sys
 from chatglm_server.chat import CompletionRequest
-from chatglm_server.sampling import SamplingParams
+from chatglm_server.sampling import Sampling
 from chatglm_server.engine.loader import load_engine
 from chatglm_server.errors import ModelFailure, ModelFileError
 from chatglm_server.settings import Settings
@@ -85,7 +85,7 @@ from chatglm_server.settings import Settings
 async def use(path):
     engine = load_engine(Settings(_env_file=None, model=path))
     await engine.load()
-    async for event in engine.complete(CompletionRequest("the", SamplingParams(max_tokens=2, temperature=0))):
+    async for event in engine.complete(CompletionRequest("the", Sampling(max_tokens=2, temperature=0))):
         pass
 
 for path in sys.stdin.read().split():

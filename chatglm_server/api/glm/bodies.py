@@ -2,37 +2,35 @@
 
 Field names and defaults are GLM-API's. Its ``/chat`` came in two versions: with ChatGLM3, tools stood in the system
 message, calls in an assistant message's `metadata`, results in messages of the role ``observation``; with GLM-4 it was
-close to OpenAI's. Both are rewritten to OpenAI's fields here, and from there everything is as for OpenAI's clients.
+close to OpenAI's. This module rewrites both to OpenAI's fields; what follows is the same as for OpenAI's clients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
 from ...chat import ChatRequest
+from ...engine.capabilities import Capability
 from ...errors import InvalidRequest, UnsupportedParameter
 from ...formats.inline.python_calls import read_python_call
 from ...json_text import NotAnObject, dump_object
-from ..openai.conversation import ChatCompletionBody
+from ...sampling import GLM_DEFAULTS
+from ..openai.bodies import ChatCompletionBody
 from ..openai.parameters import Body
 
 MAX_TOKENS = 4096
 MAX_TEXTS = 2048
-NOT_SHOWN = {"n", "logprobs", "top_logprobs"}
-"""Parameters that ask for what GLM-API's answers have no place for."""
+DEFAULTS = replace(GLM_DEFAULTS, temperature=0.7, repetition_penalty=1.1, max_tokens=MAX_TOKENS)
+"""GLM-API's own."""
 
 
 class GLMChatBody(ChatCompletionBody):
-    """``POST /chat``. `model` is not looked at, as in GLM-API: there is one chat model."""
+    """``POST /chat``. Ignores `model`, as GLM-API does: there is one chat model."""
 
-    temperature: float | None = Field(0.7, ge=0, le=2)
-    top_p: float | None = Field(1.0, gt=0, le=1)
-    max_tokens: int | None = Field(MAX_TOKENS, ge=1, description="new tokens at most")
-    repetition_penalty: float | None = Field(1.1, ge=0.1, le=10)
     chunk: bool | None = Field(True, description="a stream's events hold what is new (true) or the text so far (false)")
     return_function_call: bool | None = Field(False, description="a call as JSON text in content, as with ChatGLM3")
 
@@ -50,19 +48,20 @@ class GLMChatBody(ChatCompletionBody):
         value["messages"] = _messages(value["messages"])
         return value
 
-    def to_request(self, honoured: Collection[str]) -> ChatRequest:
-        """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
-        if self.messages[-1].role == "assistant":
+    def to_request(self, capabilities: frozenset[Capability]) -> ChatRequest:
+        """The nouns, for an engine with `capabilities`. Raises: InvalidRequest, UnsupportedParameter."""
+        request = super().to_request(capabilities)
+        if request.messages[-1].role == "assistant":
             raise InvalidRequest("the last message must not be the assistant's", param="messages")
-        request = super().to_request(set(honoured) - NOT_SHOWN)
-        return replace(request, parallel_tool_calls=False) if self.return_function_call else request
+        parallel = False if self.return_function_call else request.parallel_tool_calls
+        return replace(request, model=None, parallel_tool_calls=parallel, defaults=DEFAULTS)
 
 
 class TokenizeBody(Body):
     """``POST /tokenize``."""
 
     prompt: str
-    max_tokens: int = Field(MAX_TOKENS, ge=1, description="ids at most; what exceeds them is left out of tokenIds")
+    max_tokens: int = Field(MAX_TOKENS, ge=1, description="most ids in tokenIds; the rest is left out")
 
 
 class EmbeddingBody(Body):
@@ -122,6 +121,8 @@ def _messages(messages: list[Any]) -> list[Any]:
             result.append(sent)
             continue
         message: dict[str, Any] = {"content": None} | sent
+        if message.get("role") == "system":
+            message.pop("tools", None)  # they are the request's
         role, metadata = message.get("role"), message.pop("metadata", None)
         if role == "assistant" and isinstance(metadata, str) and metadata.strip():
             calls += 1

@@ -1,28 +1,30 @@
-"""What clients send: OpenAI's request bodies, and their way into the project's own nouns."""
+"""From OpenAI's messages to the nouns of chat.py."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ...chat import ChatRequest, CompletionRequest, Message, Thinking, Tool, ToolCall, ToolChoice
+from ...chat import JsonObject, Message, ToolCall
 from ...errors import InvalidRequest
 from ...json_text import NotAnObject, dump_object, load_object
 from ..body import check_nesting
-from .parameters import MAX_TOP_LOGPROBS, Generation, Strings, TokenIds, few_entries
+from .reading import read
+from .tools import function_name
 
 MAX_MESSAGES = 2048
-MAX_TOOLS = 128
-MAX_PROMPTS = 64
-
-Given = TypeVar("Given")
+MAX_FOREIGN_MESSAGES = 16384
+"""Of conversations that another server reads: reading more would hold up other requests."""
+TEXT_PARTS = ("text", "input_text", "output_text")
+"""Content parts that hold text; the latter two are the Responses API's."""
 
 
 class ContentPart(BaseModel):
     """A part of a message's content: text, or what this server cannot read."""
+
+    model_config = ConfigDict(extra="allow")
 
     type: str
     text: str | None = None
@@ -41,41 +43,50 @@ class FunctionCall(BaseModel):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        return _function_name(value)
+        return function_name(value)
 
 
 class CallBody(BaseModel):
     """A call in the history."""
+
+    model_config = ConfigDict(extra="allow")
 
     id: str = ""
     type: Literal["function"] = "function"
     function: FunctionCall
 
 
-class SystemMessage(BaseModel):
+class _MessageBody(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: str | None = None
+
+
+class SystemMessage(_MessageBody):
     """Instructions for the model."""
 
     role: Literal["system", "developer"]
     content: Content
 
 
-class UserMessage(BaseModel):
+class UserMessage(_MessageBody):
     """What the user said."""
 
     role: Literal["user"]
     content: Content
 
 
-class AssistantMessage(BaseModel):
-    """An earlier answer."""
+class AssistantMessage(_MessageBody):
+    """An earlier answer. `function_call` is how OpenAI had a call before tools."""
 
     role: Literal["assistant"]
     content: Content = None
     reasoning_content: str | None = None
     tool_calls: Annotated[list[CallBody], Field(fail_fast=True)] | None = None
+    function_call: FunctionCall | None = None
 
 
-class ToolMessage(BaseModel):
+class ToolMessage(_MessageBody):
     """A call's result."""
 
     role: Literal["tool"]
@@ -83,227 +94,107 @@ class ToolMessage(BaseModel):
     tool_call_id: str
 
 
-MessageBody = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+class FunctionMessage(_MessageBody):
+    """A call's result, as it was before tools."""
+
+    role: Literal["function"]
+    content: Content
 
 
-class ToolBody(BaseModel):
-    """A tool the model may call; the function object reaches it as the client wrote it."""
-
-    type: Literal["function"]
-    function: dict[str, Any] = Field(description="name, description, parameters (a JSON schema)")
-
-    @field_validator("function")
-    @classmethod
-    def _function(cls, value: dict[str, Any]) -> dict[str, Any]:
-        name = value.get("name")
-        if not isinstance(name, str) or not 1 <= len(name) <= 128:
-            raise ValueError("the function needs a name of 1 to 128 characters")
-        _function_name(name)
-        if not isinstance(value.get("parameters"), dict | None):
-            raise ValueError("the function's parameters must be a JSON schema, an object")
-        return value
+AnyMessage = SystemMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage
+MessageBody = Annotated[AnyMessage, Field(discriminator="role")]
 
 
-class ChosenFunction(BaseModel):
-    """A function by its name."""
+def read_messages(value: Any, *, foreign: bool) -> tuple[Message, ...]:
+    """The conversation. `foreign`: another server reads it, so any object is a message; `extras` hold what it says.
 
-    name: str
-
-
-class NamedChoice(BaseModel):
-    """The tool that must be called."""
-
-    type: Literal["function"]
-    function: ChosenFunction
-
-
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-
-
-class TemplateArguments(BaseModel):
-    """Arguments of the models' chat templates; those that there are not would be ignored without a word."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    enable_thinking: bool | None = None
-    clear_thinking: bool | None = None
-    reasoning_effort: Effort | None = None
-
-
-class ThinkingBody(BaseModel):
-    """Z.ai's own switch."""
-
-    type: Literal["enabled", "disabled"] | None = None
-    clear_thinking: bool | None = None
+    Raises: InvalidRequest.
+    """
+    if not isinstance(value, list) or not value:
+        raise InvalidRequest("messages: must be a list of at least one message", param="messages")
+    most = MAX_FOREIGN_MESSAGES if foreign else MAX_MESSAGES
+    if len(value) > most:
+        raise InvalidRequest(f"messages: at most {most}, not {len(value)}", param="messages")
+    messages: list[Message] = []
+    functions = 0  # calls of the older kind: their results name no id, so their number is the id
+    for number, item in enumerate(value):
+        where = f"messages[{number}]"
+        try:
+            body: AnyMessage = read(MessageBody, item, where)
+            if isinstance(body, FunctionMessage) and not functions and foreign:
+                messages.append(_foreign_message(item))
+                continue
+            functions += isinstance(body, AssistantMessage) and body.function_call is not None
+            messages.append(_message(body, item, where, f"call_{functions}", foreign))
+        except InvalidRequest:
+            if not foreign or not isinstance(item, dict):
+                raise
+            messages.append(_foreign_message(item))
+    return tuple(messages)
 
 
-class Conversation(BaseModel):
-    """What is to be answered, and with which tools."""
-
-    messages: list[MessageBody] = Field(min_length=1, max_length=MAX_MESSAGES)
-    tools: list[ToolBody] | None = Field(None, max_length=MAX_TOOLS)
-    tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
-    parallel_tool_calls: bool | None = None
-    reasoning_effort: Effort | None = Field(None, description="how much to think first; none: not at all")
-    enable_thinking: bool | None = Field(None, description="whether to think first")
-    thinking: ThinkingBody | None = Field(None, description="the same as Z.ai's API has it")
-    chat_template_kwargs: Annotated[TemplateArguments | None, BeforeValidator(few_entries)] = Field(
-        None, description="the same as vLLM and SGLang have it"
-    )
-
-    def conversation(self) -> ChatRequest:
-        """The request as far as it is in these fields. Raises: InvalidRequest."""
-        return ChatRequest(
-            messages=tuple(_message(number, message) for number, message in enumerate(self.messages)),
-            tools=self._tools(),
-            tool_choice=self._tool_choice(),
-            parallel_tool_calls=self.parallel_tool_calls is not False,
-            thinking=self._thinking(),
-        )
-
-    def _thinking(self) -> Thinking:
-        template, own = self.chat_template_kwargs or TemplateArguments(), self.thinking or ThinkingBody()
-        switch = None if own.type is None else own.type == "enabled"
-        return Thinking(
-            enabled=_agreed("enable_thinking", template.enable_thinking, self.enable_thinking, switch),
-            effort=_agreed("reasoning_effort", template.reasoning_effort, self.reasoning_effort),
-            clear=_agreed("clear_thinking", template.clear_thinking, own.clear_thinking),
-        )
-
-    def _tools(self) -> tuple[Tool, ...]:
-        tools = tuple(Tool(tool.function) for tool in self.tools or ())
-        names = [tool.name for tool in tools]
-        for number, name in enumerate(names):
-            if name in names[:number]:
-                raise InvalidRequest(f"two tools have the name {name!r}", param=f"tools[{number}].function.name")
-        return tools
-
-    def _tool_choice(self) -> ToolChoice:
-        choice = self.tool_choice or "auto"
-        names = [tool.function["name"] for tool in self.tools or ()]
-        if isinstance(choice, NamedChoice):
-            if choice.function.name not in names:
-                raise InvalidRequest(
-                    f"tool_choice names {choice.function.name!r}, which is not in tools", param="tool_choice"
-                )
-            return ToolChoice("named", choice.function.name)
-        if choice == "required" and not names:
-            raise InvalidRequest('tool_choice "required" needs tools', param="tool_choice")
-        return ToolChoice(choice)
-
-
-class ChatCompletionBody(Conversation, Generation):
-    """A conversation to be answered."""
-
-    max_completion_tokens: int | None = Field(None, ge=1, description="new tokens at most")
-    logprobs: bool | None = Field(None, description="say how likely each token of the answer was")
-    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS, description="and what else was likely there")
-
-    def to_request(self, honoured: Collection[str]) -> ChatRequest:
-        """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
-        self.check_parameters({*honoured, "reasoning_effort"})
-        self.check_stream_options()
-        if self.top_logprobs and not self.logprobs:
-            raise InvalidRequest('top_logprobs needs "logprobs": true', param="top_logprobs")
-        top = (self.top_logprobs or 0) if self.logprobs else None
-        sampling = self.sampling(self.max_completion_tokens or self.max_tokens, top)
-        return replace(self.conversation(), sampling=sampling, choices=self.n or 1)
-
-
-_TokenIdLists = Annotated[list[TokenIds], Field(fail_fast=True)]
-Prompts = Annotated[str | Strings | TokenIds | _TokenIdLists, Field(max_length=1 << 22)]
-
-
-class CompletionBody(Generation):
-    """A bare prompt, or several, to be continued."""
-
-    prompt: Prompts
-    logprobs: Annotated[int | None, BeforeValidator(lambda value: None if value is False else value)] = Field(
-        None, ge=0, le=MAX_TOP_LOGPROBS, description="say how likely each token was, and so many others"
-    )
-
-    def to_request(self, honoured: Collection[str]) -> CompletionRequest:
-        """`honoured`: as for `check_parameters`. Raises: InvalidRequest, UnsupportedParameter."""
-        self.check_parameters(honoured)
-        self.check_stream_options()
-        sampling = self.sampling(self.max_tokens or 16, self.logprobs)  # 16 is OpenAI's default
-        return CompletionRequest(split_prompts(self.prompt), sampling, choices=self.n or 1)
-
-
-def split_prompts(given: str | list[Any]) -> tuple[str | tuple[int, ...], ...]:
-    """The prompts one by one. Raises: InvalidRequest."""
-    prompts = given if isinstance(given, list) else [given]
-    if prompts and isinstance(prompts[0], int):
-        prompts = [prompts]
-    if not 1 <= len(prompts) <= MAX_PROMPTS:
-        raise InvalidRequest(f"from 1 to {MAX_PROMPTS} prompts, not {len(prompts)}", param="prompt")
-    return tuple(prompt if isinstance(prompt, str) else tuple(prompt) for prompt in prompts)
-
-
-class ErrorObject(BaseModel):
-    """What went wrong: `param` is the field of the request, `code` is for programs."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorBody(BaseModel):
-    """The body of every error."""
-
-    error: ErrorObject
-
-
-def _message(number: int, body: SystemMessage | UserMessage | AssistantMessage | ToolMessage) -> Message:
-    content = _text(body.content, f"messages[{number}].content")
+def _message(body: AnyMessage, item: Mapping[str, Any], where: str, call_id: str, foreign: bool) -> Message:
+    content, parts = _content(body.content, item.get("content"), f"{where}.content", foreign)
+    extras = {name: value for name, value in (body.model_extra or {}).items() if value is not None}
+    if body.role == "developer":
+        extras["role"] = "developer"
     if isinstance(body, AssistantMessage):
-        calls = tuple(_call(call) for call in body.tool_calls or ())
-        return Message("assistant", content, calls, reasoning=body.reasoning_content or "")
-    if isinstance(body, ToolMessage):
-        return Message("tool", content, tool_call_id=body.tool_call_id)
-    return Message("user" if isinstance(body, UserMessage) else "system", content)
+        if body.content is None:
+            extras["content"] = None
+        calls = tuple(_call(call.id, call.function) for call in body.tool_calls or ())
+        if any(call.model_extra for call in body.tool_calls or ()):
+            extras["tool_calls"] = item["tool_calls"]
+        if body.function_call is not None:
+            calls = (*calls, _call(call_id, body.function_call))
+        return Message(
+            "assistant",
+            content,
+            calls,
+            reasoning=body.reasoning_content or "",
+            name=body.name,
+            parts=parts,
+            extras=extras,
+        )
+    if isinstance(body, ToolMessage | FunctionMessage):
+        answered = body.tool_call_id if isinstance(body, ToolMessage) else call_id
+        return Message("tool", content, tool_call_id=answered, name=body.name, parts=parts, extras=extras)
+    role: Literal["user", "system"] = "user" if isinstance(body, UserMessage) else "system"
+    return Message(role, content, name=body.name, parts=parts, extras=extras)
 
 
-def _agreed(param: str, *values: Given) -> Given | None:
-    """What the fields that mean the same say. Raises: InvalidRequest if they contradict each other."""
-    said = [value for value in values if value is not None]
-    if any(value != said[0] for value in said):
-        raise InvalidRequest(f"the request says more than one thing about {param}", param=param)
-    return said[0] if said else None
+def _foreign_message(item: Mapping[str, Any]) -> Message:
+    """A message that only another server understands: all of it is in `extras`."""
+    content = item.get("content")
+    return Message("user", content if isinstance(content, str) else "", extras=dict(item))
 
 
-def _text(content: Content, param: str) -> str:
-    """Content as text: the parts of a list follow each other as they are, as in the models' own templates."""
+def _content(content: Content, sent: Any, where: str, foreign: bool) -> tuple[str, tuple[JsonObject, ...]]:
+    """Content as text, and the parts it came in: they follow each other as they are, as in the models' templates."""
     if content is None or isinstance(content, str):
-        return content or ""
+        return content or "", ()
     texts = []
     for number, part in enumerate(content):
-        text = part.text if part.type == "text" else part.refusal if part.type == "refusal" else None
-        if text is None:
-            raise InvalidRequest(f"this model reads text only, not {part.type!r} parts", param=f"{param}[{number}]")
-        texts.append(text)
-    return "".join(texts)
+        text = part.text if part.type in TEXT_PARTS else part.refusal if part.type == "refusal" else None
+        if text is not None:
+            texts.append(text)
+        elif not foreign:
+            message = f"this model reads text only, not {part.type[:64]!r} parts"
+            raise InvalidRequest(message, param=f"{where}[{number}]")
+    return "".join(texts), tuple(sent)
 
 
-def _call(call: CallBody) -> ToolCall:
-    arguments = call.function.arguments
+def _call(id_: str, function: FunctionCall) -> ToolCall:
+    arguments = function.arguments
     if isinstance(arguments, Mapping):
-        return ToolCall(call.id, call.function.name, dict(arguments))
-    text = (arguments or "").strip()
+        return ToolCall(id_, function.name, dict(arguments))
+    sent = arguments or ""
+    text = sent.strip()
     if text in ("", "null"):
-        return ToolCall(call.id, call.function.name, {})
+        return ToolCall(id_, function.name, {}, sent)
     try:
         # once more through JSON text, which joins surrogates: a prompt must be valid Unicode
-        arguments = load_object(dump_object(load_object(text)))
-        check_nesting(arguments)
+        parsed = load_object(dump_object(load_object(text)))
+        check_nesting(parsed)
     except (NotAnObject, InvalidRequest):
-        return ToolCall(call.id, call.function.name, text)
-    return ToolCall(call.id, call.function.name, arguments)
-
-
-def _function_name(name: str) -> str:
-    """Formats write a name on a line of its own, so it must not have blanks."""
-    if any(char.isspace() or not char.isprintable() for char in name):
-        raise ValueError("a function's name must not hold blanks or control characters")
-    return name
+        return ToolCall(id_, function.name, text, sent)
+    return ToolCall(id_, function.name, parsed, sent)

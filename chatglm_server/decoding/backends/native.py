@@ -16,11 +16,6 @@ from .cpus import usable_cpus
 CHUNK = 128
 """Tokens of prompts that are read in one pass; between passes a request can be cancelled, and others go on."""
 
-_PENALTIES = ("frequency_penalty", "presence_penalty")
-_LOGPROBS = ("logprobs", "top_logprobs")
-PARAMETERS = frozenset(("ignore_eos", "logit_bias", "min_p", "n", "seed", "stop_token_ids", *_PENALTIES, *_LOGPROBS))
-"""Request parameters that it honours beyond those that every engine does."""
-
 
 class NativeModel:
     """The compute core with some sequences. Python's GIL is released while it computes."""

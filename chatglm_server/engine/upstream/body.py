@@ -1,126 +1,185 @@
-"""The JSON body that goes to another server: as the client sent it, or with its tools written out as text."""
+"""Writes a request as the JSON body that OpenAI-compatible servers read.
+
+Every noun of the request is written, and nothing that the client did not say. A test holds this for each field.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...chat import ChatRequest, Message, Tool
-from ...errors import InvalidRequest, UnsupportedParameter
-from ...formats.base import CannotRender, ChatFormat, Special
-from ...sampling import SamplingParams
+from ...chat import (
+    ChatRequest,
+    ChoiceFormat,
+    CompletionRequest,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    JsonValue,
+    Message,
+    RegexFormat,
+    ResponseFormat,
+    TextFormat,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+from ...sampling import NO_LIMIT, Sampling
 
 Json = dict[str, Any]
 
-_ROLES = {"<|system|>": "system", "<|user|>": "user", "<|assistant|>": "assistant", "<|observation|>": "user"}
-_NO_THOUGHT = re.compile(r"\A\s*(?:<think>\s*</think>|</think>)\s*")
-_TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls")
+SPELLINGS = {
+    "max_tokens": ("max_tokens", "max_completion_tokens"),
+    "thinking": (
+        *("chat_template_kwargs", "enable_thinking", "reasoning", "reasoning_effort", "thinking"),
+        *("thinking_budget", "thinking_budget_tokens"),
+    ),
+    "response_format": (
+        *("response_format", "structured_outputs", "json_schema", "grammar", "regex", "ebnf"),
+        *("guided_json", "guided_regex", "guided_choice", "guided_grammar"),
+    ),
+    "continues": ("continue_final_message", "add_generation_prompt"),
+}
+"""Nouns that clients spell in several ways. A spelling among a request's extras goes out in place of ours."""
 
 
-def with_usage(body: Mapping[str, Any]) -> Json:
-    """`body`, asking for usage as well if it asks for a stream, where that does not come by itself.
+def chat_body(request: ChatRequest) -> Json:
+    """Returns the body for ``/chat/completions``; without `model` if the client named none."""
+    body: Json = {"messages": [_message(message) for message in request.messages]}
+    body |= _tools(request)
+    body |= _unless_spelled("thinking", _thinking(request.thinking), request.extras)
+    if request.continues is not None:
+        ours = {"continue_final_message": request.continues, "add_generation_prompt": not request.continues}
+        body |= _unless_spelled("continues", ours, request.extras)
+    top = request.sampling.top_logprobs
+    if top is not None:
+        body |= {"logprobs": True} | ({"top_logprobs": top} if top else {})
+    return body | _shared(request)
 
-    Whether to stream is left as the client has it: llama-cpp-python, for one, answers a prompt that is too long with a
-    status and a message, but where it streams with nothing at all.
-    """
-    if not body.get("stream"):
-        return dict(body)
-    options = body.get("stream_options")
-    return {**body, "stream_options": {**(options if isinstance(options, dict) else {}), "include_usage": True}}
 
-
-def native_body(request: ChatRequest) -> Json:
-    """What the client sent; for requests that came by another way than OpenAI's, the same in OpenAI's words."""
-    if request.body:
-        return dict(request.body)
-    body: Json = {
-        "messages": [_message(message) for message in request.messages],
-        "stream": True,
-        **_sampling(request.sampling),
+def completion_body(request: CompletionRequest, prompt: str | Sequence[int]) -> Json:
+    """Returns the body for ``/completions`` that asks for one of the request's prompts."""
+    said = {
+        "suffix": request.suffix,
+        "echo": request.echo,
+        "best_of": request.best_of,
+        "logprobs": request.sampling.top_logprobs,
     }
-    if request.tools:
-        body["tools"] = [{"type": "function", "function": tool.function} for tool in request.tools]
+    return {"prompt": prompt if isinstance(prompt, str) else list(prompt)} | _known(said) | _shared(request)
+
+
+def _shared(request: ChatRequest | CompletionRequest) -> Json:
+    """What both endpoints have: the model, sampling, the answer's format and how it is sent; the extras come last."""
+    extras = request.extras
+    body = _known({"model": request.model, "n": request.choices}) | _sampling(request.sampling, extras)
+    if request.response_format is not None:
+        body |= _unless_spelled("response_format", _response_format(request.response_format), extras)
+    body |= extras
+    if request.streamed:  # the log and our clients' usage chunks need the counts, which a stream lacks unless asked
+        options = extras.get("stream_options")
+        body["stream_options"] = {**(options if isinstance(options, Mapping) else {}), "include_usage": True}
+        body["stream"] = True
     return body
 
 
-def text_body(request: ChatRequest, find_format: Callable[[], ChatFormat]) -> Json:
-    """The same for servers that know no tools: tools, calls and results stand in the messages as the format has them.
+def _sampling(sampling: Sampling, extras: Mapping[str, JsonValue]) -> Json:
+    said = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "repetition_penalty": sampling.repetition_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "logit_bias": None
+        if sampling.logit_bias is None
+        else {str(token): bias for token, bias in sampling.logit_bias},
+        "seed": sampling.seed,
+        "ignore_eos": sampling.ignore_eos,
+        "stop": None if sampling.stop is None else list(sampling.stop),
+        "stop_token_ids": None if sampling.stop_token_ids is None else list(sampling.stop_token_ids),
+    }
+    limit = {} if sampling.max_tokens in (None, NO_LIMIT) else {"max_tokens": sampling.max_tokens}
+    return _known(said) | _unless_spelled("max_tokens", limit, extras)
 
-    Raises: InvalidRequest, UnsupportedParameter.
-    """
-    mode = request.tool_choice.mode
-    tools = () if mode == "none" else request.tools
-    told = any(message.role == "tool" or message.tool_calls for message in request.messages)
-    body = {name: value for name, value in native_body(request).items() if name not in _TOOL_FIELDS}
-    if not tools and not told:
-        return body
-    if mode in ("required", "named"):
-        raise UnsupportedParameter(
-            "with --upstream-tools text no call can be forced; leave tool_choice out", param="tool_choice"
-        )
-    chat_format = find_format()
-    if not chat_format.supports_tools:
-        raise InvalidRequest(f"models of the format {chat_format.name} were not trained to call tools", param="tools")
-    return {**body, "messages": text_messages(chat_format, request.messages, tools)}
+
+def _thinking(thinking: Thinking) -> Json:
+    """Switches are arguments of the chat template, as vLLM, SGLang and llama.cpp take them."""
+    switches = _known({"enable_thinking": thinking.enabled, "clear_thinking": thinking.clear})
+    body = _known({"reasoning_effort": thinking.effort, "thinking_budget": thinking.budget})
+    return body | ({"chat_template_kwargs": switches} if switches else {})
 
 
-def text_messages(chat_format: ChatFormat, messages: Sequence[Message], tools: Sequence[Tool]) -> list[Json]:
-    """The conversation in messages without tools: the format's prompt, cut at its role tokens.
+def _response_format(response_format: ResponseFormat) -> Json:
+    """OpenAI's field where it has the format, else vLLM's; ``grammar`` is llama.cpp's."""
+    if isinstance(response_format, TextFormat):
+        return {"response_format": {"type": "text"}}
+    if isinstance(response_format, JsonObjectFormat):
+        return {"response_format": {"type": "json_object"}}
+    if isinstance(response_format, JsonSchemaFormat):
+        schema = {
+            "name": response_format.name or "answer",
+            "description": response_format.description,
+            "schema": response_format.schema,
+            "strict": response_format.strict,
+        }
+        return {"response_format": {"type": "json_schema", "json_schema": _known(schema)}}
+    if isinstance(response_format, RegexFormat):
+        return {"structured_outputs": {"regex": response_format.pattern}}
+    if isinstance(response_format, ChoiceFormat):
+        return {"structured_outputs": {"choice": list(response_format.options)}}
+    if response_format.syntax == "gbnf":
+        return {"grammar": response_format.grammar}
+    return {"structured_outputs": {"grammar": response_format.grammar}}
 
-    A result becomes part of a user's message, behind the token that marks it in a prompt.
 
-    Raises: InvalidRequest.
-    """
-    try:
-        prompt = chat_format.render(messages, tools)
-    except CannotRender as error:
-        raise InvalidRequest(str(error), param=error.param) from None
-    segments: list[tuple[str, str]] = []  # (role, text)
-    for piece in prompt.pieces:
-        if isinstance(piece, Special) and piece.name in _ROLES:
-            segments.append((_ROLES[piece.name], piece.name if piece.name == "<|observation|>" else ""))
-        elif segments:
-            role, text = segments[-1]
-            more = piece if isinstance(piece, str) else piece.name
-            segments[-1] = (role, text + more if text else more.removeprefix("\n"))
-    result: list[Json] = []
-    for role, text in segments[:-1]:  # the last one is the answer's beginning
-        if role == "assistant":
-            text = _NO_THOUGHT.sub("", text)
-        if result and result[-1]["role"] == role:  # many templates want roles to take turns
-            result[-1]["content"] += ("\n" if role == "assistant" else "\n\n") + text
-        else:
-            result.append({"role": role, "content": text})
-    return result
+def _tools(request: ChatRequest) -> Json:
+    """Only the allowed tools are written: few servers know OpenAI's ``allowed_tools``."""
+    allowed = request.tool_choice.allowed
+    tools: list[Any] = [_tool(tool) for tool in request.tools if allowed is None or tool.name in allowed]
+    tools += request.foreign_tools
+    said = {
+        "tools": tools or None,
+        "tool_choice": _tool_choice(request.tool_choice),
+        "parallel_tool_calls": request.parallel_tool_calls,
+    }
+    return _known(said)
+
+
+def _tool(tool: Tool) -> Json:
+    return {"type": "function", "function": tool.function, **tool.extras}
+
+
+def _tool_choice(choice: ToolChoice) -> Json | str | None:
+    if choice.mode == "named":
+        return {"type": "function", "function": {"name": choice.name}}
+    return choice.mode
 
 
 def _message(message: Message) -> Json:
-    result: Json = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        result["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {
-                    "name": call.name,
-                    "arguments": call.arguments
-                    if isinstance(call.arguments, str)
-                    else json.dumps(call.arguments, ensure_ascii=False),
-                },
-            }
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        result["tool_call_id"] = message.tool_call_id
-    return result
+    said = {
+        "name": message.name,
+        "reasoning_content": message.reasoning or None,
+        "tool_calls": [*map(_call, message.tool_calls)] or None,
+        "tool_call_id": message.tool_call_id,
+    }
+    content = list(message.parts) if message.parts else message.content
+    return {"role": message.role, "content": content} | _known(said) | dict(message.extras)
 
 
-def _sampling(sampling: SamplingParams) -> Json:
-    fields: Json = {"temperature": sampling.temperature, "top_p": sampling.top_p}
-    if sampling.max_tokens is not None:
-        fields["max_tokens"] = sampling.max_tokens
-    if sampling.stop:
-        fields["stop"] = list(sampling.stop)
-    return fields
+def _call(call: ToolCall) -> Json:
+    arguments = call.text or call.arguments
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _known(fields: Mapping[str, Any]) -> Json:
+    """The fields that the client said: those that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _unless_spelled(noun: str, fields: Json, extras: Mapping[str, JsonValue]) -> Json:
+    """Our spelling of `noun`, unless the client's own is among the extras."""
+    return {} if any(name in extras for name in SPELLINGS[noun]) else fields

@@ -1,4 +1,4 @@
-"""HTTP to another OpenAI-compatible server: one pool of connections, and every way in which it can fail."""
+"""HTTP to another OpenAI-compatible server: one pool of connections, and an error for every way to fail."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ from ...errors import (
     UpstreamUnreachable,
 )
 from ...json_text import join_surrogates
+from .address import LOOPBACK
 from .event_reader import EventReader, EventTooLong
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
 MAX_EVENT_BYTES = 16 << 20
-"""Of one event, or of an answer that is no stream."""
+"""Limit for one event, and for an answer that is not a stream."""
 MAX_STREAM_BYTES = 512 << 20
-"""More than a million tokens in events of their own: whoever reads a whole answer has to hold it."""
+"""Limit for a stream: more than a million tokens. Clients that do not stream get it whole, out of memory."""
 MAX_ERROR_BYTES = 64 << 10
 MAX_CONNECTIONS = 256
 CONNECT_S = 5.0
 GET_S = 10.0
 CONNECT_RETRIES = 1
-"""Only where no connection came about: whatever was sent may have been acted upon."""
+"""Applies before a connection is open. A request that was sent is not repeated: the backend may have acted on it."""
 
-_LINGER_S = 1.0  # for the end of a response after its [DONE], so that the connection can be used again
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_LINGER_S = 1.0  # wait for the end of a response after its [DONE], so that the connection can be used again
 
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class UpstreamClient:
-    """Requests to the server at `address`, with its own key and nobody else's."""
+    """Sends requests to the server at `address`, with the key for that server only."""
 
     def __init__(self, address: str, key: str | None, timeout_s: float) -> None:
-        """`timeout_s`: how long the server may be silent."""
+        """`timeout_s`: seconds for which the server may be silent."""
         self.address = address
         self._key = key
         self._timeout_s = timeout_s
         use_proxy = httpx.URL(address).host not in LOOPBACK
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=32, keepalive_expiry=2.0)
         self._client = httpx.AsyncClient(
-            # compressed, a few bytes could become many
+            # a few compressed bytes could expand to many
             headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {}),
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_S, pool=CONNECT_S),
             transport=None if use_proxy else httpx.AsyncHTTPTransport(limits=limits, retries=CONNECT_RETRIES),
@@ -67,31 +67,31 @@ class UpstreamClient:
         self._stopping = False
 
     def stop(self) -> None:
-        """Whoever waits for the server gets ShuttingDown, and so does whoever comes. For signal handlers."""
+        """Ends all running and later requests with ShuttingDown. Safe in signal handlers."""
         self._stopping = True
         for scope in list(self._waits):
             scope.cancel()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Closes all connections."""
         await self._client.aclose()
 
-    async def get(self, path: str) -> Any:
-        """The JSON value at `path`, which takes no thinking. Raises: the errors of `stream`."""
+    async def get(self, path: str, *, within_s: float = GET_S) -> Any:
+        """Returns the JSON value at `path`. Raises: the errors of `stream`."""
         try:
-            with anyio.fail_after(GET_S):
+            with anyio.fail_after(within_s):
                 async with self._response("GET", path, None) as response:
                     return self._parsed(await self._read(response, MAX_EVENT_BYTES))
         except TimeoutError:
-            raise UpstreamTimeout(f"the backend at {self.address} was silent for {GET_S:g} seconds") from None
+            raise UpstreamTimeout(f"the backend at {self.address} did not answer within {within_s:g} s") from None
 
     @asynccontextmanager
     async def stream(self, path: str, body: Json) -> AsyncIterator[AsyncGenerator[Json, None]]:
-        """The JSON objects of an answer as they come: many where it is streamed, else one.
+        """Gives the JSON objects of an answer as they arrive: many if it is streamed, else one.
 
-        The request ends with the context: its connection is closed if the answer has not ended.
+        The request ends with the context: if the answer has not ended, its connection is closed.
 
-        Raises: UpstreamUnreachable and QueueFull before anything is given; UpstreamError, UpstreamTimeout,
+        Raises: UpstreamUnreachable and QueueFull before the first object; UpstreamError, UpstreamTimeout,
         UpstreamFailure and ShuttingDown at any time.
         """
         async with self._response("POST", path, body) as response, aclosing(self._objects(response)) as objects:
@@ -121,7 +121,9 @@ class UpstreamClient:
                 chunk = await self._unless_stopped(anext(received, None))
                 size += len(chunk or b"")
                 if size > MAX_STREAM_BYTES:
-                    raise UpstreamFailure(f"the backend at {self.address} does not come to an end")
+                    raise UpstreamFailure(
+                        f"the backend at {self.address} sent a stream longer than {MAX_STREAM_BYTES} bytes"
+                    )
                 events = reader.flush() if chunk is None else reader.feed(chunk)
             for event in events:
                 if event.strip() == "[DONE]":
@@ -134,7 +136,7 @@ class UpstreamClient:
                 return
 
     async def _read(self, response: httpx.Response, limit: int) -> bytes:
-        """The body. Raises: UpstreamFailure if it is longer than `limit`."""
+        """Returns the body. Raises: UpstreamFailure if it is longer than `limit` bytes."""
         received = response.aiter_bytes()
         body = bytearray()
         while True:
@@ -150,18 +152,18 @@ class UpstreamClient:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            raise UpstreamFailure(f"the backend at {self.address} sent something that is no JSON") from None
+            raise UpstreamFailure(f"the backend at {self.address} sent something that is not JSON") from None
 
     def _object(self, text: bytes | str) -> Json:
         value = self._parsed(text)
         if not isinstance(value, dict):
-            raise UpstreamFailure(f"the backend at {self.address} sent JSON that is no part of an answer")
+            raise UpstreamFailure(f"the backend at {self.address} sent JSON that is not an object")
         if value.get("error"):
             raise self._error(value["error"], 502)
         return value
 
     async def _refusal(self, response: httpx.Response) -> ChatGLMServerError:
-        """The error that a response stands for. A redirection is none that a client could follow."""
+        """Returns the error that a response stands for. A redirection is a failure: a client could not follow it."""
         status = response.status_code
         if status < 400:
             return UpstreamFailure(f"the backend at {self.address} answered {status}: is the address right?")
@@ -177,7 +179,7 @@ class UpstreamClient:
         return self._error(error, status, _seconds(response.headers.get("retry-after")))
 
     def _error(self, error: Any, status: int, retry_after: int | None = None) -> UpstreamError:
-        """From whatever a server calls an error: OpenAI's object, FastAPI's ``detail``, or text."""
+        """Reads a server's error: OpenAI's object, FastAPI's ``detail``, or text."""
         fields = error if isinstance(error, dict) else {"message": error}
         message = fields.get("message") or fields.get("detail")
         if not isinstance(message, str):
@@ -190,12 +192,12 @@ class UpstreamClient:
         )
 
     def _shown(self, message: str) -> str:
-        """A message of the server's that may go to a client: not without end, and never the key."""
+        """Returns a server's message as a client may see it: with a bounded length, and without the key."""
         message = join_surrogates(message.strip())
         return (message.replace(self._key, "***") if self._key else message)[:2000]
 
     async def _unless_stopped(self, awaitable: Awaitable[T]) -> T:
-        """The result of `awaitable`. Raises: ShuttingDown as soon as `stop` is called."""
+        """Returns the result of `awaitable`. Raises: ShuttingDown as soon as `stop` is called."""
         result: list[T] = []
         with anyio.CancelScope() as scope:
             self._waits.add(scope)
@@ -211,24 +213,24 @@ class UpstreamClient:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """httpx's exceptions as ours. Their texts may quote a header, so only those of connecting are shown."""
+        """Turns httpx's exceptions into ours. Shows only connection errors: others may quote a header."""
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             why = str(error) or "no answer"
             raise UpstreamUnreachable(f"the backend at {self.address} cannot be reached: {why}") from None
         except httpx.PoolTimeout:
-            raise QueueFull(f"{MAX_CONNECTIONS} requests are at the backend already; try again soon") from None
+            raise QueueFull(f"{MAX_CONNECTIONS} requests wait for the backend already; try again soon") from None
         except httpx.TimeoutException:
             raise UpstreamTimeout(f"the backend at {self.address} was silent for {self._timeout_s:g} seconds") from None
         except httpx.HTTPError:
-            raise UpstreamFailure(f"the backend at {self.address} broke off before its answer was whole") from None
+            raise UpstreamFailure(f"the backend at {self.address} broke off before its answer was complete") from None
         except EventTooLong as error:
             raise UpstreamFailure(f"the backend at {self.address} sent {error}") from None
 
 
 def _seconds(retry_after: str | None) -> int | None:
-    """``Retry-After``, which is a number of seconds or a date, in seconds."""
+    """Returns ``Retry-After``, a number of seconds or a date, in seconds; None if it is neither."""
     if retry_after is None:
         return None
     if retry_after.isascii() and retry_after.isdigit():

@@ -1,4 +1,4 @@
-"""Server-sent events out of bytes, however those arrive (WHATWG HTML, "Interpreting an event stream")."""
+"""Decodes server-sent events (WHATWG HTML, "Interpreting an event stream") from bytes in pieces of any size."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class EventTooLong(ValueError):
-    """One event is longer than the reader was told to hold."""
+    """One event is longer than the reader may hold."""
 
 
 class EventReader:
-    """The data of events; their names, ids and comments are passed over."""
+    """Gives the data of events; ignores their names, ids and comments."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._line = bytearray()  # of a line whose end is still to come
-        self._after_cr = False  # a "\n" at the beginning of the next bytes belongs to the "\r" before
+        self._line = bytearray()  # the beginning of a line whose end has not arrived
+        self._after_cr = False  # the last byte was "\r": a "\n" that follows belongs to it
         self._data: list[bytes] = []
         self._size = 0
 
     def feed(self, chunk: bytes) -> list[str]:
-        """The data of the events that end in `chunk`. Mutates the reader. Raises: EventTooLong."""
+        """Returns the data of the events that end in `chunk`. Mutates the reader. Raises: EventTooLong."""
         if self._after_cr and chunk[:1] == b"\n":
             chunk = chunk[1:]
         if chunk:
@@ -42,7 +42,7 @@ class EventReader:
         return events
 
     def flush(self) -> list[str]:
-        """The data of an event that the end of the stream left without its blank line. Mutates the reader."""
+        """Returns the data of a last event without a blank line after it. Mutates the reader."""
         self._take(bytes(self._line))
         self._line.clear()
         return self._dispatch()

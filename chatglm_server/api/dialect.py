@@ -1,0 +1,109 @@
+"""What a dialect is: one API's way of asking and of answering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from fastapi import APIRouter
+
+from ..answer import Answer
+from ..chat import AnswerEvent, Usage
+from ..engine.capabilities import Capability
+from ..errors import ChatGLMServerError
+from ..service import Service
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """A server-sent event: its data, JSON or a word, and its name in the dialects that name events."""
+
+    data: Json | str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """An error as a response."""
+
+    status: int
+    body: Json
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class AnswerShape(Protocol):
+    """The answers to one request in a dialect's words: as a stream of events, or whole."""
+
+    def begin(self) -> Iterable[StreamEvent]:
+        """What a stream begins with, before the model is asked."""
+        ...
+
+    def add(self, event: AnswerEvent) -> Iterable[StreamEvent]:
+        """What `event` becomes; nothing if it is not sent, or with a later one. Mutates the shape."""
+        ...
+
+    def end(self, usage: Usage) -> Iterable[StreamEvent]:
+        """What a stream ends with, before the dialect's `stream_end`. `usage` is that of all choices."""
+        ...
+
+    def whole(self, answers: Sequence[Answer]) -> Json:
+        """The response to a client that does not stream. Needs finished answers, one a choice."""
+        ...
+
+
+MakeShape = Callable[[str], AnswerShape]
+"""Makes the shape of an answer, given the name of the model that answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a dialect answers. `keep_alive_s`: seconds between comment lines in a silent stream.
+
+    `report_repairs`: each call that was repaired says how.
+    """
+
+    keep_alive_s: float = 15.0
+    report_repairs: bool = False
+
+
+class Dialect(Protocol):
+    """An API that clients speak. `DIALECTS` in dialects.py lists them all."""
+
+    @property
+    def line_end(self) -> str:
+        """What ends each line of a stream."""
+        ...
+
+    @property
+    def stream_end(self) -> StreamEvent | None:
+        """The last event of a stream that succeeded."""
+        ...
+
+    @property
+    def key_header(self) -> str | None:
+        """The header in which clients may send their key, besides ``Authorization: Bearer``."""
+        ...
+
+    @property
+    def not_shown(self) -> frozenset[Capability]:
+        """Capabilities of engines that the answers have no place for: a request that asks for them is refused."""
+        ...
+
+    def owns(self, path: str) -> bool:
+        """Whether errors below `path` are said in this dialect, also those that no route sees."""
+        ...
+
+    def error_reply(self, error: ChatGLMServerError) -> ErrorReply:
+        """`error` as the response to a request."""
+        ...
+
+    def error_event(self, error: ChatGLMServerError) -> StreamEvent:
+        """`error` as the last event of a stream that failed."""
+        ...
+
+    def router(self, service: Service, options: Options) -> APIRouter:
+        """The dialect's routes."""
+        ...

@@ -1,0 +1,64 @@
+"""OpenAI's answers to bare prompts; whole and streamed ones have one shape."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from ...answer import Answer
+from ...chat import AnswerEvent, Finish, TextDelta, TokenSampled, Usage
+from ..dialect import Json, StreamEvent
+from .logprobs import TextLogprobs
+from .objects import answer_head, usage_object
+
+MAX_TOKENS_HELD = 64
+"""Log probabilities that wait for the next chunk of text; if none comes they are sent without."""
+
+
+class TextCompletion:
+    """The answers to one request; id, time and model are the same in all their objects.
+
+    `include_usage`: a stream ends with a usage chunk.
+    """
+
+    def __init__(self, model: str, *, include_usage: bool = False) -> None:
+        self._head = answer_head("cmpl-", model) | {"object": "text_completion"}
+        self._include_usage = include_usage
+        self._logprobs: defaultdict[int, TextLogprobs] = defaultdict(TextLogprobs)
+
+    def whole(self, answers: Sequence[Answer]) -> Json:
+        """The answers to all prompts. Needs finished answers."""
+        choices = []
+        for index, answer in enumerate(answers):
+            for event in answer.tokens:
+                self._logprobs[index].add(event)
+            choices.append(self._choice(index, answer.content, answer.finished().reason))
+        usage = usage_object(sum((answer.finished().usage for answer in answers), Usage()))
+        return {**self._head, "choices": choices, "usage": usage}
+
+    def begin(self) -> Iterator[StreamEvent]:
+        """Nothing: bare text has no role."""
+        yield from ()
+
+    def add(self, event: AnswerEvent) -> Iterator[StreamEvent]:
+        """The chunk that `event` becomes. A bare completion has text only. Mutates the shape."""
+        if isinstance(event, TokenSampled):
+            self._logprobs[event.choice].add(event)
+            if self._logprobs[event.choice].held >= MAX_TOKENS_HELD:
+                yield self._chunk(event.choice, "", None)
+        elif isinstance(event, TextDelta):
+            yield self._chunk(event.choice, event.text, None)
+        elif isinstance(event, Finish):
+            yield self._chunk(event.choice, "", event.reason)
+
+    def end(self, usage: Usage) -> Iterator[StreamEvent]:
+        """The usage chunk, if the client asked for it."""
+        if self._include_usage:
+            yield StreamEvent({**self._head, "choices": [], "usage": usage_object(usage)})
+
+    def _chunk(self, index: int, text: str, finish_reason: str | None) -> StreamEvent:
+        return StreamEvent({**self._head, "choices": [self._choice(index, text, finish_reason)]})
+
+    def _choice(self, index: int, text: str, finish_reason: str | None) -> Json:
+        logprobs = self._logprobs[index].taken()
+        return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}

@@ -1,0 +1,93 @@
+"""The parser of the command line, made from a settings class: its help in a person's words."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from . import __version__
+
+_SHOWN_NAMES = 2
+_UNITS = {"_s": "SECONDS", "_mb": "MB"}
+_VALUES = {
+    "model": "MODEL",
+    "host": "ADDRESS",
+    "port": "PORT",
+    "embedding_model": "FOLDER",
+    "openai_base_url": "ADDRESS",
+    "allowed_host": "HOST",
+    "allowed_origin": "ORIGIN",
+}
+
+
+def command_line_parser(
+    options: type[BaseSettings], program: str, groups: dict[str, tuple[str, ...]], epilog: str = ""
+) -> argparse.ArgumentParser:
+    """A parser whose result holds the options that were given, as text, under the names of the settings' fields."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        usage=f"{program} [--option VALUE ...]",
+        description=inspect.getdoc(options),
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    for title, names in groups.items():
+        group = parser.add_argument_group(title)
+        for name in names:
+            _add_option(group, name, options.model_fields[name])
+    others = parser.add_argument_group("Help")
+    others.add_argument("--help", "-h", action="help", help="Show this text and exit.")
+    others.add_argument(
+        "--version", action="version", version=f"chatglm-server {__version__}", help="Show the version."
+    )
+    return parser
+
+
+def _add_option(group: argparse._ArgumentGroup, name: str, field: FieldInfo) -> None:
+    option = f"--{name.replace('_', '-')}"
+    text = f"{field.description or ''}{_default(field)}".replace("%", "%%")
+    kind = _without_none(field.annotation)
+    if kind is bool:
+        group.add_argument(option, action=argparse.BooleanOptionalAction, help=text)
+    elif get_origin(kind) is list:
+        group.add_argument(option, action="append", metavar=_VALUES.get(name, "NAME"), help=text)
+    else:
+        group.add_argument(option, metavar=_metavar(name, kind), help=text)
+
+
+def _without_none(annotation: Any) -> Any:
+    """The type of a value that is given: of ``int | None`` the ``int``."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(kind for kind in get_args(annotation) if kind is not type(None))
+    return annotation
+
+
+def _metavar(name: str, kind: Any) -> str:
+    """The word that stands for the option's value."""
+    if get_origin(kind) is Literal:
+        return "{" + ",".join(get_args(kind)) + "}"
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            return unit
+    if name in _VALUES:
+        return _VALUES[name]
+    return {int: "NUMBER", SecretStr: "KEY"}.get(kind, "NAME")
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.get_default()
+    if default is None or default is False or default == []:
+        return ""
+    if isinstance(default, list):
+        more = f" and {len(default) - _SHOWN_NAMES} more" if len(default) > _SHOWN_NAMES else ""
+        return f" (default: {', '.join(default[:_SHOWN_NAMES])}{more})"
+    return f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"

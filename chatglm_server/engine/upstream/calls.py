@@ -1,0 +1,83 @@
+"""Reads the calls that a backend sends as `tool_calls`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...chat import ParserEvent, TextDelta, ToolCallDelta, ToolCallStart, new_call_id
+from ...errors import UpstreamFailure
+from ...json_text import join_surrogates
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call. It starts once its name is known."""
+
+    number: int | None = None  # in the order in which calls start
+    id: str = ""
+    held_arguments: str = ""  # came before the name
+    empty: bool = True
+
+
+class BackendCalls:
+    """The `tool_calls` of one choice, fragment by fragment.
+
+    Some servers leave out the index or repeat id and name in every fragment; both are read as meant.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[int, _Call] = {}  # by the backend's index
+        self._started = 0
+
+    def feed(self, entry: Mapping[str, Any]) -> list[ParserEvent]:
+        """Returns the events of one entry of `tool_calls`. Mutates this.
+
+        Raises: UpstreamFailure for tools that are not functions.
+        """
+        function = entry.get("function")
+        if not isinstance(function, dict):
+            if entry.get("type") not in (None, "function"):
+                raise UpstreamFailure("the backend called a tool that is not a function; this server cannot pass it on")
+            function = {}
+        call = self._calls.setdefault(self._index(entry, function), _Call())
+        call.id = call.id or _text(entry.get("id"))
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        more = _text(arguments)
+        events: list[ParserEvent] = []
+        if call.number is None:
+            name = _text(function.get("name"))
+            if not name:
+                call.held_arguments += more
+                return []
+            call.number, self._started = self._started, self._started + 1
+            events.append(ToolCallStart(call.number, call.id or new_call_id(), name))
+            more, call.held_arguments = call.held_arguments + more, ""
+        if more:
+            call.empty = False
+            events.append(ToolCallDelta(call.number, more))
+        return events
+
+    def finish(self, *, cut: bool) -> list[ParserEvent]:
+        """Returns the last events: ``{}`` for calls without arguments, and as text what never got a name."""
+        events: list[ParserEvent] = []
+        for call in self._calls.values():
+            if call.number is None:
+                events += [TextDelta(call.held_arguments)] if call.held_arguments else []
+            elif call.empty and not cut:
+                events.append(ToolCallDelta(call.number, "{}"))
+        return events
+
+    def _index(self, entry: Mapping[str, Any], function: Mapping[str, Any]) -> int:
+        index = entry.get("index")
+        if isinstance(index, int):
+            return index
+        return max(self._calls, default=-1) + (1 if entry.get("id") or function.get("name") else 0)
+
+
+def _text(value: object) -> str:
+    return join_surrogates(value) if isinstance(value, str) else ""

@@ -1,0 +1,43 @@
+"""Reads a backend's list of models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..base import ModelInfo
+
+MAX_MODELS = 1000
+CONTEXT_FIELDS = ("context_length", "max_model_len", "max_context_length", "context_window")
+"""What OpenRouter, vLLM, LM Studio and Groq call a context length."""
+
+
+def read_models(listed: object, like: ModelInfo, format_name: Callable[[str], str | None]) -> list[ModelInfo] | None:
+    """Returns the models in the answer to ``GET /models``, or None if it is not a list of models.
+
+    What a list does not say is taken from `like`; `format_name` gives the chat format of a model's name.
+    """
+    entries = listed.get("data") if isinstance(listed, dict) else None
+    if not isinstance(entries, list):
+        return None
+    return [
+        _model(entry, like, format_name(entry["id"]))
+        for entry in entries[:MAX_MODELS]
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str)
+    ]
+
+
+def _model(entry: Mapping[str, Any], like: ModelInfo, chat_format: str | None) -> ModelInfo:
+    meta = entry.get("meta")
+    lengths = [entry.get(name) for name in CONTEXT_FIELDS]
+    lengths.append(meta.get("n_ctx_train") if isinstance(meta, dict) else None)  # llama-server
+    created = entry.get("created")
+    return replace(
+        like,
+        id=entry["id"],
+        chat_format=chat_format or "none",
+        context_length=next((length for length in lengths if isinstance(length, int)), 0),
+        created=created if isinstance(created, int) else 0,
+        note="",
+    )

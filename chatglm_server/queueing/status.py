@@ -1,0 +1,27 @@
+"""The state of an engine, as ``/health`` and the log report it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+
+class QueueStatus(TypedDict):
+    """Requests that are answered, requests that wait, and how many may wait."""
+
+    running: int
+    waiting: int
+    max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`ready`: the model is loaded. `backend`: the address of the server that requests go on to, if there is one.
+
+    `problem` says why requests would fail now, though the engine is ready; None if nothing is known to be wrong.
+    """
+
+    ready: bool
+    queue: QueueStatus
+    backend: str | None = None
+    problem: str | None = None

@@ -27,7 +27,7 @@ def keyed() -> Iterator[RunningServer]:
         yield running
 
 
-def connect(server: RunningServer, timeout: float = 60) -> socket.socket:
+def connect(server: RunningServer, timeout: float = 20) -> socket.socket:
     address = urlsplit(server.url)
     return socket.create_connection((address.hostname or "", address.port or 0), timeout)
 

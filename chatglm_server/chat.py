@@ -262,7 +262,7 @@ class ToolCallStart(ChoiceEvent):
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta(ChoiceEvent):
-    """More of a call's arguments; joined, the fragments of one index are a JSON object."""
+    """More of a call's arguments; joined, the fragments of one index are a JSON object, unless it is abandoned."""
 
     index: int
     arguments: str
@@ -278,7 +278,10 @@ class ToolCallRepaired(ChoiceEvent):
 
 @dataclass(frozen=True, slots=True)
 class ToolCallAbandoned(ChoiceEvent):
-    """The call that began is not a call after all: its raw text is content. A stream cannot take back what it sent."""
+    """The output was cut off (reason "length") inside the call that began: the block's text is content.
+
+    A stream cannot take back what it sent of the call, so the fragments of that index stay incomplete.
+    """
 
     index: int
     text: str

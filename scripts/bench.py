@@ -1,35 +1,42 @@
 #!/usr/bin/env python3
-"""How fast the compute core is, next to llama.cpp, chatglm-cpp and the machine's own bound.
+"""How fast the compute core is, compared with llama.cpp, chatglm-cpp and the machine's own bound.
 
     CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install ".[bench]" && python scripts/bench.py
 
 Without options: a random model of ChatGLM3-6B's shape in q4_0 (3.5 GB, and 3.5 GB as GGUF, kept in --folder), all sides
-that this machine has, 5 rounds. What makes the figures comparable:
+that this machine can run, 5 rounds. The figures are comparable because of this:
 
-same weights     llama.cpp gets a GGUF file of the very same quantized blocks.
-same processor   every side runs on the same CPUs, a thread on each, and on nothing but CPUs.
-same moment      a round lets all sides do a measure before the next one begins; the order is reversed from round to
+same weights     llama.cpp gets a GGUF file of the same quantized blocks.
+same processor   every side runs on the same CPUs only, one thread on each.
+same time        in a round all sides do one measure before the next measure begins; the order is reversed from round to
                  round. Figures are medians of the rounds, ratios are medians of the rounds' own ratios, and the range
                  is printed with both.
-no disturbance   a side is a process that waits on a pipe while others have their turn; the processor time that it takes
-                 meanwhile is counted and printed. Nothing is timed before a few warm-up tokens.
+no disturbance   a side is a process that waits on a pipe while another is measured; the processor time that it takes
+                 meanwhile is counted and printed. A few warm-up tokens go before each measure, untimed.
 peers at their   llama.cpp with its defaults (passes of 512 tokens, flash attention, repacked weights), called through
 best             its C functions; build it for this machine, as pip does from source. chatglm_cpp is called below its
-                 pipeline, where it reads a whole prompt in one pass, which its own server does not always do; it has
-                 no setting for threads, so that with --threads its threads, one for each CPU, share fewer CPUs.
+                 pipeline, where it reads a whole prompt in one pass, which its own server does not always do. It cannot
+                 limit its threads: with --threads they share fewer CPUs.
 
 The sides: native-avx512, native-avx2 and native-generic are the core's three families of kernels. "memory" reads as
-many bytes as a token's weights have, which is the bound on decoding: no engine that reads every weight once a token can
-be faster. The measures, all with float16 keys and values and greedy choice:
+many bytes as the weights of a token have. This is the bound on decoding, because each token reads every weight. The
+measures, all with float16 keys and values and greedy sampling:
 
-load      from the start of loading, the file in the page cache, to the first token of a one-token prompt; and the
+load      from the start of loading, with the file in the page cache, to the first token of a one-token prompt; and the
           memory that the process then holds. llama.cpp clears its cache of keys and values at once, which makes that
           resident, too.
 prefill   a prompt of 512 tokens on an empty cache.
-decode    64 tokens after a prompt of 16, whose reading is not timed.
-decode4   four sequences, 64 tokens each, all in one pass a token; chatglm-cpp: one after the other.
-cached    first token of a new prompt of 664 tokens; then of one that has its first 600 in common with it.
+decode    64 tokens after a prompt of 16, which is read before the clock starts.
+decode4   four sequences, 64 tokens each, in one pass a token; chatglm-cpp: one after the other.
+cached    first token of a new prompt of 664 tokens; then of one that shares its first 600.
 long      the last 512 tokens of 4096 against the first 512, by --long-sides alone: it compares a side with itself.
+
+--core adds another build of the core as a side. Its folders come first on the module path of that side's process: the
+folder of the built module if its binding is the same, and else also the root and the scripts of its commit, whose own
+code then does the measures. For example, to compare with an older commit:
+
+    git worktree add ../old COMMIT && pip install --no-deps --target ../old/build/core ../old
+    python scripts/bench.py --sides native-avx2 --core old=../old/scripts:../old:../old/build/core
 """
 
 from __future__ import annotations
@@ -37,6 +44,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -49,16 +57,17 @@ import chatglm_native  # noqa: E402
 from benchmark import machine, model_pair  # noqa: E402
 from benchmark.gguf_copy import obstacle  # noqa: E402
 from benchmark.measures import Lengths, figures  # noqa: E402
-from benchmark.report import Results, render  # noqa: E402
+from benchmark.report import PEERS, Results, render  # noqa: E402
 from benchmark.rounds import LONG, NAMES, Rounds  # noqa: E402
 from benchmark.side import SIDES, Job  # noqa: E402
 
 from chatglm_server.errors import ModelFileError  # noqa: E402
 from chatglm_server.model_files.chatglm_bin import ModelFile, read_model_file  # noqa: E402
+from chatglm_server.model_files.chatglm_bin_spec import model_spec  # noqa: E402
 
 SLOW = ("chatglm-cpp", "native-generic")
 QUICK = Lengths(prefill=128, decode=16)
-"""For slow sides, whose tokens a second hardly depend on the length: all their time goes into multiplying."""
+"""For slow sides, whose tokens a second hardly depend on the length: they spend all their time multiplying."""
 SHORTENED = f"prompts of {QUICK.prefill} tokens, answers of {QUICK.decode}; cached left out"
 SEQUENCES = 4
 
@@ -86,6 +95,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add("--folder", type=Path, default=model_pair.default_folder(), help="where models are kept (%(default)s)")
     add("--make", action="store_true", help="write the models and stop")
     add("--sides", type=_names(SIDES), default=list(SIDES), help=f"of {','.join(SIDES)} (all)")
+    add("--core", type=_core, action="append", default=[], metavar="LABEL=FOLDERS", help="another build of the core")
     add("--measures", type=_names(NAMES), default=list(NAMES), help=f"of {','.join(NAMES)} (all)")
     add("--long-sides", type=_names(SIDES), help="sides of the measure long (the first native one)")
     add("--rounds", type=_positive, default=5, help="(5)")
@@ -95,6 +105,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="write all figures of all rounds")
     add("--plot", type=Path, metavar="FILE", help="write a plot, .svg or .png")
     options = parser.parse_args(words)
+    options.core = dict(options.core)
+    if taken := options.core.keys() & set(SIDES):
+        parser.error(f"--core {min(taken)}: a side has this name already")
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib: pip install '.[bench]'")
     if options.threads and options.threads > len(machine.usable_cpus()):
@@ -114,10 +127,14 @@ def run(options: argparse.Namespace) -> int:
 
     lengths = Lengths()
     cpus = machine.usable_cpus()[: options.threads]
-    job = Job("", str(path), str(gguf), cpus, lengths.context(), SEQUENCES, lengths)
+    gguf_path = str(gguf.resolve()) if gguf else ""
+    job = Job("", str(path.resolve()), gguf_path, cpus, lengths.context(), SEQUENCES, lengths)
     quick = SLOW if options.quick else ()
     jobs = {side: replace(job, side=side, lengths=QUICK if side in quick else lengths) for side in sides}
-    long_sides = options.long_sides or [side for side in sides if side.startswith("native")][:1]
+    natives = [side for side in sides if side.startswith("native")]
+    same_kernels = natives[0] if natives else f"native-{chatglm_native.kernels()[0]}"
+    jobs |= {label: replace(job, side=same_kernels) for label in options.core}
+    long_sides = options.long_sides or natives[:1]
     long_sides = [side for side in long_sides if side in sides and side not in ("memory", "chatglm-cpp")]
     need = lengths.long_context if LONG in options.measures and long_sides else lengths.context()
     if file.header.max_length < need:
@@ -127,7 +144,7 @@ def run(options: argparse.Namespace) -> int:
     def skipped(side: str, measure: str) -> bool:
         return (side == "memory" and measure != "decode") or (side in quick and measure == "cached")
 
-    rounds = Rounds(jobs, Results(figures(lengths)))
+    rounds = Rounds(jobs, Results(figures(lengths), [*options.core, *PEERS]), options.core)
     interrupted = False
     try:
         rounds.run(options.rounds, options.measures, skipped)
@@ -143,7 +160,7 @@ def run(options: argparse.Namespace) -> int:
         *(f"{side}: {why}" for side, why in rounds.failed.items()),
         *(f"{side}: {SHORTENED}" for side in quick if side in rounds.about),
         f"{options.rounds} rounds; processor time taken by waiting sides: {rounds.idle_cpu_s:.2f} s",
-        *(["interrupted: the figures are those of the rounds until then"] if interrupted else []),
+        *(["interrupted: the figures are of the rounds until then"] if interrupted else []),
     ]
     title = f"{path.stem} on {lines[0].removeprefix('processor: ').partition(';')[0]}"
     report(rounds.results, title, lines, options)
@@ -153,7 +170,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def why_not(side: str, file: ModelFile) -> str:
-    """What keeps a side from taking part; "" if nothing does."""
+    """Why a side cannot take part; "" if it can."""
     kernels = side.removeprefix("native-")
     if kernels != side and kernels not in chatglm_native.kernels():
         return "this processor cannot run it"
@@ -177,15 +194,13 @@ def warn_of_memory(sides: Sequence[str], size: int) -> None:
 
 
 def key_value_size(file: ModelFile, job: Job) -> str:
-    """What the caches take beside the weights, once they are full."""
-    head = file.header
-    per_token = 4 * head.num_hidden_layers * head.num_key_value_heads * head.hidden_size // head.num_attention_heads
-    size = per_token * job.context * job.sequences
+    """The memory of the full caches, in words."""
+    size = model_spec(file).cache_bytes * job.context * job.sequences
     return f"keys and values of {job.sequences} x {job.context} tokens: {size / 1e9:.2f} GB"
 
 
 def report(results: Results, title: str, lines: Sequence[str], options: argparse.Namespace) -> None:
-    """Prints the tables, and writes the files that were asked for; `title` is the plot's."""
+    """Prints the tables and writes the files that the options name; `title` is the plot's."""
     mark = "* " if options.markdown else ""
     print("\n".join(mark + line for line in lines))
     for rows in (results.table(), results.ratio_table()):
@@ -206,8 +221,19 @@ def _positive(word: str) -> int:
     return int(word)
 
 
+def _core(text: str) -> tuple[str, list[str]]:
+    """LABEL=FOLDER[:FOLDER…], the folders absolute."""
+    label, _, folders = text.partition("=")
+    found = [Path(folder).resolve() for folder in folders.split(os.pathsep) if folder]
+    if missing := [folder for folder in found if not folder.is_dir()]:
+        raise argparse.ArgumentTypeError(f"{missing[0]} is not a folder")
+    if not label or not found:
+        raise argparse.ArgumentTypeError(f"{text} is not LABEL=FOLDER")
+    return label, [str(folder) for folder in found]
+
+
 def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """Reads words with commas between them, each one of those that are known."""
+    """A parser of comma-separated words, each of them known."""
 
     def read(text: str) -> list[str]:
         words = [word.strip() for word in text.split(",") if word.strip()]

@@ -3,28 +3,28 @@
 
     python scripts/bench_server.py [--model FILE.bin] [--llama-cpp FILE.gguf]
 
-A server of this project is started for --model; llama-cpp-python's own server for --llama-cpp, as its peer, with the
-same threads, and with the same weights if the file is the copy that scripts/bench.py writes. --url measures any other
+--model starts a server of this project. --llama-cpp starts llama-cpp-python's own server as its peer, with the same
+threads, and with the same weights if the file is the copy that scripts/bench.py writes. --url measures any other
 OpenAI-compatible server that is running.
 
-All clients send a streaming request at once. Their prompts share a system message that tells of tools, as text, so that
-every server reads the same; the question that follows is each client's own and new in every round. A server that keeps
-a prefix cached may make use of it: one request goes before the rounds. In "cold" a single client's system message is
-new from its first word on. Answers are greedy and, by ignore_eos, all of --tokens tokens; llama-cpp-python's server
-does not know that field, and gets min_tokens instead.
+All clients send a streaming request at once. Their prompts share a system message that describes tools as text, so that
+every server reads the same; the question after it differs from client to client and from round to round. One request
+before the rounds lets a server cache the shared prefix. In "cold" a single client's system message is new from its
+first word on. Answers are greedy and, by ignore_eos, all of --tokens tokens; llama-cpp-python's server does not know
+that field and gets min_tokens instead.
 
-Where there are several servers they take turns: each lets a number of clients run before the next number begins, and
-the order is reversed from round to round. Figures are medians of the rounds, with their range:
+Several servers take turns: each serves a number of clients before the next number begins, and the order is reversed
+from round to round. Figures are medians of the rounds, with their range:
 
 start            from the start of the server's process to its first answer, of one token; once.
 first token      seconds from sending a request to the first text of its answer: the median and the worst client's.
 tokens in all    all answers' tokens, as the server's usage counts them, over the time from the first request to the end
-                 of the last answer: the prompts' reading is in it. Where streams have no usage, an answer that ended
-                 for its length has --tokens.
+                 of the last answer, so with the time for reading the prompts. If streams have no usage, an answer that
+                 ended for its length counts as --tokens.
 for a client     its own tokens over the time from its request to its last text; the median of the clients.
-state            the longest that GET /health took, asked 20 times a second meanwhile; where there is no such path, the
-                 longest that it took the server to say so.
-refusals         answers with status 429; such a client waits as it is told and asks again.
+state            the longest that GET /health took, asked 20 times a second meanwhile; for a server without that path,
+                 the longest that its error took.
+refusals         answers with status 429; such a client waits as long as the answer says and asks again.
 """
 
 from __future__ import annotations
@@ -46,8 +46,6 @@ from benchmark.clients import Load, messages, question, run_clients, tool_prompt
 from benchmark.measures import Figure  # noqa: E402
 from benchmark.report import Results, render  # noqa: E402
 from benchmark.servers import Server, ServerFailed, connect, llama_cpp, ours, prompt_tokens  # noqa: E402
-
-from chatglm_server.settings import Settings  # noqa: E402
 
 FIGURES = {
     "first": Figure("first token, median", "s", -1),
@@ -90,7 +88,7 @@ class Bench:
                 salt = question(f"salt {round_}") + "\n"
                 load = self._load(server, tool_prompt(self._options.tools, salt), [question(f"cold {round_}")])
                 self._add(round_, server, {"cold": load.figures()["first"]})
-                # back to what the others share: the cold prompt may have taken its place in the cache
+                # the cold prompt may have replaced the shared one in the cache: read that again
                 self._load(server, self._system, [question(f"warm up {round_}")])
             for clients in self._options.clients:
                 questions = [question(f"{round_} {clients} {client}") for client in range(clients)]
@@ -123,7 +121,7 @@ class Bench:
 def main() -> int:
     """Exit status 0, 1 if a server failed, 130 if interrupted."""
     options = parse(sys.argv[1:])
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the servers that were started would stay
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers started here are stopped
     status = 0
     with ExitStack() as stack:
         bench = None
@@ -134,7 +132,7 @@ def main() -> int:
             print(f"error: {error}", file=sys.stderr)
             status = 1
         except KeyboardInterrupt:
-            print("interrupted: the figures are those of the rounds until then", file=sys.stderr)
+            print("interrupted: the figures are of the rounds until then", file=sys.stderr)
             status = 130
         if bench and bench.results.sides:
             report(bench, options)
@@ -145,7 +143,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options, checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--model", help="what this project's server is started with (demo, unless --url is given)")
+    add("--model", help="model of this project's server (demo, unless --url is given)")
     add("--url", action="append", default=[], help="a server that is running; may be given more than once")
     add("--llama-cpp", type=Path, metavar="GGUF", help="start llama-cpp-python's server with this file, too")
     add("--parallel", type=_positive, help="sequences that this project's server computes at once")
@@ -159,10 +157,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add("--body", type=_object, default={}, metavar="JSON", help="fields to add to all requests")
     add("--markdown", action="store_true", help="print the tables as Markdown")
     add("--json", type=Path, metavar="FILE", help="write all figures of all rounds")
-    options = parser.parse_args(words)
-    if options.parallel and "parallel" not in Settings.model_fields:
-        parser.error("--parallel: this version of the server has no such option")
-    return options
+    return parser.parse_args(words)
 
 
 def start(options: argparse.Namespace, stack: ExitStack) -> list[Server]:
@@ -209,9 +204,9 @@ def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"no JSON: {error}") from None
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError("no JSON object")
+        raise argparse.ArgumentTypeError("not a JSON object")
     return value
 
 

@@ -1,7 +1,4 @@
-"""Writes chatglm.cpp model files: what `model_file` reads, the other way round.
-
-numpy is needed here and nowhere else in the package.
-"""
+"""Writes the chatglm.cpp model files that ``chatglm_server/model_files/chatglm_bin.py`` reads."""
 
 from __future__ import annotations
 
@@ -41,8 +38,9 @@ def write_model(
 ) -> None:
     """Writes a whole model file.
 
-    `tensors` maps the names of `tensor_shapes` to floating-point arrays of those shapes; a missing, unknown or
-    misshapen one is a ValueError, and nothing is written.
+    `tensors` maps the names of `tensor_shapes` to floating-point arrays of those shapes.
+
+    Raises: ValueError for a missing or unknown tensor or a wrong shape, before anything is written.
     """
     shapes = dict(tensor_shapes(header))
     if missing := shapes.keys() - tensors.keys():

@@ -16,7 +16,7 @@ from benchmark.measures import Figure
 from benchmark.random_model import random_blocks
 from benchmark.report import Results, render
 
-from chatglm_server.model_files.chatglm_bin import Tensor, read_model_file
+from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType
 from tests.random_models import write_random_model as write_small_model
 from tests.reference import decode
@@ -57,6 +57,22 @@ def test_the_table_has_every_side_and_figure(tmp_path: Path) -> None:
     assert figures["prefill"]["sides"] == {}
 
 
+def test_another_build_of_the_core_is_a_side_and_a_peer() -> None:
+    """Here the same build once more, by the folder that it lies in."""
+    words: list[str | Path] = ["--model", DEMO, "--sides", "native-generic", "--measures", "decode", "--rounds", "2"]
+    done = run(*words, "--core", f"again={Path(chatglm_native.__file__).parent}")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines() if "kernels, prompts" in line] == [
+        "native-generic:",
+        "again:",
+    ]
+    assert done.stdout.count("generic kernels, prompts") == 2
+    assert "native-generic / again" in done.stdout
+    assert "--core memory: a side has this name already" in run(*words, "--core", f"memory={ROOT}").stderr
+    assert "is not LABEL=FOLDER" in run(*words, "--core", "again").stderr
+    assert "nowhere is not a folder" in run(*words, "--core", "again=/nowhere").stderr
+
+
 def test_bad_words_are_one_line(tmp_path: Path) -> None:
     assert "nobody is none of native-avx512" in run("--sides", "nobody").stderr
     assert "no such file" in run("--model", tmp_path / "none.bin").stderr.lower()
@@ -92,7 +108,7 @@ def test_random_weights_have_the_spread_of_real_ones(dtype: DType) -> None:
     rows, columns = 64, 4096
     blocks = random_blocks(np.random.Generator(np.random.SFC64(1)), (rows, columns), dtype)
     assert blocks.nbytes == rows * columns // BLOCK[dtype][0] * BLOCK[dtype][1]
-    weights = decode(Tensor("", (rows, columns), dtype, 0, blocks.nbytes), blocks.tobytes())
+    weights = decode(dtype, (rows, columns), blocks.tobytes())
     assert abs(weights.std() * columns**0.5 - 1) < 0.02
     assert abs(weights.mean() * columns**0.5) < 0.15
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -17,6 +18,7 @@ from ..embeddings.embedder import SentenceEmbedder
 from ..errors import BadOption, ModelFileError, ShuttingDown
 from ..formats.registry import FORMATS
 from ..model_files.chatglm_bin import ModelFile, read_model_file
+from ..model_files.chatglm_bin_spec import model_spec
 from ..model_files.tokenizer import load_tokenizer
 from ..settings import Settings
 from .base import Engine, ModelInfo
@@ -176,8 +178,7 @@ def _context_length(file: ModelFile, wanted: int | None) -> int:
 
 def _cache_bytes(file: ModelFile) -> int:
     """Bytes of keys and values, in float16, that a token takes."""
-    head = file.header
-    return 2 * 2 * head.num_hidden_layers * head.num_key_value_heads * head.hidden_size // head.num_attention_heads
+    return model_spec(file).cache_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +192,12 @@ class _Backend:
 
 def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
     """The backend for a file, by the engine that was chosen. Raises: ModelFileError."""
-    obstacle = native_obstacle(file)
+    spec = model_spec(file)
+    obstacle = native_obstacle(spec)
     if settings.engine == "native" and obstacle:
-        raise ModelFileError(f"{file.path}: the native core does not run {obstacle}; try --engine chatglm-cpp")
+        raise ModelFileError(f"{file.path}: the native core cannot run it: {obstacle}; try --engine chatglm-cpp")
     if settings.engine == "chatglm-cpp" or obstacle:
-        why = "" if settings.engine == "chatglm-cpp" else f"{file.path}: the native core does not run {obstacle}; "
+        why = "" if settings.engine == "chatglm-cpp" else f"{file.path}: the native core cannot run it: {obstacle}; "
         if "parallel" in settings.model_fields_set and settings.parallel > 1:
             _log.warning("--parallel %d: chatglm-cpp answers one request at a time", settings.parallel)
         return _Backend(_chatglm_cpp_loader(file, context, settings.threads, why))
@@ -203,8 +205,20 @@ def _backend(file: ModelFile, context: int, settings: Settings) -> _Backend:
     check_processor(settings.threads, settings.cpu)
 
     def load(stopping: Callable[[], bool]) -> Model:
-        _read_through(file, stopping)
-        return NativeModel(file, context, slots=settings.parallel, threads=settings.threads, cpu=settings.cpu)
+        with _progress_bar(spec.nbytes) as bar:
+
+            def progress(count: int) -> bool:
+                bar.update(count - bar.n)
+                return not stopping()
+
+            return NativeModel(
+                spec,
+                context,
+                slots=settings.parallel,
+                threads=settings.threads,
+                cpu=settings.cpu,
+                progress=progress,
+            )
 
     return _Backend(load, settings.parallel, LOGITS)
 
@@ -231,21 +245,21 @@ def _chatglm_cpp_loader(
     return load
 
 
+def _progress_bar(size: int) -> tqdm[NoReturn]:
+    """A bar of bytes, shown if loading takes over a second."""
+    return tqdm(total=size, unit="B", unit_scale=True, desc="loading", delay=1, leave=False)
+
+
 def _read_through(file: ModelFile, stopping: Callable[[], bool]) -> None:
-    """Bring the file into the system's memory, with a progress bar if that takes over a second.
+    """Bring the file into the system's memory for chatglm_cpp, which only maps it.
 
-    Where the disk is slow this is most of the wait, and can be stopped. chatglm_cpp only maps the file: without this
-    its first request would wait for the disk.
+    Without this its first request would wait for the disk.
 
-    Raises: ShuttingDown once `stopping` says so.
+    Raises: ShuttingDown once `stopping` returns True.
     """
-    chunk = 8 << 20
-    with (
-        file.path.open("rb", buffering=0) as data,
-        tqdm(total=file.size, unit="B", unit_scale=True, desc="loading", delay=1, leave=False) as progress,
-    ):
-        buffer = bytearray(chunk)
+    buffer = bytearray(8 << 20)
+    with file.path.open("rb", buffering=0) as data, _progress_bar(file.size) as bar:
         while count := data.readinto(buffer):
-            progress.update(count)
+            bar.update(count)
             if stopping():
                 raise ShuttingDown("stopped while loading the model")

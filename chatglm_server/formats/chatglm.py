@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from ..chat import FinishReason, Message, ParserEvent, TextDelta, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
 from .chatglm2 import TEXT_ONLY
-from .inline.calls import InlineCallParser
-from .rounds import rounds
+from .inline.calls import InlineCallParser, TextParser
+from .numbered_rounds import numbered_rounds
 
 _FULL_WIDTH = str.maketrans(",!:;?", "，！：；？")
 
@@ -26,7 +26,7 @@ class ChatGLMFormat:
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
-        turns = rounds(messages)
+        turns = numbered_rounds(messages)
         if len(turns) == 1:
             text = turns[0][0]
         else:
@@ -41,7 +41,11 @@ class ChatGLMFormat:
         return Prompt((text, Special("[gMASK]", spelled=False), Special("<sop>", spelled=False)))
 
     def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
-        return _FullWidthPunctuation(InlineCallParser(TEXT_ONLY, ()))
+        return _FullWidthPunctuation(self.text_parser(()))
+
+    def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
+        """Returns a fresh parser of an answer. It finds no calls, and leaves punctuation as it is."""
+        return InlineCallParser(TEXT_ONLY, ())
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         raise NotImplementedError("ChatGLM-6B cannot call tools")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline.calls import CallLayout, InlineCallParser
+from .inline.calls import InlineCallParser, TextParser
+from .inline.layout import CallLayout
 from .inline.python_calls import read_json_call
-from .rounds import rounds
+from .numbered_rounds import numbered_rounds
 
 
 class ChatGLM2Format:
@@ -25,7 +26,7 @@ class ChatGLM2Format:
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
         text = ""
-        for number, (question, answer) in enumerate(rounds(messages), start=1):
+        for number, (question, answer) in enumerate(numbered_rounds(messages), start=1):
             text += f"[Round {number}]\n\n问：{question}\n\n答："
             if answer is not None:
                 text += f"{answer}\n\n"
@@ -35,6 +36,10 @@ class ChatGLM2Format:
         return Prompt((Special("[gMASK]", spelled=False), Special("sop", spelled=False), text))
 
     def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+        return self.text_parser(())
+
+    def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
+        """Returns a fresh parser of an answer. It finds no calls."""
         return InlineCallParser(TEXT_ONLY, ())
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool, ToolCall
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline.calls import FENCE, OBJECT, CallLayout, InlineCallParser
+from .inline.calls import InlineCallParser, TextParser
+from .inline.layout import FENCE, OBJECT, CallLayout
 from .inline.python_calls import CALL_NAME, read_python_call
 
 TOOLS_HEADER = "Answer the following questions as best as you can. You have access to the following tools:\n"
@@ -65,7 +66,11 @@ class ChatGLM3Format:
 
     def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
         """ChatGLM3 does not think aloud: `prompt_ends_in_think` changes nothing."""
-        return InlineCallParser(LAYOUT, tools or ())
+        return self.text_parser(tools or ())
+
+    def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
+        """Returns a fresh parser of an answer. `numbers` numbers the calls."""
+        return InlineCallParser(LAYOUT, tools, numbers)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         if name in INTERPRETER_TOOLS:

@@ -18,26 +18,55 @@ class TrailingBlanks:
         return bool(self._held)
 
     def add(self, text: str) -> str:
-        """What is certain with `text`: up to its last character that is no blank. Mutates."""
+        """Returns what is certain with `text`: up to its last character that is not a blank. Mutates."""
         solid = text.rstrip()
         if not solid:
             if text:
                 self._held.append(text)
             return ""
-        certain = self.take() + solid
+        certain = self.take() + solid if self._held else solid
         if len(solid) < len(text):
             self._held.append(text[len(solid) :])
         return certain
 
     def take(self) -> str:
-        """The blanks held back, which are held no longer. Mutates."""
+        """Returns the blanks that were held back and lets go of them. Mutates."""
         blanks = "".join(self._held)
         self._held = []
         return blanks
 
 
+class GrowingText:
+    """A text that arrives in pieces. Blanks at its end are held back until something follows them."""
+
+    def __init__(self, *, lead: str = "", trim_start: bool = False) -> None:
+        """`lead` is what the layout puts before the text."""
+        self._blanks = TrailingBlanks()
+        self._lead = lead
+        self._trim_start = trim_start
+        self.started = False
+        """Whether the text holds more than blanks."""
+
+    def add(self, text: str) -> str:
+        """Returns what is certain with `text`. Mutates."""
+        certain = self._blanks.add(text)
+        if self.started or not certain:
+            return certain
+        self.started = True
+        return certain.lstrip() if self._trim_start else certain.removeprefix(self._lead)
+
+    def trim_start(self) -> None:
+        """Blanks before the text are not part of it. Mutates."""
+        self._trim_start = True
+
+    def end(self, *, trim: bool) -> str:
+        """Returns the blanks at the end, unless `trim` is set or the text holds nothing else. Mutates."""
+        blanks = self._blanks.take()
+        return "" if trim or not self.started else blanks
+
+
 class Content:
-    """Collects an answer's text. Blanks are held back until text follows them, nothing else is."""
+    """Collects the content of an answer in segments. Blanks are held back until text follows them, nothing else is."""
 
     def __init__(self, placeholders: Sequence[tuple[str, str]] = ()) -> None:
         self._placeholders = dict(placeholders)
@@ -47,22 +76,22 @@ class Content:
         self._started = False
 
     def add(self, text: str) -> list[ParserEvent]:
-        """More text. Mutates this content."""
+        """Returns what is certain with `text`. Mutates."""
         return self._emit("".join(self._placeholders.get(part, part) for part, _ in self._scanner.feed(text)))
 
     def pause(self) -> list[ParserEvent]:
-        """What the scanner still holds back is text after all, as something else follows. Mutates this content."""
+        """Something else follows, so what may be the beginning of a placeholder is text. Mutates."""
         return self._emit(self._scanner.flush())
 
     def next_segment(self) -> list[ParserEvent]:
-        """A new segment of the answer begins: its text goes on a new line. Mutates this content."""
+        """A new segment of the answer begins: its text goes on a new line. Mutates."""
         events = self.pause()
         self._blanks.take()
         self._at_start = True
         return events
 
     def end(self, *, trim: bool) -> list[ParserEvent]:
-        """The last events; `trim` drops the blanks at the end. Mutates this content."""
+        """Returns the last events; `trim` drops the blanks at the end. Mutates."""
         events = self.pause()
         blanks = self._blanks.take()
         if blanks and not trim:

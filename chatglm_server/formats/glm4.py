@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline.calls import FENCE, OBJECT, CallLayout, InlineCallParser
+from .inline.calls import InlineCallParser, TextParser
+from .inline.layout import FENCE, OBJECT, CallLayout
+from .inline.lone_object import LoneObjectParser
 from .inline.python_calls import read_json_call
 from .thinking import ThinkingParser
 
@@ -60,7 +63,12 @@ class GLM4Format:
         return Prompt((Special("[gMASK]"), Special("<sop>"), text))
 
     def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
-        return ThinkingParser(InlineCallParser(LAYOUT, tools or ()), inside=prompt_ends_in_think)
+        return ThinkingParser(self.text_parser(tools or ()), inside=prompt_ends_in_think)
+
+    def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
+        """Returns a fresh parser of an answer behind its thought. `numbers` numbers the calls."""
+        numbers = numbers or count()
+        return LoneObjectParser(InlineCallParser(LAYOUT, tools, numbers), tools, _ENDS, numbers)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"{name}\n", "{")
@@ -84,3 +92,4 @@ LAYOUT = CallLayout(
     read=read_json_call,
     role_tokens=frozenset({"<|endoftext|>", *(token.name for token in _ROLE.values())}),
 )
+_ENDS = LAYOUT.role_tokens - {_ASSISTANT.name}

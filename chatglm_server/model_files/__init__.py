@@ -1,1 +1,1 @@
-"""Model files, read and checked before anything else touches them, and their tokenizers."""
+"""Readers of model files, which check them before anything else uses them, and their tokenizers."""

@@ -1,6 +1,7 @@
-"""The chatglm.cpp model file, read and checked before anything else touches it.
+"""Reads a chatglm.cpp model file, and checks it before anything else uses it.
 
-chatglm.cpp's own loader trusts every number in the file; this reader trusts none. For the layout see `model_layout`.
+chatglm.cpp's own loader trusts every number in the file; this reader trusts none. For the layout see
+`chatglm_bin_layout`, for the network that a file holds `chatglm_bin_spec`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ FAMILIES = {
 _VISION = 1004  # GLM-4V
 _MAX_TENSORS = 1900  # chatglm.cpp's context for tensor headers holds 2,048 objects
 _MAX_TOKENIZER_BYTES = 64 << 20
-_LIMITS = {  # ggml's memory for a graph, which chatglm.cpp does not check, is what limits the layers
+_LIMITS = {  # ggml's memory for a graph limits the layers; chatglm.cpp does not check it
     "vocab_size": (16, 1 << 20),
     "hidden_size": (4, 1 << 16),
     "num_attention_heads": (1, 1024),
@@ -62,7 +63,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A checked file. `family` is the chat format of its model type."""
+    """A checked file. `family` is the chat format that its model type was trained with."""
 
     path: Path
     family: str
@@ -79,9 +80,9 @@ class ModelFile:
 
 
 def read_model_file(path: Path) -> ModelFile:
-    """Read everything but the tensors' data, and check that it is whole and of a kind that chatglm.cpp runs.
+    """Reads everything but the tensors' data, and checks that the file is complete and that chatglm.cpp can run it.
 
-    Raises: ModelFileError, whose message is one line that names the file and what is wrong with it.
+    Raises: ModelFileError, whose message is one line that names the file and the fault.
     """
     try:
         with path.open("rb") as file:
@@ -98,7 +99,7 @@ class _Reader:
 
     def read(self) -> ModelFile:
         if self._bytes(4, "the magic") != MAGIC:
-            raise self._error('is no chatglm.cpp model: it does not begin with "ggml"')
+            raise self._error('is not a chatglm.cpp model: it does not begin with "ggml"')
         number, version = self._unpack("<2i", "the model type")
         if number == _VISION:
             raise self._error("holds a GLM-4V model; images are not supported")
@@ -137,7 +138,7 @@ class _Reader:
             raise self._error(f"has the unknown weight type {number} for {what}") from None
 
     def _header(self, model_type: ModelType, version: int) -> tuple[int, ModelHeader]:
-        """The number of the weights' type, and the record."""
+        """The number of the weights' type, and the header."""
         if version == 2:
             dtype, vocab, hidden, heads, kv_heads, layers, ffn, eps, virtual, theta, length, eos, pad = (
                 RECORD_V2.unpack(self._bytes(RECORD_V2.size, "the configuration"))
@@ -216,7 +217,7 @@ class _Reader:
 
 
 def _with_split_ffn(header: ModelHeader, found: Container[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The tensors a file must have; the two halves of the first ffn matrix may be stored apart."""
+    """The tensors that a file must have; the two halves of the first ffn matrix may be two tensors."""
     for name, shape in tensor_shapes(header):
         prefix, joined, _ = name.partition("mlp.dense_h_to_4h.weight")
         if joined and prefix + "mlp.gate_proj.weight" in found:

@@ -22,7 +22,7 @@ from enum import IntEnum
 MAGIC = b"ggml"
 ALIGNMENT = 16
 PREFIX_CACHE = "past_key_values"
-"""Keys and values of the virtual tokens that a P-tuned model starts from, in float16."""
+"""Keys and values of the virtual tokens that a P-tuned model begins with, in float16."""
 
 
 class ModelType(IntEnum):
@@ -99,14 +99,14 @@ class ModelHeader:
 
 
 def stored_type(name: str, shape: tuple[int, ...], dtype: DType) -> DType:
-    """The type in which a file whose matrices are `dtype` holds a tensor."""
+    """The type of a tensor in a file whose matrices are `dtype`."""
     if name == PREFIX_CACHE:
         return DType.F16
     return dtype if len(shape) == 2 else DType.F32
 
 
 def tensor_shapes(header: ModelHeader) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape (rows first) of every tensor that a model of this header has, in the converter's order.
+    """Name and shape (rows first) of every tensor of a model with this header, in the converter's order.
 
     `mlp.dense_h_to_4h` of ChatGLM2 and later holds the gate's rows first, then as many rows of the value.
     """

@@ -1,7 +1,7 @@
 """The tokenizer inside a model file: prompts to token ids, and token ids back to text as they come.
 
-SentencePiece (ChatGLM-6B to ChatGLM3) and tiktoken (GLM-4) read their own data; what is ours is the handling of special
-tokens, which only a prompt's special pieces ever become, and the incremental way back.
+SentencePiece (ChatGLM-6B to ChatGLM3) and tiktoken (GLM-4) encode text. This module adds special tokens, which only the
+special pieces of a prompt become, and the incremental decoding.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Tokenizer(Protocol):
     specials: dict[str, int]
     """Special tokens by name."""
     size: int
-    """Ids there are, special tokens included."""
+    """Number of ids, special tokens included."""
     longest_token: int
     """Bytes of the longest token."""
 
@@ -43,11 +43,11 @@ class Tokenizer(Protocol):
         ...
 
     def token_bytes(self, token: int) -> bytes:
-        """The UTF-8 bytes, maybe part of a character, that `token` stands for; none for ids without text."""
+        """The UTF-8 bytes of `token`, maybe part of a character; empty for ids without text."""
         ...
 
     def piece(self, token: int) -> str:
-        """The vocabulary's own name of a token of plain text, for people to look at."""
+        """The vocabulary's own name of a token of plain text, for people to read."""
         ...
 
 
@@ -71,14 +71,14 @@ class Detokenizer:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, token: int) -> list[Piece]:
-        """What became certain with `token`. Mutates the detokenizer."""
+        """The pieces that `token` completes. Mutates the detokenizer."""
         if token in self._names:
             return [*self.flush(), Special(self._names[token])]
         text = self._utf8.decode(self._tokenizer.token_bytes(token))
         return [text] if text else []
 
     def flush(self) -> list[Piece]:
-        """The rest, U+FFFD for a character that never became whole. Mutates the detokenizer."""
+        """The rest, with U+FFFD for an incomplete character. Mutates the detokenizer."""
         text = self._utf8.decode(b"", final=True)
         self._utf8.reset()
         return [text] if text else []
@@ -123,7 +123,7 @@ class ChatGLMTokenizer(SentencePieceTokenizer):
                 self._bytes[token] = data
         self.longest_token = max(map(len, self._bytes))
         self._newline = self._id("<n>")
-        # Text that spells one of these pieces is taken apart after its first character, so that it stays text.
+        # Text that spells one of these pieces is split after its first character, so that it stays text.
         names = sorted([*self.specials, *layout], key=len, reverse=True)
         self._spelled = re.compile("|".join(f"(?<={re.escape(name[0])})(?={re.escape(name[1:])})" for name in names))
 
@@ -137,7 +137,7 @@ class ChatGLMTokenizer(SentencePieceTokenizer):
         parts = self._spelled.split(text)
         ids = self._encode_part(parts[0])
         for part in parts[1:]:
-            # A line break in front keeps SentencePiece from putting a blank there; its ids are dropped again.
+            # A line break in front keeps SentencePiece from inserting a blank; its ids are dropped again.
             guarded = self._encode_part("\n" + part)
             ids += guarded[guarded.index(self._newline) + 1 :]
         return ids
@@ -171,7 +171,7 @@ class TiktokenTokenizer:
         )
 
     def encode_text(self, text: str) -> list[int]:
-        # tiktoken's pattern runs out of stack on a million blanks in a row, so those are encoded by the thousands.
+        # tiktoken's pattern overflows the stack at a million blanks in a row, so long runs are split.
         return [token for part in _BLANKS.split(text) if part for token in self._encoding.encode_ordinary(part)]
 
     def token_bytes(self, token: int) -> bytes:
@@ -182,7 +182,7 @@ class TiktokenTokenizer:
 
 
 def load_tokenizer(family: str, data: bytes, chat_format: ChatFormat) -> Tokenizer:
-    """The tokenizer that a model file of `family` holds.
+    """The tokenizer of a model file of `family`.
 
     Raises: ModelFileError.
     """

@@ -1,7 +1,8 @@
 """The compute core: ChatGLM2, ChatGLM3 and GLM-4 on a CPU."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 class _Logits:  # what `forward` returns; the module has no such name
     """float32 (rows, vocab), by DLPack and the buffer protocol."""
@@ -9,33 +10,92 @@ class _Logits:  # what `forward` returns; the module has no such name
     def __dlpack__(self, **options: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
+class _TensorSpec(Protocol):
+    @property
+    def path(self) -> Path: ...
+    @property
+    def type(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+
+class _ModelSpec(Protocol):
+    """See ``chatglm_server/model_files/spec.py``."""
+
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def kv_heads(self) -> int: ...
+    @property
+    def key_size(self) -> int: ...
+    @property
+    def value_size(self) -> int: ...
+    @property
+    def rotary_size(self) -> int: ...
+    @property
+    def rotary_layout(self) -> str: ...
+    @property
+    def ffn_size(self) -> int: ...
+    @property
+    def norm_epsilon(self) -> float: ...
+    @property
+    def rope_theta(self) -> float: ...
+    @property
+    def tensors(self) -> Mapping[str, _TensorSpec]: ...
+
+class LoadingStopped(Exception):
+    """`progress` returned False."""
+
+class ThreadPool:
+    """Threads that compute for one caller at a time, the caller's among them."""
+
+    def __init__(self, threads: int) -> None:
+        """1 to 1024 threads. Raises: ValueError, RuntimeError."""
+    @property
+    def threads(self) -> int: ...
+
 class Model:
-    """Weights and the key/value caches of a number of sequences."""
+    """A network with its weights, and the keys and values of a number of slots."""
 
     def __init__(
         self,
-        path: str,
-        tensors: Sequence[tuple[str, int, int, int, int, int]],
+        pool: ThreadPool,
+        spec: _ModelSpec,
         *,
-        vocab: int,
-        hidden: int,
-        heads: int,
-        kv_heads: int,
-        layers: int,
-        ffn: int,
         context: int,
-        epsilon: float,
-        theta: float,
-        sequences: int,
-        threads: int,
+        slots: int,
         cpu: str = "auto",
-    ) -> None: ...
+        progress: Callable[[int], bool] | None = None,
+    ) -> None:
+        """Reads the weights. Each slot holds up to `context` positions.
+
+        `progress` gets the bytes read so far, in this thread, at most 20 times a second; False stops the loading.
+
+        Raises: ValueError, RuntimeError, MemoryError; LoadingStopped; what `progress` raises.
+        """
     def forward(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[int]) -> _Logits:
-        """Reads (sequence, position, token) rows in one pass; returns the logits after the wanted ones."""
+        """Reads (slot, position, token) rows in one pass; returns the logits after the wanted ones.
+
+        Raises: ValueError, MemoryError.
+        """
     def copy(self, source: int, target: int, count: int) -> None:
-        """Makes the first positions of the target those of the source; what the target held is lost."""
-    def forget(self, sequence: int, kept: int) -> None:
-        """Gives back the memory of a sequence's positions but the first."""
+        """Makes the first `count` positions of a slot those of another; what else the target held is lost.
+
+        Raises: ValueError, MemoryError.
+        """
+    def truncate(self, slot: int, kept: int) -> None:
+        """Gives back the memory of a slot's positions but the first `kept`. Raises: ValueError."""
     @property
     def kernels(self) -> str: ...
 
@@ -66,3 +126,6 @@ class Sampler:
 
 def kernels() -> list[str]:
     """Names of the kernels that this processor can run, the fastest first."""
+
+def check(spec: _ModelSpec) -> None:
+    """Raises: ValueError if the core cannot run a spec, and says why; RuntimeError if its files cannot be read."""

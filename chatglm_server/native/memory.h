@@ -1,4 +1,4 @@
-// Memory straight from the system: zero, and taken only where it is used.
+// Memory straight from the system: zero at first, and taken only where it is touched.
 #pragma once
 
 #include <sys/mman.h>
@@ -12,18 +12,19 @@
 namespace chatglm {
 
 enum class Pages {
-    Huge,  // where there are any: for what is used from end to end
-    Small  // for what is used here and there
+    Huge,  // if the system has some: for memory that is used from end to end
+    Small  // for memory that is used in places
 };
 
 class Memory {
   public:
     Memory() = default;
+    // Throws std::bad_alloc.
     Memory(size_t bytes, Pages pages) : bytes_(bytes) {
         if (bytes == 0) return;
         data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (data_ == MAP_FAILED) throw std::bad_alloc();
-        // advice: where it is not taken, all else is the same
+        // only advice: if the system ignores it, nothing else changes
 #ifdef MADV_HUGEPAGE
         madvise(data_, bytes, pages == Pages::Huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 #else
@@ -35,13 +36,14 @@ class Memory {
     }
     Memory(Memory &&other) noexcept
         : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    // `other` gets this one's memory, and gives it back when it is destroyed.
     Memory &operator=(Memory &&other) noexcept {
         std::swap(data_, other.data_);
         std::swap(bytes_, other.bytes_);
         return *this;
     }
 
-    // Gives back the pages that lie between two offsets. What was there is lost.
+    // Gives back the whole pages between two offsets. Their content is lost.
     void forget(size_t begin, size_t end) {
         const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
         begin = (begin + page - 1) / page * page, end = end / page * page;

@@ -1,68 +1,58 @@
-// The network of ChatGLM2, ChatGLM3 and GLM-4 and the caches of its sequences.
+// A network with its weights, and the keys and values of a number of slots.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
-#include "kernels.h"
+#include "arch/network.h"
+#include "compute.h"
+#include "kv_cache.h"
 #include "memory.h"
+#include "spec.h"
 #include "thread_pool.h"
 #include "weights.h"
 
 namespace chatglm {
 
-// One token to be read: it goes to `position` of `sequence`, whose earlier positions are in the cache or in the same
-// pass.
-struct Row {
-    int sequence, position, token;
-};
+// Throws std::invalid_argument, which says why, if the core cannot run a spec, and std::runtime_error if its files
+// cannot be read. Reads no weights.
+void check_spec(const ModelSpec &spec);
 
 class Model {
   public:
-    // Reads the weights. Throws std::runtime_error or std::invalid_argument if they are not those of `config`,
-    // std::bad_alloc if there is no memory for them or for the caches.
-    Model(const std::string &path, const Config &config, const std::vector<FileTensor> &tensors, int sequences,
-          int threads, const Kernels &kernels);
-    ~Model();
+    // Reads the weights. Each slot holds up to `context` positions. Throws like `check_spec` and `WeightPlan::read`.
+    Model(std::shared_ptr<ThreadPool> pool, const ModelSpec &spec, int context, int slots, const Kernels &kernels,
+          const Progress &progress);
 
-    // Reads `rows` in one pass and writes the logits, `vocab` floats each, that follow those whose index is in
-    // `wanted`. Throws std::invalid_argument if a row is outside the model, or there twice.
+    // Reads `rows` in one pass and writes the logits, `vocab_size` floats each, that follow those whose index is in
+    // `wanted`. Throws std::invalid_argument if a row is outside the model, or two rows have the same place, and
+    // std::bad_alloc.
     void forward(const std::vector<Row> &rows, const std::vector<int> &wanted, float *logits);
 
-    // Makes the first `count` positions of sequence `to` those of sequence `from`; what `to` held is lost. Throws
-    // std::invalid_argument.
+    // Makes the first `count` positions of slot `to` those of slot `from`; what else `to` held is lost. Throws
+    // std::invalid_argument, std::bad_alloc.
     void copy(int from, int to, int count);
 
-    // Gives back the memory of a sequence's positions from `kept` on, rounded up to 16.
-    void forget(int sequence, int kept);
+    // Gives back the memory of a slot's positions from `kept` on, rounded up to 16 and to pages. Throws
+    // std::invalid_argument.
+    void truncate(int slot, int kept);
 
-    const Config &config() const { return config_; }
-    int sequences() const { return static_cast<int>(caches_.size()); }
-    const Kernels &kernels() const { return kernels_; }
+    int vocab_size() const { return vocab_size_; }
+    const Kernels &kernels() const { return compute_.kernels; }
 
   private:
-    struct Scratch;
+    void check_rows(const std::vector<Row> &rows, const std::vector<int> &wanted) const;
+    bool has_slot(int slot) const { return 0 <= slot && slot < cache_->slots(); }
 
-    void check(const std::vector<Row> &rows, const std::vector<int> &wanted) const;
-    size_t cache_head_halves() const;  // of the keys, and of the values, of one head
-    CacheHead cache(int sequence, int layer, int kv_head) const;
-    void layer(int index, const std::vector<Row> &rows, Scratch &scratch);
-    void rotate_and_append(int index, const std::vector<Row> &rows, Scratch &scratch);
-    void attention(int index, const std::vector<Row> &rows, Scratch &scratch);
-    void multiply(const Matrix &weights, const float *x, int tokens, float *out, Scratch &scratch);
-    void normalize(const float *x, const float *weight, int tokens, float *out);
-
-    Config config_;
-    const Kernels &kernels_;
-    ThreadPool pool_;
-    Weights weights_;
-    std::vector<Memory> caches_;      // one for each sequence: (layers, kv_heads, keys and values), see CacheHead
-    std::vector<float> frequencies_;  // of the rotary embedding, (head / 4)
-    std::unique_ptr<Scratch> scratch_;
-    std::mutex mutex_;  // callers take turns: what a pass works with is the model's
+    const int vocab_size_, context_;
+    std::shared_ptr<ThreadPool> pool_;
+    Compute compute_;
+    std::unique_ptr<Network> network_;
+    Memory weights_;
+    std::unique_ptr<KVCache> cache_;
+    std::mutex mutex_;  // callers take turns: a pass uses the network's own memory
 };
 
 }  // namespace chatglm

@@ -2,12 +2,15 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <tuple>
@@ -20,49 +23,100 @@ using namespace chatglm;
 
 namespace {
 
-std::vector<const Kernels *> kernels_here() {
-    std::vector<const Kernels *> found;
-#ifdef CHATGLM_X86
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
-        found.push_back(&kAvx512);
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2);
-#endif
-    found.push_back(&kGeneric);
-    return found;
-}
-
 const Kernels &kernels_by_name(const std::string &name) {
-    for (const Kernels *kernels : kernels_here()) {
+    for (const Kernels *kernels : available_kernels()) {
         if (name == "auto" || name == kernels->name) return *kernels;
     }
-    throw std::invalid_argument("this processor has no " + name);
+    throw std::invalid_argument("this processor cannot run the kernels " + name);
 }
 
-using Tensor = std::tuple<std::string, int, int64_t, int64_t, uint64_t, uint64_t>;
-using Rows = std::vector<std::tuple<int, int, int>>;
+std::shared_ptr<ThreadPool> make_pool(int threads) {
+    if (threads < 1 || threads > 1024) throw std::invalid_argument("threads is not between 1 and 1024");
+    return std::make_shared<ThreadPool>(threads);
+}
 
-std::unique_ptr<Model> make(const std::string &path, const std::vector<Tensor> &tensors, int vocab, int hidden,
-                            int heads, int kv_heads, int layers, int ffn, int context, float epsilon, float theta,
-                            int sequences, int threads, const std::string &cpu) {
-    std::vector<FileTensor> file;
-    for (const auto &[name, type, rows, columns, offset, bytes] : tensors) {
-        file.push_back({name, static_cast<Type>(type), rows, columns, offset, bytes});
+// Throws std::invalid_argument, which names the value.
+template <class T>
+T checked_cast(nb::handle object, const char *name) {
+    T value;
+    if (!nb::try_cast<T>(object, value)) {
+        throw std::invalid_argument(std::string(name) + " is of a wrong type, or out of range");
     }
-    const Config config{vocab, hidden, heads, kv_heads, layers, ffn, context, epsilon, theta};
-    nb::gil_scoped_release released;
-    return std::make_unique<Model>(path, config, file, sequences, threads, kernels_by_name(cpu));
+    return value;
 }
 
+// An attribute of a ModelSpec or of one of its tensors.
+template <class T>
+T attribute(nb::handle object, const char *name) {
+    return checked_cast<T>(object.attr(name), name);
+}
+
+RotaryLayout rotary_layout(const std::string &name) {
+    if (name == "interleaved") return RotaryLayout::Interleaved;
+    if (name == "halves") return RotaryLayout::Halves;
+    throw std::invalid_argument("rotary_layout is neither interleaved nor halves");
+}
+
+TensorSpec read_tensor(nb::handle tensor) {
+    return {
+        attribute<std::filesystem::path>(tensor, "path").string(),
+        attribute<int>(tensor, "type"),
+        attribute<std::vector<int64_t>>(tensor, "shape"),
+        attribute<uint64_t>(tensor, "offset"),
+        attribute<uint64_t>(tensor, "nbytes"),
+    };
+}
+
+ModelSpec read_spec(nb::handle spec) {
+    ModelSpec made{};
+    made.architecture = attribute<std::string>(spec, "architecture");
+    made.vocab_size = attribute<int>(spec, "vocab_size");
+    made.hidden_size = attribute<int>(spec, "hidden_size");
+    made.layers = attribute<int>(spec, "layers");
+    made.heads = attribute<int>(spec, "heads");
+    made.kv_heads = attribute<int>(spec, "kv_heads");
+    made.key_size = attribute<int>(spec, "key_size");
+    made.value_size = attribute<int>(spec, "value_size");
+    made.rotary_size = attribute<int>(spec, "rotary_size");
+    made.rotary_layout = rotary_layout(attribute<std::string>(spec, "rotary_layout"));
+    made.ffn_size = attribute<int>(spec, "ffn_size");
+    made.norm_epsilon = attribute<float>(spec, "norm_epsilon");
+    made.rope_theta = attribute<float>(spec, "rope_theta");
+    for (nb::handle item : spec.attr("tensors").attr("items")()) {
+        made.tensors.emplace(checked_cast<std::string>(item[0], "a tensor's name"), read_tensor(item[1]));
+    }
+    return made;
+}
+
+std::unique_ptr<Model> make_model(std::shared_ptr<ThreadPool> pool, nb::handle spec, int context, int slots,
+                                  const std::string &cpu, nb::object progress) {
+    const ModelSpec read = read_spec(spec);
+    const Kernels &kernels = kernels_by_name(cpu);
+    Progress report;
+    if (!progress.is_none()) {
+        report = [&](uint64_t bytes) {
+            const nb::gil_scoped_acquire held;
+            return !progress(bytes).is(nb::handle(Py_False));
+        };
+    }
+    const nb::gil_scoped_release released;
+    return std::make_unique<Model>(std::move(pool), read, context, slots, kernels, report);
+}
+
+void check(nb::handle spec) {
+    const ModelSpec read = read_spec(spec);
+    const nb::gil_scoped_release released;
+    check_spec(read);
+}
+
+using Rows = std::vector<std::tuple<int, int, int>>;
 using Logits = nb::ndarray<nb::array_api, float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 Logits forward(Model &model, const Rows &rows, const std::vector<int> &wanted) {
     std::vector<Row> own;
-    for (const auto &[sequence, position, token] : rows) own.push_back({sequence, position, token});
+    for (const auto &[slot, position, token] : rows) own.push_back({slot, position, token});
     if (wanted.size() > rows.size()) throw std::invalid_argument("more logits than rows");
-    const size_t vocab = model.config().vocab;
+    const size_t vocab = model.vocab_size();
     std::unique_ptr<float[]> logits(new float[wanted.size() * vocab]);
     {
         nb::gil_scoped_release released;
@@ -104,21 +158,27 @@ NB_MODULE(chatglm_native, m) {
         "kernels",
         [] {
             std::vector<std::string> names;
-            for (const Kernels *kernels : kernels_here()) names.emplace_back(kernels->name);
+            for (const Kernels *kernels : available_kernels()) names.emplace_back(kernels->name);
             return names;
         },
         "Names of the kernels that this processor can run, the fastest first.");
-    nb::class_<Model>(m, "Model", "Weights and the key/value caches of a number of sequences.")
-        .def(nb::new_(&make), nb::arg("path"), nb::arg("tensors"), nb::kw_only(), nb::arg("vocab"), nb::arg("hidden"),
-             nb::arg("heads"), nb::arg("kv_heads"), nb::arg("layers"), nb::arg("ffn"), nb::arg("context"),
-             nb::arg("epsilon"), nb::arg("theta"), nb::arg("sequences"), nb::arg("threads"), nb::arg("cpu") = "auto")
+    m.def("check", &check, nb::arg("spec"),
+          "Raises ValueError if the core cannot run a spec, and says why; RuntimeError if its files cannot be read.");
+    nb::exception<LoadingStopped>(m, "LoadingStopped");
+    nb::class_<ThreadPool>(m, "ThreadPool", "Threads that compute for one caller at a time, the caller's among them.")
+        .def(nb::new_(&make_pool), nb::arg("threads"))
+        .def_prop_ro("threads", &ThreadPool::threads);
+    nb::class_<Model>(m, "Model", "A network with its weights, and the keys and values of a number of slots.")
+        .def(nb::new_(&make_model), nb::arg("pool"), nb::arg("spec"), nb::kw_only(), nb::arg("context"),
+             nb::arg("slots"), nb::arg("cpu") = "auto", nb::arg("progress") = nb::none(),
+             "Reads the weights. `progress` gets the bytes read so far, in this thread; False raises LoadingStopped.")
         .def("forward", &forward, nb::arg("rows"), nb::arg("wanted"),
-             "Reads (sequence, position, token) rows in one pass; returns the logits after the wanted ones.")
+             "Reads (slot, position, token) rows in one pass; returns the logits after the wanted ones.")
         .def("copy", &Model::copy, nb::arg("source"), nb::arg("target"), nb::arg("count"),
              nb::call_guard<nb::gil_scoped_release>(),
-             "Makes the first positions of the target those of the source; what the target held is lost.")
-        .def("forget", &Model::forget, nb::arg("sequence"), nb::arg("kept"), nb::call_guard<nb::gil_scoped_release>(),
-             "Gives back the memory of a sequence's positions but the first.")
+             "Makes the first positions of the target those of the source; what else the target held is lost.")
+        .def("truncate", &Model::truncate, nb::arg("slot"), nb::arg("kept"), nb::call_guard<nb::gil_scoped_release>(),
+             "Gives back the memory of a slot's positions but the first.")
         .def_prop_ro("kernels", [](const Model &model) { return model.kernels().name; });
     nb::class_<Sampler>(m, "Sampler", "Draws the tokens of one sequence from its logits.")
         .def(nb::new_(&make_sampler), nb::arg("prompt"), nb::kw_only(), nb::arg("temperature"), nb::arg("top_k"),

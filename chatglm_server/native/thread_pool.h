@@ -1,4 +1,4 @@
-// A fixed set of threads that share the work of one caller at a time.
+// A fixed set of threads that share the work of one caller at a time; callers take turns.
 #pragma once
 
 #include <algorithm>
@@ -31,14 +31,16 @@ class ThreadPool {
 
     int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-    // Calls task(begin, end, thread) for pieces of [0, count) of about `piece` each, until all are done. Who takes
-    // which piece is left to chance, so that a thread that is held up holds up no other. What a task throws is thrown
-    // here, once all threads are done; the pieces that nobody had begun are left out.
+    // Calls task(begin, end, thread) for pieces of [0, count) of `piece` each, until all are done; for all of them at
+    // once if there is one thread. The caller's thread has the number 0. A thread that is free takes the next piece, so
+    // that one that is held up holds up no other. If a task throws, the exception is thrown here once all threads are
+    // done, and pieces that no thread had begun are left out. A task must not call `run`.
     void run(int count, int piece, const std::function<void(int, int, int)> &task) {
         if (count <= piece || workers_.empty()) {
             if (count > 0) task(0, count, 0);
             return;
         }
+        const std::lock_guard<std::mutex> turn(turn_);
         {
             std::lock_guard<std::mutex> lock(mutex_);
             task_ = &task;
@@ -50,7 +52,7 @@ class ThreadPool {
         }
         wake_.notify_all();
         take(0);
-        // the others are a piece away from the end: waiting awake is shorter than falling asleep
+        // the other threads are at most a piece away from the end: spinning is shorter than falling asleep
         for (int spins = 0; busy_.load() > 0;) {
             if (spins < kSpins) {
                 ++spins;
@@ -89,7 +91,7 @@ class ThreadPool {
         unsigned seen = 0;
         while (true) {
             for (int spins = 0; round_.load() == seen && spins < kSpins; ++spins) {
-                // the next round of a forward pass is mostly microseconds away
+                // the next round of a forward pass mostly begins within microseconds
             }
             if (round_.load() == seen) {
                 std::unique_lock<std::mutex> lock(mutex_);
@@ -107,10 +109,11 @@ class ThreadPool {
     }
 
     std::vector<std::thread> workers_;
-    std::mutex mutex_;
+    std::mutex turn_;   // of the callers
+    std::mutex mutex_;  // of what follows
     std::condition_variable wake_;
     std::atomic<unsigned> round_{0};
-    std::atomic<int64_t> next_{0};  // wider than a count: every thread adds to it once more at the end
+    std::atomic<int64_t> next_{0};  // wider than a count: at the end every thread adds to it once more
     std::atomic<int> busy_{0};
     std::exception_ptr thrown_;
     const std::function<void(int, int, int)> *task_ = nullptr;

@@ -1,54 +1,75 @@
-// The weights of a network, read from a chatglm.cpp file into the layout of the kernels.
+// Which tensors a network wants, and the reading of them into the layout of the kernels.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "matrix.h"
+#include "file.h"
+#include "kernels/matrix.h"
 #include "memory.h"
+#include "spec.h"
 #include "thread_pool.h"
 
 namespace chatglm {
 
-struct Config {
-    int vocab, hidden, heads, kv_heads, layers, ffn;
-    int context;  // tokens of a sequence
-    float epsilon, theta;
-
-    int head() const { return hidden / heads; }
-    int qkv() const { return hidden + 2 * head() * kv_heads; }
-
-    // Throws std::invalid_argument unless the core can run it. Within its limits no product of sizes overflows.
-    void check() const;
+// The caller of WeightPlan::read wants no more of it.
+struct LoadingStopped : std::runtime_error {
+    LoadingStopped() : std::runtime_error("loading was stopped") {}
 };
 
-// Where a tensor lies in the file. Nothing here is trusted.
-struct FileTensor {
-    std::string name;
-    Type type;
-    int64_t rows, columns;  // a vector has one row
-    uint64_t offset, bytes;
-};
+// Gets the bytes that were read so far; false stops the loading.
+using Progress = std::function<bool(uint64_t)>;
 
-struct Layer {
-    const float *input_norm, *qkv_bias, *post_norm;
-    Matrix qkv, dense, up, down;  // `up` holds the gate's rows first, then as many of the value
-};
+// A network first says what it wants; so a spec that lacks something is refused before any memory is taken. `read` then
+// fills in what was asked for: it must not have moved meanwhile.
+class WeightPlan {
+  public:
+    // `spec` must outlive the plan.
+    explicit WeightPlan(const ModelSpec &spec) : spec_(spec) {}
 
-struct Weights {
-    Memory memory;             // everything below points into it
-    const uint8_t *embedding;  // (vocab, hidden), as in the file
-    Type embedding_type;
-    std::vector<Layer> layers;
-    const float *final_norm;
-    Matrix output;
-};
+    bool has(const std::string &name) const { return spec_.tensors.count(name) != 0; }
 
-// Reads and packs what `config` needs, piece by piece: besides the weights themselves it takes a megabyte or so for
-// each thread. Throws std::runtime_error or std::invalid_argument if the file is not what `tensors` says, or lacks
-// something.
-Weights read_weights(const std::string &path, const Config &config, const std::vector<FileTensor> &tensors,
-                     ThreadPool &pool);
+    // These throw std::invalid_argument if the tensor is missing, of another shape or type, or outside its file, and
+    // std::runtime_error if its file cannot be read.
+    void matrix(Matrix &to, const std::string &name, int rows, int columns);
+    void vector(const float *&to, const std::string &name, int size);  // float32
+
+    // Leaves a null pointer if there is no such tensor.
+    void optional_vector(const float *&to, const std::string &name, int size);
+
+    // Throws std::invalid_argument if the spec has a tensor that nobody asked for: the network would leave it out.
+    void check_complete() const;
+
+    // Reads every byte once, in the files' order. Besides the weights it takes about a megabyte for each thread. The
+    // returned memory is what the matrices and vectors point into. `progress` may be empty; it is called in the calling
+    // thread, at first, at last, and between at most 20 times a second. Throws std::runtime_error, std::bad_alloc,
+    // LoadingStopped, and what `progress` throws.
+    Memory read(ThreadPool &pool, const Progress &progress) const;
+
+  private:
+    struct Part {
+        const TensorSpec *tensor;
+        const File *file;
+        size_t place;    // in the memory
+        Matrix *matrix;  // one of these two
+        const float **vector;
+    };
+
+    // The next part, whose tensor is checked but for its type and bytes.
+    Part find(const std::string &name, const std::vector<int64_t> &shape);
+    void add(const Part &part, size_t bytes);
+
+    const ModelSpec &spec_;
+    std::map<std::string, std::unique_ptr<File>> files_;
+    std::set<std::string> wanted_;
+    std::vector<Part> parts_;
+    size_t bytes_ = 0;
+};
 
 }  // namespace chatglm

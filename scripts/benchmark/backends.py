@@ -1,7 +1,7 @@
-"""The engines that are measured, behind one small face at token level, each used in the fastest way it offers.
+"""The engines that are measured, behind one small interface at token level, each used in its fastest way.
 
-All of them keep float16 keys and values, draw the likeliest token with their own greedy sampler, and run on the CPUs
-that the process has been given.
+All of them keep float16 keys and values, sample the likeliest token with their own greedy sampler, and run on the CPUs
+that the process may use.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from chatglm_server import __version__
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
 
 
 class Backend(Protocol):
@@ -27,10 +28,10 @@ class Backend(Protocol):
         """Tokens of a sequence."""
 
     def read(self, sequence: int, ids: Sequence[int], keep: int = 0) -> int:
-        """Cut a sequence to its first `keep` tokens, read `ids` after them; returns the token that follows."""
+        """Truncate a sequence to its first `keep` tokens and read `ids` after them; returns the next token."""
 
     def step(self, tokens: Sequence[int]) -> list[int]:
-        """Append a token to each of the first sequences, in one pass; returns the tokens that follow."""
+        """Append a token to each of the first sequences, in one pass; returns the next tokens."""
 
 
 class Native:
@@ -39,10 +40,11 @@ class Native:
     def __init__(self, path: Path, context: int, sequences: int, threads: int, kernels: str) -> None:
         import chatglm_native
 
-        from chatglm_server.decoding.backends.native import CHUNK, core
+        from chatglm_server.decoding.backends.native import CHUNK
 
         self._chunk = CHUNK
-        self._model = core(read_model_file(path), context, sequences=sequences, threads=threads, cpu=kernels)
+        pool, spec = chatglm_native.ThreadPool(threads), model_spec(read_model_file(path))
+        self._model = chatglm_native.Model(pool, spec, context=context, slots=sequences, cpu=kernels)
         self._sampler = chatglm_native.Sampler(
             [],
             temperature=0,
@@ -84,7 +86,7 @@ class LlamaCpp:
     """llama.cpp through the C functions that llama-cpp-python exposes, with llama.cpp's defaults but for the threads.
 
     The defaults are: batches of 2,048 tokens in passes of 512, flash attention where it is supported, weights repacked
-    for the processor when loaded. Nothing of llama-cpp-python's own (slower) Python layer is in the way.
+    for the processor when loaded. llama-cpp-python's own (slower) Python layer is not used.
     """
 
     def __init__(self, path: Path, context: int, sequences: int, threads: int) -> None:
@@ -152,7 +154,7 @@ class LlamaCpp:
 class ChatGLMCpp:
     """chatglm_cpp: one sequence; a prompt in one pass, but after a cached prefix only a token a pass.
 
-    Its sequences share one cache, so that `step` knows a single one.
+    It has one cache, so `step` takes one sequence.
     """
 
     def __init__(self, path: Path, context: int) -> None:

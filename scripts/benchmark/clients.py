@@ -1,4 +1,4 @@
-"""Clients that stream answers from a server all at once, and what they saw."""
+"""Clients that stream answers from a server all at once, and their figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WORDS = (
 class Answer:
     """One streamed answer, in seconds since the request was first sent, and in tokens as the server counts them.
 
-    `complete`: it went on up to ``max_tokens``.
+    `complete`: it has ``max_tokens`` tokens.
     """
 
     first_s: float
@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Load:
-    """A number of clients at once. `health_s` is the longest that the server's state took to come meanwhile."""
+    """A number of clients at once. `health_s` is the longest time that ``/health`` took meanwhile."""
 
     answers: list[Answer]
     seconds: float
@@ -60,7 +60,7 @@ class Load:
 
 
 def tool_prompt(tools: int, salt: str = "") -> str:
-    """A system message that tells of some tools, the same each time but for the salt in front."""
+    """A system message that describes some tools, the same each time but for the salt in front."""
     draw = random.Random(0)
     lines = []
     for number in range(tools):
@@ -79,7 +79,7 @@ def tool_prompt(tools: int, salt: str = "") -> str:
 
 
 def question(seed: str) -> str:
-    """A client's own tail: some words, which differ from the first one on."""
+    """A client's own question: some words, which differ from the first one on."""
     draw = random.Random(seed)
     return " ".join(draw.choices(_WORDS, k=16))
 
@@ -117,7 +117,7 @@ async def _ask_all(server: Server, body: dict[str, Any], system: str, questions:
 
 
 async def _ask(client: httpx.AsyncClient, server: Server, body: dict[str, Any]) -> Answer:
-    """One answer; a server that is full is asked again when it says, and the time counts."""
+    """One answer. A full server is asked again after the time that it names, which counts."""
     started = time.perf_counter()
     refusals = 0
     while True:
@@ -152,14 +152,14 @@ async def _read(response: httpx.Response, server: Server, started: float, refusa
     complete = finish == "length"
     if not usage and not complete:
         raise ServerFailed(f"{server.name}: an answer ended early, and its stream has no usage: its length is unknown")
-    tokens = usage.get("completion_tokens", max_tokens)  # without usage: an answer cut off for its length has that one
+    tokens = usage.get("completion_tokens", max_tokens)  # without usage: it ended for its length
     if not first:
         raise ServerFailed(f"{server.name}: an answer of {tokens} tokens has no text")
     return Answer(first, last, tokens, refusals, complete)
 
 
 class _Poller:
-    """Asks for the server's state all the while, on a thread of its own, and keeps the longest time that it took."""
+    """Asks for the server's state on a thread of its own, and keeps the longest time that it took."""
 
     def __init__(self, server: Server) -> None:
         self._url = server.url + "/health"
@@ -182,7 +182,7 @@ class _Poller:
                 try:
                     client.get(self._url)
                 except httpx.HTTPError:
-                    return  # the clients will say what is wrong
+                    return  # the clients report the fault
                 self.longest_s = max(self.longest_s, time.perf_counter() - started)
                 if self._stop.wait(max(0.0, 1 / POLLS_A_SECOND - (time.perf_counter() - started))):
                     return

@@ -1,4 +1,4 @@
-"""What a figure is worth little without: the machine, and what was built how."""
+"""Describes the machine and the compiler, which the figures depend on."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def describe(cpus: list[int]) -> list[str]:
 
 
 def usable_cpus() -> list[int]:
-    """Those that this process may run on."""
+    """CPUs that this process may run on."""
     if sys.platform == "linux":
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def available_memory() -> int:
-    """Bytes that can be had without swapping; 0 where the system does not say."""
+    """Bytes that are available without swapping; 0 if the system does not say."""
     found = re.search(r"^MemAvailable:\s+(\d+)", _proc("/proc/meminfo"), re.MULTILINE)
     return int(found[1]) << 10 if found else 0
 
@@ -51,6 +51,6 @@ def _proc(path: str) -> str:
 
 
 def _compiler() -> str:
-    """What the compiler left in the module: the one that was used, not one that happens to be installed."""
+    """The name and version that the compiler wrote into the module."""
     found = _COMPILER.search(Path(chatglm_native.__file__).read_bytes())
     return found[0].decode() if found else "unknown"

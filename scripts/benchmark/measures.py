@@ -1,7 +1,7 @@
-"""What is measured of a backend: each measure takes a few seconds of one side, and is one turn of a round.
+"""The measures: each takes a few seconds of one side, and is one turn of a round.
 
-A measure begins with a few untimed tokens: the side has slept while others had their turn, and its code, its weights'
-pages and the processor's clock are to be warm, as they are in a busy server. Token ids are drawn anew each round, the
+A measure begins with a few untimed tokens. The side has slept while another was measured; these tokens warm up its
+code, the pages of its weights and the processor's clock, as in a busy server. Token ids are drawn anew each round, the
 same for all sides.
 """
 
@@ -29,13 +29,13 @@ class Lengths:
     long_part: int = 512
 
     def context(self) -> int:
-        """Tokens of a sequence that the measures need, but for the long one."""
+        """Tokens of a sequence that all measures but the long one need."""
         return max(self.prefill, self.decode_prompt + self.decode, self.cached + self.new) + 32
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A row of the table. `speed` is 1 where more is better, -1 where less is, 0 where a ratio says nothing."""
+    """A row of the table. `speed` is 1 if more is better, -1 if less is better, 0 if a ratio has no meaning."""
 
     label: str
     unit: str
@@ -43,7 +43,7 @@ class Figure:
 
 
 def figures(lengths: Lengths) -> dict[str, Figure]:
-    """Every figure that measures give, in the table's order."""
+    """Every figure, in the table's order."""
     first = f"first token, {lengths.new} tokens after {lengths.cached}"
     part, context = lengths.long_part, lengths.long_context
     return {
@@ -72,38 +72,38 @@ def ids_of(vocabulary: int, seed: int) -> Draw:
 
 
 def warm_up(model: Backend, draw: Draw) -> None:
-    """A few tokens, read and drawn."""
+    """A few tokens, read and sampled."""
     following = model.read(0, draw(8))
     for _ in range(2):
         (following,) = model.step([following])
 
 
 def prefill(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
-    """Reading a prompt on an empty cache, up to and with the first token."""
+    """Reads a prompt on an empty cache, up to and with the first token."""
     return {"prefill": lengths.prefill / _read_seconds(model, 0, draw(lengths.prefill))}
 
 
 def decode(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
-    """One sequence after a short prompt, whose reading is not timed."""
+    """One sequence after a short prompt, which is read before the clock starts."""
     return {"decode": _decode(model, draw, lengths, 1)}
 
 
 def decode_four(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
-    """Four such sequences in one pass a token; where a backend has but one, one after the other."""
+    """Four such sequences in one pass a token; one after the other if the backend has only one."""
     return {"decode_4": _decode(model, draw, lengths, 4)}
 
 
 def cached(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
-    """The first token of a prompt, all of it new, and again with only its end new: a tool prompt's second request."""
+    """The first token of a prompt that is all new, then of one that has a new end, as tool prompts have."""
     cold = _read_seconds(model, 0, draw(lengths.cached + lengths.new))
     warm = _read_seconds(model, 0, draw(lengths.new), keep=lengths.cached)
     return {"cold": cold, "cached": warm, "gain": cold / warm}
 
 
 def long(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
-    """The first and the last part of a long context, the one right after the other.
+    """The first part of a long context, then the last part.
 
-    What lies before the last part is read once, untimed, and kept in sequence 1; the last part is cut away and read
+    The tokens before the last part are read once, untimed, and kept in sequence 1; the last part is truncated and read
     again each time. The first part is read into sequence 0.
     """
     before = lengths.long_context - lengths.long_part

@@ -1,8 +1,8 @@
 """How fast this machine reads memory: the bound on decoding, which reads every weight once a token.
 
-The reading is libc's ``memchr`` for a byte that is not there: the shortest loop there is, vectorized in every libc, and
-called through ctypes, which releases Python's GIL, so that threads read their parts of the buffer side by side. From a
-core's own cache it reads several times as fast as from memory (see `cache_rate`), so it is the memory that is measured.
+libc's ``memchr`` reads it, searching a byte that does not occur: a short loop, vectorized in every libc. ctypes
+releases Python's GIL, so that threads read their parts of the buffer at the same time. ``memchr`` reads several times
+as fast from a core's own cache (see `cache_rate`), so the memory is the bound here.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def read_rate(size: int, threads: int) -> float:
         if hasattr(mmap, "MADV_HUGEPAGE"):
             pages.madvise(mmap.MADV_HUGEPAGE)
         view = np.frombuffer(pages, np.uint8)
-        view[:] = 0  # every page is there, and its own
+        view[:] = 0  # so that every page exists
         address = view.ctypes.data
         rate = statistics.median(_pass(address, size, threads) for _ in range(_PASSES))
-        del view  # or the pages could not be given back
+        del view  # pages that are still in use cannot be unmapped
     return rate
 
 

@@ -25,7 +25,7 @@ def default_folder() -> Path:
 
 
 def random_model(folder: Path, layers: int, kind: str) -> Path:
-    """The file of so many layers in the type that `kind` names. Raises: OSError."""
+    """A file with `layers` layers in the type `kind`; written if it does not exist. Raises: OSError."""
     dtype = TYPES[kind]
     size = 0
     for name, shape in tensor_shapes(header(layers)):
@@ -36,13 +36,13 @@ def random_model(folder: Path, layers: int, kind: str) -> Path:
 
 
 def gguf_copy(file: ModelFile, folder: Path) -> Path:
-    """The copy of a file; made anew when the file has changed. Raises: OSError."""
+    """The copy of a file; written again if the file has changed. Raises: OSError."""
     path = folder / f"{file.path.stem}-{file.path.stat().st_mtime_ns:x}.gguf"
     return _written(path, file.size, lambda part: write_gguf(file, part))
 
 
 def bring_into_memory(path: Path) -> None:
-    """Reads a file, so that it is in the page cache, if that is large enough."""
+    """Reads a file into the page cache."""
     buffer = bytearray(8 << 20)
     with path.open("rb", buffering=0) as data:
         while data.readinto(buffer):
@@ -50,7 +50,7 @@ def bring_into_memory(path: Path) -> None:
 
 
 def _written(path: Path, size: int, write: Callable[[Path], None]) -> Path:
-    """`path`, which `write` makes where there is none yet; what is interrupted leaves no file of that name."""
+    """`path`, which `write` makes if it does not exist; if that is interrupted, no file of that name remains."""
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)

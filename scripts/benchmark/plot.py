@@ -1,4 +1,4 @@
-"""The figures as bars: a panel a figure, a bar a side, a line where memory is the bound."""
+"""The figures as bars: a panel for each figure, a bar for each side, a line for the bound of memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _OURS = "#2a6fbb"
 
 
 def draw(results: Results, path: Path, title: str) -> None:
-    """Writes the plot in the format that the name's suffix says. Raises: ValueError, OSError."""
-    mpl.rcParams["svg.hashsalt"] = title  # the same figures give the same file
+    """Writes the plot in the format of the name's suffix. Raises: ValueError, OSError."""
+    mpl.rcParams["svg.hashsalt"] = title  # so that the same figures give the same file
     sides = [side for side in results.sides if side != "memory"]
     keys = [key for key in results.figures if any(results.values(key, side) for side in sides)]
     rows = -(-len(keys) // _COLUMNS)

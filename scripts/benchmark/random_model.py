@@ -1,7 +1,7 @@
-"""A ChatGLM3-6B-shaped model with random weights: its text is noise, its time and memory are those of the real one.
+"""A model of ChatGLM3-6B's shape with random weights: its text is noise, it takes the real one's time and memory.
 
-The weights are drawn as quantized blocks, not quantized from floats: speed does not depend on what the codes are. They
-are scaled so that activations neither vanish nor overflow on their way through the layers.
+The weights are drawn as quantized blocks, not quantized from floats: speed does not depend on the codes. They are
+scaled so that activations neither vanish nor overflow on their way through the layers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PIECES = 64789
 
 _CODE_BITS = {DType.Q4_0: 4, DType.Q4_1: 4, DType.Q5_0: 5, DType.Q5_1: 5, DType.Q8_0: 8}
 _WITH_MINIMUM = (DType.Q4_1, DType.Q5_1)
-_PIECE_OF_FLOATS = 1 << 22  # drawn at a time, so that no float64 copy of a whole matrix is ever made
+_PIECE_OF_FLOATS = 1 << 22  # drawn at a time, so that there is no float64 copy of a whole matrix
 
 
 def header(layers: int) -> ModelHeader:
@@ -63,7 +63,7 @@ def random_blocks(random: np.random.Generator, shape: tuple[int, ...], kind: DTy
     blocks: npt.NDArray[np.uint8] = drawn.reshape(-1, size).copy()
     if kind == DType.Q8_0:
         codes = blocks[:, 2:].view(np.int8)
-        np.maximum(codes, -127, out=codes)  # quantizers leave -128 out, and kernels may rely on that
+        np.maximum(codes, -127, out=codes)  # quantizers never write -128, and kernels may rely on that
     levels = 1 << _CODE_BITS[kind]
     scale = columns**-0.5 * 12**0.5 / levels  # an even distribution over n levels deviates by n / sqrt(12)
     blocks[:, :2] = np.frombuffer(np.float16(scale).tobytes(), np.uint8)
@@ -94,6 +94,6 @@ def _pieces() -> Iterator[tuple[str, int]]:
         ((f"{number:02}", NORMAL) for number in range(100)),
         ((character, NORMAL) for character in (*string.printable[:94], "\n", BLANK)),
         ((chr(code), NORMAL) for code in range(0x4E00, 0x9FA6)),
-        ((chr(code), NORMAL) for code in itertools.count(0xAC00)),  # Hangul, as far as there is room
+        ((chr(code), NORMAL) for code in itertools.count(0xAC00)),  # Hangul, until the vocabulary is full
     ]
     return itertools.islice(itertools.chain.from_iterable(groups), PIECES)

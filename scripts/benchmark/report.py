@@ -1,4 +1,4 @@
-"""From what was measured to tables: medians with their range, and ratios."""
+"""Tables of the measured figures: medians with their range, and ratios."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ PEERS = ("llama.cpp", "chatglm-cpp", "memory")
 class Results:
     """Figures of sides, round by round."""
 
-    def __init__(self, figures: Mapping[str, Figure]) -> None:
+    def __init__(self, figures: Mapping[str, Figure], peers: Sequence[str] = PEERS) -> None:
+        """`peers` are the sides that the others are compared with."""
         self.figures = figures
+        self._peers = peers
         self.sides: list[str] = []  # in the order of their first figure
         self._rounds: dict[tuple[str, str], dict[int, float]] = {}
 
@@ -27,15 +29,15 @@ class Results:
             self._rounds.setdefault((key, side), {})[round_] = value
 
     def values(self, key: str, side: str) -> list[float]:
-        """A figure of a side in the order of the rounds; those that it missed are left out."""
+        """A figure of a side in the order of the rounds, without those that it missed."""
         rounds = self._rounds.get((key, side), {})
         return [rounds[number] for number in sorted(rounds)]
 
     def ratios(self, key: str, side: str, peer: str) -> list[float]:
         """How many times as fast as the peer (or as small), round by round.
 
-        The two figures of a round were taken minutes apart at most, so what slows the machine down for a while slows
-        down both, and their ratio varies less than either.
+        The two figures of a round are measured minutes apart at most. A slow phase of the machine slows down both, so
+        their ratio varies less than either.
         """
         ours, theirs = (self._rounds.get((key, name), {}) for name in (side, peer))
         speed = self.figures[key].speed
@@ -51,8 +53,9 @@ class Results:
         return rows
 
     def ratio_table(self) -> list[list[str]]:
-        """The same of each side that is not a peer against each peer; no more than the headings if there is none."""
-        pairs = [(side, peer) for side in self.sides if side not in PEERS for peer in PEERS if peer in self.sides]
+        """The same of each side that is not a peer against each peer; only the headings if there is no peer."""
+        peers = [peer for peer in self._peers if peer in self.sides]
+        pairs = [(side, peer) for side in self.sides if side not in peers for peer in peers]
         rows = [["times as fast as, or as small", *(f"{side} / {peer}" for side, peer in pairs)]]
         for key, figure in self.figures.items():
             if figure.speed and any(cells := [_spread(self.ratios(key, *pair)) for pair in pairs]):

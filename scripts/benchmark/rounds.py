@@ -14,19 +14,21 @@ from .side import Job
 from .side_process import SideFailed, SideProcess
 
 LONG = "long"
-"""Has a process of its own: its cache is larger, and it compares a side with itself alone."""
+"""Has a process of its own with a larger cache; it compares a side with itself only."""
 NAMES = ("load", *MEASURES)
 
 
 class Rounds:
-    """Runs measures, fills `results`, and notes what the reader should know of a side.
+    """Runs measures and fills `results`, `about` and `failed`.
 
-    Every side is a process, loaded once, or once a round if loading is measured; it sleeps while others have their
-    turn. The sides' order is reversed from round to round, so that none always follows the same other.
+    Every side is a process, loaded once, or once a round if loading is measured; it sleeps while another is measured.
+    The order of the sides is reversed from round to round, so that a side does not always follow the same other.
     """
 
-    def __init__(self, jobs: Mapping[str, Job], results: Results) -> None:
+    def __init__(self, jobs: Mapping[str, Job], results: Results, folders: Mapping[str, Sequence[str]]) -> None:
+        """`folders` of a side come first on its module path."""
         self._jobs = dict(jobs)
+        self._folders = folders
         self.results = results
         self.about: dict[str, str] = {}
         self.failed: dict[str, str] = {}
@@ -34,7 +36,7 @@ class Rounds:
         self._running: dict[str, SideProcess] = {}
 
     def run(self, rounds: int, measures: Sequence[str], skipped: Callable[[str, str], bool]) -> None:
-        """Measures in the order of `NAMES`; `skipped` says for a side and a measure that they do not go together."""
+        """Runs measures in the order of `NAMES`, but for those that are `skipped` for a side."""
         chosen = [name for name in NAMES if name in measures and name != LONG]
         try:
             for round_ in range(rounds):
@@ -46,7 +48,7 @@ class Rounds:
             self._stop_all()
 
     def run_long(self, pairs: int, sides: Sequence[str]) -> None:
-        """The measure of a long context, a side at a time."""
+        """Runs the measure of a long context, a side at a time."""
         try:
             for side in sides:
                 lengths = self._jobs[side].lengths
@@ -81,7 +83,7 @@ class Rounds:
     def _start(self, side: str) -> None:
         job = self._jobs[side]
         bring_into_memory(Path(job.gguf if side == "llama.cpp" else job.model))
-        self._running[side] = SideProcess(job)
+        self._running[side] = SideProcess(job, self._folders.get(side, ()))
         self.about[side] = self._running[side].about
 
     def _stop(self, side: str) -> None:

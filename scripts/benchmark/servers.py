@@ -1,4 +1,4 @@
-"""Servers to send requests to: started here, and stopped again, or running somewhere already."""
+"""Servers to send requests to: started and stopped here, or running already."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent.parent
 _START_S = 600
 _URL = re.compile(rb"API\s+(http://\S+)/v1")
-_READY = re.compile(rb"[\r\n]ready")  # behind a bar of progress there is no line break
+_READY = re.compile(rb"[\r\n]ready")  # a progress bar ends without a line break
 
 
 class ServerFailed(Exception):
@@ -60,8 +60,8 @@ def ours(options: Sequence[str], extra: Mapping[str, Any]) -> Iterator[Server]:
 def llama_cpp(gguf: Path, context: int, threads: int, extra: Mapping[str, Any]) -> Iterator[Server]:
     """llama-cpp-python's own server. Raises: ServerFailed.
 
-    Flash attention is on, as llama.cpp has it by default, and a new request does not cut off the one being answered,
-    which that server would do by default.
+    Flash attention is on, which is llama.cpp's default. A new request does not interrupt the one being answered, which
+    is that server's default.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -116,7 +116,7 @@ def connect(name: str, url: str, extra: Mapping[str, Any]) -> Server:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServerFailed(f"{url}: {error}") from None
     except (ValueError, KeyError, IndexError, TypeError):
-        raise ServerFailed(f"{url}/v1/models: no list of models, status {models.status_code}") from None
+        raise ServerFailed(f"{url}/v1/models: not a list of models, status {models.status_code}") from None
     return Server(name, url, model, extra)
 
 
@@ -144,7 +144,7 @@ def _running(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], 
 
 
 def _wait(process: subprocess.Popen[bytes], log: IO[bytes], url: Callable[[], str]) -> str:
-    """Until `url` gives an address."""
+    """The address, once `url` returns one. Raises: ServerFailed."""
     deadline = time.monotonic() + _START_S
     while process.poll() is None:
         if found := url():

@@ -1,7 +1,8 @@
-"""One side of the comparison in a process of its own, which does as it is told, a measure at a time.
+"""One side of the comparison in a process of its own.
 
-``python -m benchmark.side JOB``, JOB a `Job` as JSON. It loads, and answers each line ``{"measure", "seed"}`` on stdin
-with a line of JSON on stdout; between them it waits for the next line, asleep. It ends with its input.
+``python -m benchmark.side JOB``, JOB a `Job` as JSON. It loads the model, then answers each line
+``{"measure", "seed"}`` on stdin with a line of JSON on stdout, and sleeps in between. It ends with its input. Another
+commit's side has to understand this: see ``--core`` of ``scripts/bench.py``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
 
 from . import memory
 from .backends import Backend, ChatGLMCpp, LlamaCpp, Native
@@ -25,7 +27,7 @@ SIDES = ("native-avx512", "native-avx2", "native-generic", "chatglm-cpp", "llama
 
 @dataclass(frozen=True)
 class Job:
-    """What a side is to load. `cpus` are those it may run on, one thread each; `context` is tokens of a sequence."""
+    """What a side loads. It runs on `cpus`, one thread each; `context` is in tokens of a sequence."""
 
     side: str
     model: str
@@ -36,12 +38,13 @@ class Job:
     lengths: Lengths
 
     def json(self) -> str:
-        """For the command line."""
-        return json.dumps(asdict(self))
+        """For the command line. Lengths that are the default are left out: another commit may not have all of them."""
+        lengths = {name: value for name, value in asdict(self.lengths).items() if value != getattr(Lengths, name)}
+        return json.dumps(asdict(self) | {"lengths": lengths})
 
     @staticmethod
     def from_json(text: str) -> Job:
-        """What `json` gave."""
+        """The job that `json` wrote."""
         fields = json.loads(text)
         return Job(**fields | {"lengths": Lengths(**fields["lengths"])})
 
@@ -56,7 +59,7 @@ class ModelSide:
         draw = ids_of(self._vocabulary, 0)
         started = time.perf_counter()
         self._model = _backend(job)
-        self._model.read(0, draw(1))  # engines that map the file read it only now
+        self._model.read(0, draw(1))  # engines that map the file read it here
         self.loading = {"load": time.perf_counter() - started}
         warm_up(self._model, draw)
         if held := memory.resident():
@@ -71,11 +74,11 @@ class ModelSide:
 
 
 class MemorySide:
-    """What decoding could reach if it did nothing but read the weights: those of all layers and of the output, once."""
+    """The bound on decoding: the speed of reading the weights of all layers and of the output once a token."""
 
     def __init__(self, job: Job) -> None:
-        tensors = read_model_file(Path(job.model)).tensors
-        self._bytes = sum(tensor.nbytes for tensor in tensors if "word_embeddings" not in tensor.name)
+        spec = model_spec(read_model_file(Path(job.model)))
+        self._bytes = sum(tensor.nbytes for name, tensor in spec.tensors.items() if name != "token_embd.weight")
         self._threads = len(job.cpus)
         self.loading: dict[str, float] = {}
         self.about = (
@@ -84,7 +87,7 @@ class MemorySide:
         )
 
     def measure(self, name: str, seed: int) -> dict[str, float]:
-        """The bound on "decode"; `seed` is of no use."""
+        """The bound on "decode"; `seed` is not used."""
         rate = memory.read_rate(self._bytes, self._threads)
         return {"read": rate / 1e9, "decode": rate / self._bytes}
 
@@ -122,12 +125,12 @@ def main() -> None:
             request = json.loads(line)
             _answer(answers, {"figures": side.measure(request["measure"], request["seed"]), "idle_cpu_s": idle})
             waiting_since = time.process_time()
-    except Exception as error:  # whatever it is, the other sides go on
+    except Exception as error:  # the other sides go on
         _answer(answers, {"error": f"{type(error).__name__}: {error}"})
 
 
 def _own_stdout() -> TextIO:
-    """The pipe to the parent; what an engine prints goes to stderr instead."""
+    """The pipe to the parent. From now on an engine's own prints go to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers

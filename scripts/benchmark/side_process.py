@@ -1,4 +1,4 @@
-"""The parent's end of a side: starts the process, hands it measures, and says what went wrong with it."""
+"""The parent's end of a side: starts the process, sends it measures, and reports its failures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ class SideFailed(Exception):
 class SideProcess:
     """A side that is loaded once the constructor returns. Raises: SideFailed, here and in `measure`."""
 
-    def __init__(self, job: Job) -> None:
-        paths = [str(ROOT), str(ROOT / "scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
-        # llama.cpp would otherwise have a debugger, where there is one, print its stack after the reason why it fails
+    def __init__(self, job: Job, folders: Sequence[str] = ()) -> None:
+        """`folders` come first on the module path of the process; `job` has absolute paths."""
+        inherited = [str(Path(path).resolve()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        paths = [*folders, str(ROOT), str(ROOT / "scripts"), *inherited]
+        # Without GGML_NO_BACKTRACE llama.cpp runs a debugger that prints its stack after the reason for a failure.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "GGML_NO_BACKTRACE": "1"}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `stop`)
         self._process = subprocess.Popen(
@@ -35,6 +38,7 @@ class SideProcess:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=environment,
+            cwd="/",  # Python looks for modules in the current folder first
             text=True,
             start_new_session=True,  # Ctrl-C is for the parent, which stops its sides
         )
@@ -54,19 +58,19 @@ class SideProcess:
             self._process.stdin.write(json.dumps({"measure": name, "seed": seed}) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended: the missing answer tells
+            pass  # it has ended: `_answer` finds out
         answer = self._answer()
         self.idle_cpu_s += answer["idle_cpu_s"]
         figures: dict[str, float] = answer["figures"]
         return figures
 
     def stop(self) -> None:
-        """Ends the process at once, whatever it is doing."""
+        """Kills the process."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                with suppress(BrokenPipeError):  # a request that it did not live to read
+                with suppress(BrokenPipeError):  # a request that it has not read
                     stream.close()
         self._errors.close()
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import chatglm_native
 import numpy as np
 
-from chatglm_server.decoding.backends.native import core
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
 
 CONTEXT = 4096
 
@@ -17,7 +18,8 @@ class Runner:
 
     def __init__(self, path: Path, stops: frozenset[int], threads: int) -> None:
         self.stops = stops
-        self._model = core(read_model_file(path), CONTEXT, sequences=1, threads=threads, cpu="auto")
+        pool = chatglm_native.ThreadPool(threads)
+        self._model = chatglm_native.Model(pool, model_spec(read_model_file(path)), context=CONTEXT, slots=1)
         self._past: list[int] = []
 
     def generate(self, prompt: list[int], most: int = 160) -> list[int]:

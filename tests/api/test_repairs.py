@@ -21,6 +21,7 @@ from tests.serving import RunningServer
 LOOK = Tool({"name": "look", "parameters": {"properties": {"at": {"type": "string"}}, "required": ["at"]}})
 MENDED = "Wait. <tool_call>look<arg_key>at</arg_key>the <sea></arg_value></tool_call></tool_call>"
 ABANDONED = "Wait. <tool_call>look<arg_key>at</arg_key><arg_value>the se"
+BEGUN = "Wait. <tool_call>look<arg_key>at</arg_key><arg_value>"
 
 
 def events_of(text: str, *, cut: bool = False, stop: tuple[str, ...] = ()) -> list[Event]:
@@ -73,17 +74,29 @@ def test_a_call_that_is_none_is_content() -> None:
 
 
 def test_without_a_call_the_answer_just_stops() -> None:
-    assert streamed(events_of(ABANDONED), ChatCompletion("m"))[2] == "stop"
+    assert streamed(events_of(BEGUN), ChatCompletion("m")) == (BEGUN, [], "stop")
+
+
+def test_a_call_that_the_model_broke_off_is_the_same_call_in_the_stream_and_in_the_whole_answer() -> None:
+    """What a stream sent of it cannot be taken back, so it ends as valid JSON in both."""
+    events, shape = events_of(ABANDONED), ChatCompletion("m")
+    choice = shape.whole([Answer.of(events)])["choices"][0]
+    content, calls, reason = streamed(events, shape)
+    (call,) = choice["message"]["tool_calls"]
+
+    assert (content, reason) == (choice["message"]["content"], choice["finish_reason"]) == ("Wait.", "tool_calls")
+    assert "".join(delta["function"]["arguments"] for delta in calls) == call["function"]["arguments"]
+    assert json.loads(call["function"]["arguments"]) == {"at": "the se"}
 
 
 def test_stop_strings_hold_for_such_content() -> None:
-    answer = Answer.of(events_of(ABANDONED, stop=("the",)))
+    answer = Answer.of(events_of(ABANDONED, cut=True, stop=("the",)))
     assert (answer.content, answer.tool_calls) == (ABANDONED.partition("the")[0], [])
 
 
 def test_the_log_names_what_was_mended_and_no_text() -> None:
     record = RequestRecord()
-    for event in [*events_of(MENDED), *events_of(MENDED), *events_of(ABANDONED)]:
+    for event in [*events_of(MENDED), *events_of(MENDED), *events_of(ABANDONED, cut=True)]:
         record.note(event)
 
     names = quote(",".join(record.calls), safe=",")

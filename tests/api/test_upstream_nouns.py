@@ -91,6 +91,14 @@ def test_a_call_that_glm_api_demands_comes_back(front: RunningServer, backend: R
     assert backend.requests[0].body["tool_choice"] == "required"
 
 
+@pytest.mark.parametrize("name", ["n", "logprobs"])
+def test_glm_api_refuses_what_its_answers_cannot_show(front: RunningServer, backend: RawBackend, name: str) -> None:
+    backend.play(stream())
+    response = front.post(CHAT, json={"messages": user("Hello!"), name: 2 if name == "n" else True})
+    assert (response.status_code, response.json()["error"]["param"]) == (400, name)
+    assert backend.requests == []
+
+
 def test_glm_api_names_the_backends_model(front: RunningServer, backend: RawBackend) -> None:
     backend.play(stream(*text("Hi"), delta(reason="stop")))
     assert front.post(CHAT, json={"messages": user("Hello!")}).json()["model"] == MODEL

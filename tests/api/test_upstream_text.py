@@ -101,7 +101,7 @@ def test_thoughts_of_other_models_are_filtered_where_asked(
 
 
 def test_text_that_begins_in_a_thought(backend: RawBackend) -> None:
-    """Unless thoughts come by themselves: then the text is none."""
+    """If thoughts come by themselves, the text is the answer."""
     with RunningServer("--model", backend.address, "--upstream-open-think") as open_front:
         backend.play(stream(*text("Hm.</think>Yes."), delta(reason="stop")))
         result = joined(chunks(open_front, ASK))

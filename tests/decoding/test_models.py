@@ -14,6 +14,7 @@ from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppModel
 from chatglm_server.decoding.backends.native import NativeModel
 from chatglm_server.decoding.model import Model
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
 from tests.token_level import Continued, generate
@@ -27,7 +28,7 @@ ENGINES = [("chatglm-cpp", kind) for kind in ModelType] + [
 def load(engine: str, path: Path) -> Model:
     file = read_model_file(path)
     if engine == "native":
-        return NativeModel(file, CONTEXT, threads=2)
+        return NativeModel(model_spec(file), CONTEXT, threads=2)
     return ChatGLMCppModel(path, CONTEXT, bidirectional=file.family == "chatglm")
 
 

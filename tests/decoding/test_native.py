@@ -17,11 +17,13 @@ from chatglm_bin_writer import DType, ModelType
 
 from chatglm_server.chat import Message
 from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppModel
-from chatglm_server.decoding.backends.native import NativeModel, core
+from chatglm_server.decoding.backends.native import NativeModel
 from chatglm_server.engine.loader import model_path
 from chatglm_server.errors import ModelFileError
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.spec import ModelSpec
 from chatglm_server.model_files.tokenizer import encode_prompt, load_tokenizer
 from tests.random_models import write_random_model
 from tests.reference import Reference
@@ -39,15 +41,20 @@ def tokens_of(seed: int, count: int) -> list[int]:
 
 def logits(model: chatglm_native.Model, rows: Sequence[tuple[int, int, int]]) -> Logits:
     """After each row."""
-    return cast(Logits, np.from_dlpack(model.forward(list(rows), list(range(len(rows))))))
+    return cast(Logits, np.from_dlpack(model.forward(rows, list(range(len(rows))))))
 
 
-def rows_of(sequence: int, ids: Sequence[int], start: int = 0) -> list[tuple[int, int, int]]:
-    return [(sequence, start + place, token) for place, token in enumerate(ids)]
+def rows_of(slot: int, ids: Sequence[int], start: int = 0) -> list[tuple[int, int, int]]:
+    return [(slot, start + place, token) for place, token in enumerate(ids)]
 
 
-def load(path: Path, *, cpu: str = "auto", threads: int = 2, sequences: int = 1) -> chatglm_native.Model:
-    return core(read_model_file(path), CONTEXT, sequences=sequences, threads=threads, cpu=cpu)
+def spec_of(path: Path) -> ModelSpec:
+    return model_spec(read_model_file(path))
+
+
+def load(path: Path, *, cpu: str = "auto", threads: int = 2, slots: int = 1) -> chatglm_native.Model:
+    pool = chatglm_native.ThreadPool(threads)
+    return chatglm_native.Model(pool, spec_of(path), context=CONTEXT, slots=slots, cpu=cpu)
 
 
 def test_the_processor_has_kernels() -> None:
@@ -58,7 +65,7 @@ def test_the_processor_has_kernels() -> None:
 def test_logits_are_those_of_the_reference(dtype: DType, tmp_path: Path) -> None:
     path = write_random_model(tmp_path / "model.bin", ModelType.CHATGLM3, dtype, hidden=128)
     ids = tokens_of(1, TOKENS)
-    expected = Reference(read_model_file(path)).logits(ids)
+    expected = Reference(spec_of(path)).logits(ids)
     for cpu in KERNELS:
         got = logits(load(path, cpu=cpu), rows_of(0, ids)).astype(np.float64)
         norms = np.linalg.norm(got, axis=1) * np.linalg.norm(expected, axis=1)
@@ -80,7 +87,7 @@ def test_demo_models_say_what_chatglm_cpp_has_them_say(model: str) -> None:
         start = len(ids)
         ids += generate(peer, ids, 40)
         for cpu in KERNELS:
-            own = logits(core(file, CONTEXT, sequences=1, threads=2, cpu=cpu), rows_of(0, ids[:-1])).argmax(axis=1)
+            own = logits(load(path, cpu=cpu), rows_of(0, ids[:-1])).argmax(axis=1)
             equal += int((own[start - 1 :] == np.array(ids[start:])).sum())
             count += len(ids) - start
     assert equal / count >= 0.99
@@ -93,7 +100,7 @@ def test_no_bit_depends_on_what_is_computed_together(dtype: DType, cpu: str, tmp
     ids, others = tokens_of(3, TOKENS), tokens_of(4, TOKENS)
     whole = logits(load(path, cpu=cpu), rows_of(0, ids))
 
-    model = load(path, cpu=cpu, sequences=3, threads=1)
+    model = load(path, cpu=cpu, slots=3, threads=1)
     single = [logits(model, [(0, place, token)]) for place, token in enumerate(ids)]
     assert np.array_equal(np.concatenate(single), whole), "one token a pass, one thread"
     for size in (7, 16, 65, 129):
@@ -159,42 +166,19 @@ def test_rows_outside_the_model_are_refused(tmp_path: Path) -> None:
         model.forward([(0, 0, 5)], [1])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_caches_take_the_memory_of_what_they_hold_and_give_it_back(tmp_path: Path) -> None:
-    """A few positions of a long context, then many, then few again."""
-
-    def resident() -> float:
-        fields = Path("/proc/self/statm").read_text().split()
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-    path = write_random_model(tmp_path / "model.bin", hidden=512, layers=2)
-    context, sequences = 16384, 4
-    model = core(read_model_file(path), context, sequences=sequences, threads=1, cpu="auto")
-    model.forward(rows_of(0, [5] * 256), [])  # what a pass works with
-    before = resident()
-    for sequence in range(sequences):
-        model.forward(rows_of(sequence, [5] * 20), [])
-    assert resident() - before < 4, "a huge page for each head would be 64"
-    for place in range(0, 8192, 256):
-        model.forward(rows_of(0, [5] * 256, place), [])
-    most = resident()
-    model.forget(0, 16)
-    assert most - resident() > 4
-
-
 def test_a_processor_without_the_kernel(tmp_path: Path) -> None:
-    file = read_model_file(write_random_model(tmp_path / "model.bin"))
+    spec = spec_of(write_random_model(tmp_path / "model.bin"))
     with pytest.raises(ModelFileError, match="--cpu mmx: this processor can run"):
-        NativeModel(file, CONTEXT, threads=1, cpu="mmx")
+        NativeModel(spec, CONTEXT, threads=1, cpu="mmx")
 
 
 def test_a_file_that_changed_after_it_was_checked(tmp_path: Path) -> None:
     """Cut short between the check and the loading: an error, not a crash."""
     path = write_random_model(tmp_path / "model.bin")
-    file = read_model_file(path)
+    spec = spec_of(path)
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(ModelFileError, match="outside the file"):
-        NativeModel(file, CONTEXT, threads=1)
+        NativeModel(spec, CONTEXT, threads=1)
 
 
 def test_the_interpreter_runs_while_the_core_computes(tmp_path: Path) -> None:
@@ -202,11 +186,11 @@ def test_the_interpreter_runs_while_the_core_computes(tmp_path: Path) -> None:
     program = f"""
 import threading
 from pathlib import Path
-from typing import cast
+import chatglm_native
 from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.decoding.backends.native import core
-model = core(read_model_file(Path({str(write_random_model(tmp_path / "model.bin", hidden=512, layers=4))!r})), 256,
-             sequences=1, threads=1, cpu="generic")
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
+spec = model_spec(read_model_file(Path({str(write_random_model(tmp_path / "model.bin", hidden=512, layers=4))!r})))
+model = chatglm_native.Model(chatglm_native.ThreadPool(1), spec, context=256, slots=1, cpu="generic")
 rows = [(0, place, 5) for place in range(250)]
 started, done = threading.Event(), threading.Event()
 def compute():
@@ -222,25 +206,3 @@ print(count)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert int(result.stdout) > 5
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
-def test_the_peak_of_resident_memory_is_the_weights_alone(tmp_path: Path) -> None:
-    """While it loads and after: at most 1.15 times the file, besides what the process had and a short cache."""
-    path = write_random_model(tmp_path / "model.bin", dtype=DType.F32, hidden=1024, layers=2)
-    program = f"""
-import re
-from pathlib import Path
-from typing import cast
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.decoding.backends.native import core
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
-file = read_model_file(Path({str(path)!r}))
-before = peak()
-model = core(file, 64, sequences=1, threads=2, cpu="auto")
-model.forward([(0, 0, 5)], [0])
-print(peak() - before)
-"""
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    assert int(result.stdout) <= 1.15 * path.stat().st_size

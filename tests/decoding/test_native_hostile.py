@@ -20,8 +20,9 @@ from chatglm_bin_writer import DType, ModelType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatglm_server.decoding.backends.native import core
-from chatglm_server.model_files.chatglm_bin import ModelFile, read_model_file
+from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.spec import ModelSpec
 from tests.random_models import write_random_model
 
 REFUSALS = (RuntimeError, ValueError, TypeError, MemoryError)
@@ -33,109 +34,136 @@ FLOATS = st.floats(width=32)
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
-    return read_model_file(write_random_model(tmp_path_factory.mktemp("model") / "model.bin", dtype=DType.Q4_0))
+def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    path = write_random_model(tmp_path_factory.mktemp("model") / "model.bin", dtype=DType.Q4_0)
+    return model_spec(read_model_file(path))
 
 
 @pytest.fixture(scope="module")
-def model(file: ModelFile) -> chatglm_native.Model:
-    return core(file, CONTEXT, sequences=2, threads=2, cpu="auto")
+def model(spec: ModelSpec) -> chatglm_native.Model:
+    return load(spec, slots=2)
+
+
+def load(spec: ModelSpec, *, context: int = CONTEXT, slots: int = 1, cpu: str = "auto") -> chatglm_native.Model:
+    return chatglm_native.Model(chatglm_native.ThreadPool(2), spec, context=context, slots=slots, cpu=cpu)
 
 
 def logits(model: chatglm_native.Model, rows: list[tuple[int, int, int]]) -> npt.NDArray[np.float32]:
     return cast(npt.NDArray[np.float32], np.from_dlpack(model.forward(rows, list(range(len(rows))))))
 
 
-def load_and_read(file: ModelFile, *, context: int = CONTEXT, sequences: int = 1, threads: int = 2) -> None:
-    model = core(file, context, sequences=sequences, threads=threads, cpu="auto")
-    assert logits(model, [(0, 0, 0)]).shape == (1, file.header.vocab_size)
+def load_and_read(spec: ModelSpec) -> None:
+    assert logits(load(spec), [(0, 0, 0)]).shape == (1, spec.vocab_size)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.data())
-def test_tables_that_do_not_fit_the_file(file: ModelFile, data: st.DataObject) -> None:
-    tensors = list(file.tensors)
+def test_tables_that_do_not_fit_the_file(spec: ModelSpec, data: st.DataObject) -> None:
+    size, tensors = spec.path.stat().st_size, dict(spec.tensors)
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(tensors) - 1))
-        tensor = tensors[place]
-        change = data.draw(st.sampled_from(["offset", "nbytes", "type", "shape", "name", "drop", "copy"]))
+        name = data.draw(st.sampled_from(sorted(tensors)))
+        tensor = tensors[name]
+        change = data.draw(st.sampled_from(["offset", "nbytes", "type", "shape", "path", "name", "drop", "copy"]))
         if change == "drop":
-            del tensors[place]
-        elif change == "copy":
-            tensors.append(tensor)
+            del tensors[name]
+        elif change in ("name", "copy"):
+            tensors[data.draw(st.one_of(st.text(), st.sampled_from(sorted(spec.tensors))))] = tensor
+            if change == "name":
+                tensors.pop(name, None)
         else:
             value: Any = {
-                "offset": st.one_of(ANY, st.integers(0, file.size)),
-                "nbytes": st.one_of(ANY, st.integers(0, file.size)),
+                "offset": st.one_of(ANY, st.integers(0, size)),
+                "nbytes": st.one_of(ANY, st.integers(0, size)),
                 "type": ANY,
-                "shape": st.one_of(st.tuples(ANY), st.tuples(ANY, ANY)),
-                "name": st.one_of(st.text(), st.sampled_from([other.name for other in tensors])),
+                "shape": st.one_of(st.lists(ANY, max_size=4), st.just(None)),
+                "path": st.sampled_from(["", "/", "/nowhere/model.bin", "/dev/zero", "a\0b", None, 7]),
             }[change]
-            tensors[place] = replace(tensor, **{change: data.draw(value)})
+            tensors[name] = replace(tensor, **{change: data.draw(value)})
+    changed = replace(spec, tensors=tensors)
     try:
-        load_and_read(replace(file, tensors=tuple(tensors)))
-    except (*REFUSALS, UnicodeEncodeError):
-        pass
-    else:  # what fits may lie elsewhere in the file
-        by_name = {tensor.name: tensor for tensor in tensors}
-        for tensor in file.tensors:
-            found = by_name[tensor.name]
-            assert 0 <= found.offset <= file.size - found.nbytes
-            assert (found.shape, found.nbytes) == (tensor.shape, tensor.nbytes)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    st.sampled_from(
-        (
-            "vocab_size",
-            "hidden_size",
-            "num_attention_heads",
-            "num_key_value_heads",
-            "num_hidden_layers",
-            "intermediate_size",
-            "norm_eps",
-            "rope_theta",
-        )
-    ),
-    ANY,
-    FLOATS,
-)
-def test_shapes_that_are_no_network(file: ModelFile, name: str, number: int, fraction: float) -> None:
-    value: float = fraction if name in ("norm_eps", "rope_theta") else number
-    if value == getattr(file.header, name) or (isinstance(value, float) and value > 0 and np.isfinite(value)):
+        load_and_read(changed)
+    except REFUSALS:
         return
-    if (name, value) == ("num_hidden_layers", 1):
-        return  # the first of two layers: a network, though not the file's
-    change: dict[str, Any] = {name: value}
+    # tensors that fit may lie elsewhere in the file; an optional one may be missing
+    for name, tensor in spec.tensors.items():
+        found = tensors.get(name)
+        if found is None:
+            assert name.endswith(".bias") or name == "output.weight"
+            continue
+        assert 0 <= found.offset <= size - found.nbytes
+        assert (tuple(found.shape), found.nbytes) == (tensor.shape, tensor.nbytes)
+
+
+SIZE_NAMES = ("vocab_size", "hidden_size", "layers", "heads", "kv_heads", "key_size", "value_size", "ffn_size")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from((*SIZE_NAMES, "rotary_size")), st.one_of(ANY, st.none(), st.text(), FLOATS))
+def test_sizes_that_are_no_network(spec: ModelSpec, name: str, value: Any) -> None:
+    good = 0 < value <= spec.key_size if name == "rotary_size" and isinstance(value, int) else False
+    if value == getattr(spec, name) or (good and value % 2 == 0):
+        return
     with pytest.raises(REFUSALS):
-        load_and_read(replace(file, header=replace(file.header, **change)))
+        load_and_read(replace(spec, **{name: value}))
 
 
-@pytest.mark.parametrize("numbers", [(0, 1, 1), (-1, 1, 1), (2**31, 1, 1), (40, 0, 1), (40, 1025, 1), (40, 1, 0)])
-def test_contexts_sequences_and_threads(file: ModelFile, numbers: tuple[int, int, int]) -> None:
-    context, sequences, threads = numbers
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(("norm_epsilon", "rope_theta")), st.one_of(FLOATS, st.none(), st.text()))
+def test_fractions_that_are_no_network(spec: ModelSpec, name: str, value: Any) -> None:
+    if isinstance(value, float) and value > 0 and np.isfinite(value):
+        return
     with pytest.raises(REFUSALS):
-        load_and_read(file, context=context, sequences=sequences, threads=threads)
+        load_and_read(replace(spec, **{name: value}))
 
 
-def test_a_context_for_which_there_is_no_memory(file: ModelFile) -> None:
-    """128 GiB for each sequence's cache: more than the address space has for as many as there may be."""
-    deep = write_random_model(file.path.with_name("deep.bin"), dtype=DType.Q4_0, layers=64)
+@pytest.mark.parametrize("change", [{"architecture": "llama"}, {"rotary_layout": "spiral"}, {"tensors": {}}])
+def test_names_that_the_core_does_not_know(spec: ModelSpec, change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"llama|rotary_layout|token_embd"):
+        load_and_read(replace(spec, **change))
+
+
+def test_a_tensor_that_no_network_reads(spec: ModelSpec) -> None:
+    """Left out, it would make the results wrong."""
+    extra = {"blk.0.attn_q_norm.weight": spec.tensors["output_norm.weight"]}
+    with pytest.raises(ValueError, match=r"has no tensor blk\.0\.attn_q_norm\.weight"):
+        load(replace(spec, tensors={**spec.tensors, **extra}))
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (-1, 1), (2**31, 1), (40, 0), (40, 4097), (2**24 + 1, 1)])
+def test_contexts_and_slots(spec: ModelSpec, numbers: tuple[int, int]) -> None:
+    context, slots = numbers
+    with pytest.raises(REFUSALS):
+        load(spec, context=context, slots=slots)
+
+
+@pytest.mark.parametrize("threads", [-1, 0, 1025, 2**31, 2**64])
+def test_threads(threads: int) -> None:
+    with pytest.raises(REFUSALS):
+        chatglm_native.ThreadPool(threads)
+
+
+def test_a_context_for_which_there_is_no_memory(spec: ModelSpec) -> None:
+    """128 GiB for each slot: more than the address space has for as many as there may be. Others still work."""
+    deep = write_random_model(spec.path.with_name("deep.bin"), dtype=DType.Q4_0, layers=64)
+    model = load(model_spec(read_model_file(deep)), context=2**24, slots=4096)
     with pytest.raises(MemoryError):
-        core(read_model_file(deep), 2**24, sequences=1024, threads=1, cpu="auto")
+        model.forward([(slot, 0, 5) for slot in range(4096)], [])
+    for slot in range(4096):
+        model.truncate(slot, 0)
+    assert np.isfinite(logits(model, [(4000, 0, 5)])).all()
 
 
 @pytest.mark.parametrize("path", ["", "/", "/nowhere/model.bin", "/dev/zero"])
-def test_what_is_no_file(file: ModelFile, path: str) -> None:
-    with pytest.raises(RuntimeError):
-        load_and_read(replace(file, path=Path(path)))
+def test_what_is_no_file(spec: ModelSpec, path: str) -> None:
+    tensors = {name: replace(tensor, path=Path(path)) for name, tensor in spec.tensors.items()}
+    with pytest.raises(RuntimeError, match="cannot read"):
+        load(replace(spec, tensors=tensors))
 
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     """Each load meets its own moment of the shrinking; a mapped file would be a bus error."""
     path = write_random_model(tmp_path / "model.bin", dtype=DType.F32, hidden=512, layers=2)
-    file, whole = read_model_file(path), path.read_bytes()
+    spec, whole = model_spec(read_model_file(path)), path.read_bytes()
     outcomes = set()
     for step in range(24):
         path.write_bytes(whole)
@@ -151,9 +179,9 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
         thread.start()
         begun.set()
         try:
-            core(file, CONTEXT, sequences=1, threads=2, cpu="auto")
+            load(spec)
             outcomes.add("whole")
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             outcomes.add(str(error))
         thread.join()
     assert outcomes - {"whole"}, "at no moment did the shrinking show"
@@ -170,7 +198,7 @@ def test_weights_that_are_noise(dtype: DType, fill: bytes | None, tmp_path: Path
         data[tensor.offset : tensor.offset + tensor.nbytes] = noise
     path.write_bytes(data)
     for cpu in KERNELS:
-        model = core(file, CONTEXT, sequences=1, threads=1, cpu=cpu)
+        model = load(model_spec(file), cpu=cpu)
         got = model.forward([(0, place, place) for place in range(20)], [18, 19])
         for row, temperature in enumerate([0.0, 1.0]):
             token, logprob, top = sampler(temperature=temperature, top_logprobs=5).sample(got, row)

@@ -19,6 +19,7 @@ from chatglm_server.decoding.scheduler import Scheduler
 from chatglm_server.decoding.sequence import AnswerSequence, Mask
 from chatglm_server.errors import ModelFailure, QueueFull, ShuttingDown
 from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin_spec import model_spec
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
 
@@ -29,7 +30,7 @@ class WatchedModel(NativeModel):
     """The real core, and a note of what it was given to read."""
 
     def __init__(self, path: Path, slots: int) -> None:
-        super().__init__(read_model_file(path), CONTEXT, slots=slots, threads=2)
+        super().__init__(model_spec(read_model_file(path)), CONTEXT, slots=slots, threads=2)
         self.passes: list[list[tuple[int, int]]] = []
         self.copied: list[int] = []
         self.forgotten = 0

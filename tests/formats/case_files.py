@@ -1,14 +1,18 @@
 """Case files: model output and the message it is (parse), a conversation and the prompt it makes (render).
 
-One JSON object a line. The project's own are in ``cases/``; the environment variable CHATGLM_TEST_CASES may name a
-folder with further ones in the same layout.
+One JSON object a line. The project's own are in ``cases/``. The environment variable CHATGLM_TEST_CASES may name a
+folder with further ones, in which each line is a whole case.
+
+Three things keep the project's own short. `tools` may name a list in ``tools.json``. Fields that are null, false or
+empty may be left out. And a case with the format "tagged" is one for each dialect in ``dialects.json``, whose words
+stand in it as ``«word»``, and the gap between its tags as ``¶``.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +29,46 @@ Case = dict[str, Any]
 
 def read_cases(name: str) -> list[Case]:
     """The cases of the files `name` whose format the server knows, the project's own first."""
-    folders = [("own", OWN)]
+    cases = [{**case, "origin": "own"} for line in read_lines(OWN / name) for case in expand(line)]
     further = os.environ.get("CHATGLM_TEST_CASES")
     if further:
-        folders.append(("further", Path(further)))
-    cases = []
-    for origin, folder in folders:
-        lines = (folder / name).read_text(encoding="utf-8").splitlines()
-        cases += [{**json.loads(line), "origin": origin} for line in lines if line.strip()]
+        cases += [{**line, "origin": "further"} for line in read_lines(Path(further) / name)]
     return [case for case in cases if case["format"] in FORMATS]
+
+
+def read_lines(path: Path) -> Iterator[Case]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            yield json.loads(line)
+
+
+def expand(line: Case) -> Iterator[Case]:
+    """The whole cases that a line of the project's own stands for."""
+    tools = line.get("tools") or []
+    case: Case = {"prompt_ends_in_think": False, "content": None, "reasoning": None, "tool_calls": []} | line
+    case["tools"] = TOOLS[tools] if isinstance(tools, str) else tools
+    if case["format"] != "tagged":
+        yield case
+        return
+    for dialect, words in DIALECTS.items():
+        name = case["id"].removeprefix("tagged/")
+        yield {**in_words(case, words), "id": f"{dialect}/{name}", "format": dialect}
+
+
+def in_words(value: Any, words: dict[str, str]) -> Any:
+    """A JSON value with a dialect's words in it."""
+    if isinstance(value, dict):
+        return {in_words(key, words): in_words(each, words) for key, each in value.items()}
+    if isinstance(value, list):
+        return [in_words(each, words) for each in value]
+    if isinstance(value, str):
+        for name, word in words.items():
+            value = value.replace("¶" if name == "gap" else f"«{name}»", word)
+    return value
+
+
+TOOLS: dict[str, Any] = json.loads((OWN / "tools.json").read_text(encoding="utf-8"))
+DIALECTS: dict[str, dict[str, str]] = json.loads((OWN / "dialects.json").read_text(encoding="utf-8"))
 
 
 def parameters(cases: Iterable[Case]) -> list[Any]:
@@ -49,7 +84,7 @@ def conversation(case: Case) -> list[Message]:
 
 
 def repairs(events: Iterable[ParserEvent]) -> list[str]:
-    """What was mended of an answer's calls."""
+    """What was repaired of an answer's calls."""
     return [repair for call in Answer.of(events).tool_calls for repair in call.repairs]
 
 

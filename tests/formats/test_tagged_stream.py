@@ -28,6 +28,8 @@ WRITE = Tool(
     }
 )
 
+BROKEN = "0 mended: arguments broken off"
+
 
 class Stream:
     """A parser and short forms of what it gives."""
@@ -73,10 +75,8 @@ def test_text_and_thoughts_go_out_at_once() -> None:
 def test_a_declared_string_goes_out_in_pieces() -> None:
     stream = Stream()
 
-    assert stream.feed("<tool_call>write") == []
-    assert stream.feed("<arg_key>") == ["0 write"]
-    assert stream.feed("text</arg_key><arg_value>") == []
-    assert stream.feed('say "海') == ['0: {"text": "say \\"海']
+    assert stream.feed("<tool_call>write<arg_key>text</arg_key><arg_value>") == []
+    assert stream.feed('say "海') == ["0 write", '0: {"text": "say \\"海']
     assert stream.feed(" ") == []
     assert stream.feed("</arg_value") == []
     assert stream.feed("> no") == ["0:  </arg_value> no"]
@@ -94,7 +94,7 @@ def test_a_surrogate_pair_is_not_torn() -> None:
     stream = Stream()
     stream.feed("<tool_call>write<arg_key>text</arg_key><arg_value>")
 
-    assert stream.feed("a\ud83c") == ['0: {"text": "a']
+    assert stream.feed("a\ud83c") == ["0 write", '0: {"text": "a']
     assert stream.feed("\udf0a\ud83c") == ["0: 🌊"]
     assert stream.feed("</arg_value></tool_call>") == ["0: \ufffd", '0: "}']
 
@@ -106,28 +106,70 @@ def test_a_name_that_is_not_declared_waits_for_the_end() -> None:
     assert stream.feed("</tool_call>") == ["0 other", '0: {"a": 1', "0: }"]
 
 
-def test_calls_are_numbered_on_behind_one_that_was_none() -> None:
+def test_a_block_that_breaks_off_before_anything_was_sent_is_text() -> None:
     stream = Stream()
     broken = "<tool_call>write<arg_key>text</tool_call>"
 
-    assert stream.feed(broken) == ["0 write", f"0 none: {broken}"]
-    assert stream.feed("<tool_call>write</tool_call>") == ["1 write", "1: {}"]
+    assert stream.feed(broken) == [f"text {broken}"]
+    assert stream.feed("<tool_call>write</tool_call>") == ["0 write", "0: {}"]
 
 
-def test_a_call_that_was_given_up_is_none() -> None:
-    """Where a thought ends in a value that is not closed; what is said behind it is kept."""
+def test_a_call_is_not_begun_before_its_required_arguments_have() -> None:
+    stream = Stream()
+
+    assert stream.feed("<tool_call>write<arg_key>path</arg_key><arg_value>/a</arg_value><arg_key>text") == []
+    assert stream.feed("</arg_key><arg_value> ") == []
+    assert stream.feed("x") == ["0 write", '0: {"path": "/a', '0: ", "text": " x']
+
+
+@pytest.mark.parametrize(
+    ("rest", "events"),
+    [
+        ("</arg_value><arg_key>mode</tool_call> So", ['0: "}', BROKEN, "text So"]),
+        ("</arg_value><arg_key>mode</arg_key></tool_call>", ['0: "}', BROKEN]),
+        ("</arg_value><arg_key>mode</arg_key><tool_call>write</tool_call>", ['0: "}', BROKEN, "1 write", "1: {}"]),
+        ("</arg_value><arg_key>mode<arg_key>path</arg_key>/a</arg_value> and </tool_call>", ['0: "}', BROKEN]),
+        ("</arg_value><arg_key>mode</arg_key><arg_value>4", ['0: "}', BROKEN]),
+        ("</arg_value><arg_key>mo", ['0: "}', BROKEN]),
+        ("</arg_value>", ['0: "}', "0 mended: missing </tool_call>"]),
+        ("</arg_value> <tool_call>wri", ['0: "}', "0 mended: missing </tool_call>", "text <tool_call>wri"]),
+        ("</arg_val", ["0: </arg_val", '0: "}', BROKEN]),
+        (" <arg_key>mo", ['0: "}', BROKEN]),
+        (" \n", ['0: "}', BROKEN]),
+    ],
+)
+def test_a_call_that_breaks_off_later_ends_with_its_last_good_argument(rest: str, events: list[str]) -> None:
+    stream = Stream()
+    stream.feed("<tool_call>write<arg_key>text</arg_key><arg_value>x")
+
+    assert [*stream.feed(rest), *stream.end()] == events
+
+
+def test_a_call_that_was_given_up_ends_before_the_end_of_its_thought() -> None:
+    """A thought ends in a value that is not closed. The text after it is kept."""
     stream = Stream()
 
     assert stream.feed("<tool_call>write<arg_key>text</arg_key><arg_value>a") == ["0 write", '0: {"text": "a']
-    assert stream.feed("</think>No. <tool_call>write") == ["0: </think>", "0: No."]
-    assert stream.feed("</tool_call>") == ["0 none: No.", "1 write", "1: {}"]
+    assert stream.feed("</think>No. <tool_call>write") == []
+    assert stream.feed("</tool_call>") == ['0: "}', BROKEN, "text No.", "1 write", "1: {}"]
+
+
+def test_a_call_inside_an_open_thought_is_sent_once_it_is_whole() -> None:
+    """The model may give it up, and then nothing of it was sent."""
+    begun = "Hm. <tool_call>write<arg_key>text</arg_key><arg_value>a"
+    whole, given_up = Stream(inside=True), Stream(inside=True)
+
+    assert whole.feed(begun) == given_up.feed(begun) == ["thought Hm."]
+    assert whole.feed("</arg_value></tool_call>") == ["0 write", '0: {"text": "a', '0: "}']
+    assert given_up.feed("</think>No.</tool_call>") == []
+    assert given_up.end() == ["text No."]
 
 
 def test_repairs_follow_the_call() -> None:
     stream = Stream()
 
-    assert stream.feed("<tool_call>writetext</arg_key>") == ["0 write"]
-    assert stream.feed("x</arg_value></tool_call>") == ['0: {"text": "x', '0: "}']
+    assert stream.feed("<tool_call>writetext</arg_key>") == []
+    assert stream.feed("x</arg_value></tool_call>") == ["0 write", '0: {"text": "x', '0: "}']
     assert stream.feed("</tool_call>\nSo") == [
         "0 mended: missing <arg_key>, missing <arg_value>, doubled </tool_call>",
         "text So",

@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import chatglm_native
 
-from ...errors import ModelFailure, ModelFileError
-from ...model_files.chatglm_bin import ModelFile
+from ...errors import ModelFailure, ModelFileError, ShuttingDown
+from ...model_files.spec import ModelSpec
 from ...sampling import SamplingParams
 from ..model import Drawn, Part
 from .cpus import usable_cpus
 
 CHUNK = 128
-"""Tokens of prompts that are read in one pass; between passes a request can be cancelled, and others go on."""
+"""Tokens of prompts that one pass reads; between passes a request can be cancelled, and others go on."""
 
 
 class NativeModel:
-    """The compute core with some sequences. Python's GIL is released while it computes."""
+    """The compute core with a model. Python's GIL is released while it computes."""
 
     chunk = CHUNK
     reuses_prefixes = True
 
     def __init__(
-        self, file: ModelFile, context_length: int, *, slots: int = 1, threads: int | None = None, cpu: str = "auto"
+        self,
+        spec: ModelSpec,
+        context_length: int,
+        *,
+        slots: int = 1,
+        threads: int | None = None,
+        cpu: str = "auto",
+        progress: Callable[[int], bool] | None = None,
     ) -> None:
-        """Raises: ModelFileError. `threads` of None: as many as the CPUs that this process may use."""
+        """Reads the weights. Each slot holds up to `context_length` tokens; slots that are not used take no memory.
+
+        `threads` of None: as many as the CPUs that this process may use. `progress` gets the bytes read so far, at most
+        20 times a second; if it returns False, loading stops.
+
+        Raises: ModelFileError; ShuttingDown if `progress` stops it.
+        """
         check_processor(threads, cpu)
+        self.pool = chatglm_native.ThreadPool(threads or usable_cpus())
         try:
-            self._model = core(file, context_length, sequences=slots, threads=threads or usable_cpus(), cpu=cpu)
+            self._model = chatglm_native.Model(
+                self.pool, spec, context=context_length, slots=slots, cpu=cpu, progress=progress
+            )
+        except chatglm_native.LoadingStopped:
+            raise ShuttingDown("stopped while loading the model") from None
         except (RuntimeError, ValueError, MemoryError) as error:
-            raise ModelFileError(f"{file.path}: {error}") from None
-        self.vocab_size = file.header.vocab_size
+            raise ModelFileError(f"{spec.path}: {error}") from None
+        self.vocab_size = spec.vocab_size
         self.slots = slots
 
     def sampler(self, prompt: Sequence[int], sampling: SamplingParams) -> chatglm_native.Sampler:
@@ -72,10 +90,15 @@ class NativeModel:
         return drawn
 
     def copy(self, source: int, target: int, count: int) -> None:
-        self._model.copy(source, target, count)
+        try:
+            self._model.copy(source, target, count)
+        except MemoryError:
+            raise ModelFailure("the native core has no memory for a copy of a prefix") from None
 
-    def forget(self, slot: int, kept: int) -> None:
-        self._model.forget(slot, kept)
+    def truncate(self, slot: int, kept: int) -> None:
+        self._model.truncate(slot, kept)
+
+    forget = truncate
 
 
 def check_processor(threads: int | None, cpu: str) -> None:
@@ -87,48 +110,10 @@ def check_processor(threads: int | None, cpu: str) -> None:
         raise ModelFileError(f"--cpu {cpu}: this processor can run {', '.join(kernels)}")
 
 
-def core(file: ModelFile, context_length: int, *, sequences: int, threads: int, cpu: str) -> chatglm_native.Model:
-    """The file's weights in the compute core, with `sequences` caches of `context_length` tokens each.
-
-    Raises: RuntimeError, ValueError, MemoryError.
-    """
-    head = file.header
-    return chatglm_native.Model(
-        str(file.path),
-        [
-            (tensor.name, int(tensor.type), *_rows_and_columns(tensor.shape), tensor.offset, tensor.nbytes)
-            for tensor in file.tensors
-        ],
-        vocab=head.vocab_size,
-        hidden=head.hidden_size,
-        heads=head.num_attention_heads,
-        kv_heads=head.num_key_value_heads,
-        layers=head.num_hidden_layers,
-        ffn=head.intermediate_size,
-        context=context_length,
-        epsilon=head.norm_eps,
-        theta=head.rope_theta,
-        sequences=sequences,
-        threads=threads,
-        cpu=cpu,
-    )
-
-
-def native_obstacle(file: ModelFile) -> str:
-    """What keeps the core from running a file; "" if nothing does."""
-    head = file.header
-    size = head.hidden_size // head.num_attention_heads
-    if file.family == "chatglm":
-        return "ChatGLM-6B"
-    if head.num_virtual_tokens:
-        return "P-tuned models"
-    if any(tensor.name.endswith("mlp.gate_proj.weight") for tensor in file.tensors):
-        return "files whose first feed-forward matrix is stored in two parts"
-    if size % 16 or head.hidden_size % 32 or head.intermediate_size % 32:
-        return f"heads of {size}, a width of {head.hidden_size} or a feed-forward width of {head.intermediate_size}"
+def native_obstacle(spec: ModelSpec) -> str:
+    """Why the core cannot run a model; "" if it can."""
+    try:
+        chatglm_native.check(spec)
+    except (RuntimeError, ValueError) as error:
+        return str(error)
     return ""
-
-
-def _rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
-    """A vector is a matrix of one row."""
-    return (1, shape[0]) if len(shape) == 1 else (shape[0], shape[1])

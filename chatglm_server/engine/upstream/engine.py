@@ -24,7 +24,7 @@ from .text_tools import text_body
 
 _log = logging.getLogger("chatglm_server")
 MAX_CHOICES = 128
-"""Answers to one request, each of which is parsed by itself."""
+"""Limit for the answers to one request: each has a parser of its own."""
 
 
 class UpstreamEngine:

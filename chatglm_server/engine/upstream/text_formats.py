@@ -8,6 +8,7 @@ from typing import Literal
 
 from ...chat import Tool
 from ...errors import InvalidRequest
+from ...formats.any_glm import any_glm_parser
 from ...formats.base import ChatFormat, OutputParser
 from ...formats.registry import FORMATS, format_of_model
 from ...formats.scanning.markers import SpecialTokenScanner
@@ -67,7 +68,7 @@ class TextFormats:
         specials: Sequence[str] = ()
         parser: OutputParser = PlainText()
         if name is not None:
-            parser = FORMATS[name].parser(tools, prompt_ends_in_think=open_think)
+            parser = any_glm_parser(FORMATS[name], tools, prompt_ends_in_think=open_think)
             specials = FORMATS[name].special_tokens if tools else ()
         elif self._options.think_filter:
             parser = ThinkingParser(parser, inside=open_think)

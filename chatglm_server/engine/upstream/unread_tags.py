@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from ...chat import ParserEvent, TextDelta
-from ...formats.tagged.call_builder import CALL_START
+from ...formats.tagged.tags import CALL_START
 
 MAX_MODELS = 100
 READS_TAGS = "glm47"

@@ -1,48 +1,55 @@
-"""One answer of GLM-4.5 and later: reasoning, text and tagged calls, told apart while it arrives."""
+"""One answer of GLM-4.5 and later: tells reasoning, text and tagged calls apart while it arrives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from itertools import count
 
 from ...chat import (
     FinishReason,
     ParserEvent,
     ReasoningDelta,
     TextDelta,
-    Tool,
     ToolCallAbandoned,
     ToolCallRepaired,
+    ToolCallStart,
 )
 from ..base import THINK_END, THINK_START, Piece
-from ..content import TrailingBlanks
+from ..content import GrowingText
 from ..scanning.markers import MarkerScanner
 from ..tool_names import DeclaredTools
-from .call_builder import CALL_END, CALL_START
-from .calls import CALL_TAGS, CallReader
+from .answer_text import AnswerText
+from .call import Call
+from .reader import CallReader
+from .tags import CALL_END, CALL_START, CALL_TAGS
 
-ROLE_TOKENS = frozenset({"<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"})
-"""Special tokens that end an answer, written or not."""
 THINK_TAGS = (THINK_START, THINK_END)
 
 
 class TaggedParser:
-    """Parser of one answer. `tools` as in `ChatFormat.parser`; `text_lead` is what the layout puts before text.
+    """Parser of one answer. Without `tools` (None) no tag begins a call.
 
-    Reasoning ends with ``</think>``, or with the first call. What begins like a call and is none stays where it stood.
-    Blanks are trimmed at the edges of the reasoning, behind it, and at the edges of an answer that has calls.
+    Reasoning ends with ``</think>``, or with the first call. What begins like a call and turns out to be text stays
+    where it stood. Blanks are trimmed at the edges of the reasoning, and before and after the text of an answer that
+    has calls. `numbers` numbers the calls, if the text's own parser numbers its calls with them, too.
+
+    A call inside a thought that no tag has ended is sent once it is whole, because models give such calls up.
     """
 
-    def __init__(self, tools: Sequence[Tool] | None, *, inside: bool, text_lead: str = "") -> None:
-        self._tools = None if tools is not None and not tools else DeclaredTools(tools)
-        self._scanner = MarkerScanner(THINK_TAGS if self._tools is None else THINK_TAGS + CALL_TAGS)
-        self._reasoning = _Run(trim_start=True)
-        self._content = _Run(lead=text_lead)
+    def __init__(
+        self, tools: DeclaredTools | None, text: AnswerText, *, inside: bool, numbers: Iterator[int] | None = None
+    ) -> None:
+        self._tools = tools
+        self._scanner = MarkerScanner(THINK_TAGS if tools is None else THINK_TAGS + CALL_TAGS)
+        self._reasoning = GrowingText(trim_start=True)
+        self._text = text
         self._thinking = inside
         self._thought = inside
+        self._unclosed_thought = inside  # a thought began, and no tag has ended it
+        self._numbers = numbers or count()
         self._reader: CallReader | None = None
-        self._calls = 0  # begun ones
         self._called = False
-        self._repairs: list[str] | None = None  # of the call that ended last, while its end may be written twice
+        self._last_call: Call | None = None  # that has ended, as long as its end tag may come twice
         self._ended = False
 
     def feed(self, piece: Piece) -> list[ParserEvent]:
@@ -52,138 +59,138 @@ class TaggedParser:
         if isinstance(piece, str):
             for part, is_tag in self._scanner.feed(piece):
                 self._take(part, is_tag, events)
-            return events
-        if piece.name in ROLE_TOKENS:
-            return self.flush("stop")
-        if piece.name in THINK_TAGS or piece.name in CALL_TAGS:  # the same tags, from engines that know their tokens
+        elif piece.name in THINK_TAGS or piece.name in CALL_TAGS:  # from engines that know the tokens of tags
             return self.feed(piece.name)
-        return []
+        elif (role := self._text.role(piece)) == "end":
+            return self.flush("stop")
+        elif role == "next part":
+            self._settle("stop", events)
+            self._end_reasoning()
+            self._text.next_part(events)
+        return events
 
     def flush(self, reason: FinishReason) -> list[ParserEvent]:
         if self._ended:
             return []
         self._ended = True
         events: list[ParserEvent] = []
+        self._settle(reason, events)
+        self._text.end(reason, events)
+        return events
+
+    def _settle(self, reason: FinishReason, events: list[ParserEvent]) -> None:
+        """What was read so far ends here."""
         held = self._scanner.flush()
         if held and self._reader is None:
             self._take(held, False, events)
             held = ""
         while self._reader is not None:  # what it leaves over may begin another call
             self._reader.end(held, reason)
-            self._drain(events)
+            self._drain(self._reader, events)
             held = ""
-        self._leave_call(events)
-        blanks = self._content.end(trim=self._called)
-        return [*events, TextDelta(blanks)] if blanks else events
+        self._report_repairs(events)
 
     def _take(self, part: str, is_tag: bool, events: list[ParserEvent]) -> None:
-        if self._reader is not None:
-            self._reader.feed(part, is_tag)
-            self._drain(events)
+        reader = self._reader
+        if reader is not None:
+            reader.feed(part, is_tag)
+            if reader.call.events or reader.outcome is not None:
+                self._drain(reader, events)
         elif is_tag:
-            self._tag(part, events)
+            self._take_tag(part, events)
         else:
-            self._text(part, events)
+            self._take_text(part, events)
 
-    def _text(self, text: str, events: list[ParserEvent]) -> None:
+    def _take_text(self, text: str, events: list[ParserEvent]) -> None:
         if self._thinking:
             certain = self._reasoning.add(text)
             if certain:
                 events.append(ReasoningDelta(certain))
             return
-        if self._repairs is not None and text.strip():
-            self._leave_call(events)
-        certain = self._content.add(text)
-        if certain:
-            events.append(TextDelta(certain))
+        if self._last_call is not None and text.strip():
+            self._report_repairs(events)
+        self._text.add(text, events)
 
-    def _tag(self, tag: str, events: list[ParserEvent]) -> None:
-        if self._repairs is not None:
+    def _take_tag(self, tag: str, events: list[ParserEvent]) -> None:
+        if self._last_call is not None:
             if tag == CALL_END:
-                if "doubled </tool_call>" not in self._repairs:
-                    self._repairs.append("doubled </tool_call>")
+                self._last_call.repaired("doubled </tool_call>")
                 return
-            self._leave_call(events)
-        if tag == CALL_START and self._tools is not None:
-            self._reader = CallReader(self._tools, self._calls)
+            self._report_repairs(events)
+        if self._text.in_call:
+            self._take_text(tag, events)
+        elif tag == CALL_START and self._tools is not None:
+            self._reader = CallReader(self._tools, self._numbers, may_stream=not self._unclosed_thought)
         elif tag == THINK_END and self._thinking:
+            self._unclosed_thought = False
             self._end_reasoning()
         elif tag in THINK_TAGS and self._is_stray(tag):
-            self._content.trim_start = True
-        elif tag == THINK_START and not self._thinking and not self._content.started:
-            self._thinking = self._thought = True
-            self._content.drop()
+            self._unclosed_thought = self._unclosed_thought and tag != THINK_END
+            self._text.trim_start()
+        elif tag == THINK_START and not self._thinking and not self._text.started:
+            self._thinking = self._thought = self._unclosed_thought = True
+            self._text.trim_start()
         else:
-            self._text(tag, events)
+            self._take_text(tag, events)
 
     def _is_stray(self, tag: str) -> bool:
-        """Whether a tag of thoughts is none of the answer: it repeats one, or begins a thought where none can be."""
+        """Whether a tag of thoughts is dropped: it repeats one, or begins a thought where none can be."""
         if self._thinking:
             return not self._reasoning.started
-        return self._thought or self._calls > 0 or (tag == THINK_END and not self._content.started)
+        return self._thought or self._called or (tag == THINK_END and not self._text.started)
 
-    def _drain(self, events: list[ParserEvent]) -> None:
-        """The reader's events, and what follows from its outcome."""
-        reader = self._reader
-        assert reader is not None  # noqa: S101 - callers have just fed it
-        if reader.events:
-            if reader.begun and self._thinking:
-                reader.repairs.append("missing </think>")
-                self._end_reasoning()
-            events += reader.events
-            reader.events.clear()
-        if reader.outcome is None:
+    def _drain(self, reader: CallReader, events: list[ParserEvent]) -> None:
+        """Passes on the reader's events, and what follows from its outcome."""
+        sent = reader.call.events
+        if sent:
+            if isinstance(sent[0], ToolCallStart):
+                self._begin_call(reader.call, events)
+            events += sent
+            sent.clear()
+        outcome = reader.outcome
+        if outcome is None:
             return
         self._reader = None
-        text = reader.raw if reader.outcome == "text" else reader.prose
-        if reader.prose and self._thinking:  # it stands behind the end of the thought
-            self._end_reasoning()
-        self._calls += reader.begun
-        if reader.outcome == "call":
-            self._content.trim_start = self._called = True
-            self._repairs = reader.repairs
-            self._index = self._calls - 1
-        elif reader.begun:
-            events.append(ToolCallAbandoned(self._calls - 1, self._content.add(text)))
-        else:
-            self._text(text, events)
-        for part, is_tag in reader.leftover:
+        if outcome.kind == "call":
+            self._text.trim_start()
+            self._text.trim_end()
+            self._last_call = reader.call
+        elif outcome.kind == "text":
+            self._take_back(reader.call, events)
+        if outcome.prose:
+            if self._thinking:  # the prose is what follows the end of the thought
+                self._end_reasoning()
+            self._take_text(outcome.prose, events)
+        for part, is_tag in outcome.leftover:
             self._take(part, is_tag, events)
 
-    def _leave_call(self, events: list[ParserEvent]) -> None:
-        """What comes next is no second end of the call that ended last."""
-        if self._repairs:
-            events.append(ToolCallRepaired(self._index, tuple(self._repairs)))
-        self._repairs = None
+    def _begin_call(self, call: Call, events: list[ParserEvent]) -> None:
+        if self._thinking:
+            call.repaired("missing </think>")
+            self._end_reasoning()
+        self._called = True
+        self._text.interrupt(events)
+
+    def _take_back(self, call: Call, events: list[ParserEvent]) -> None:
+        """The block is text. If a part of its call was sent, the output was cut off inside it."""
+        raw = call.raw.getvalue()
+        if not call.begun:
+            self._take_text(raw, events)
+            return
+        added: list[ParserEvent] = []
+        self._text.add(raw, added)
+        match added:
+            case [TextDelta(text), *others]:
+                events += [ToolCallAbandoned(call.index, text), *others]
+            case _:
+                events += [ToolCallAbandoned(call.index, ""), *added]
+
+    def _report_repairs(self, events: list[ParserEvent]) -> None:
+        """What comes next is not a second end of the last call."""
+        if self._last_call is not None and self._last_call.repairs:
+            events.append(ToolCallRepaired(self._last_call.index, tuple(self._last_call.repairs)))
+        self._last_call = None
 
     def _end_reasoning(self) -> None:
         self._thinking = False
-        self._content.trim_start = True
-
-
-class _Run:
-    """A growing text. Blanks at its end are held back until something follows them."""
-
-    def __init__(self, *, trim_start: bool = False, lead: str = "") -> None:
-        self._blanks = TrailingBlanks()
-        self._lead = lead
-        self.trim_start = trim_start
-        self.started = False
-
-    def add(self, text: str) -> str:
-        """What is certain with `text`. Mutates the run."""
-        certain = self._blanks.add(text)
-        if self.started or not certain:
-            return certain
-        self.started = True
-        return certain.lstrip() if self.trim_start else certain.removeprefix(self._lead)
-
-    def drop(self) -> None:
-        """The blanks held back are none of it. Mutates the run."""
-        self._blanks.take()
-        self.trim_start = True
-
-    def end(self, *, trim: bool) -> str:
-        """The blanks at the end, but for `trim` and for a run that is nothing else. Mutates the run."""
-        blanks = self._blanks.take()
-        return "" if trim or not self.started else blanks
+        self._text.trim_start()

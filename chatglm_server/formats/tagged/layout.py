@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 from ...chat import Message, Thinking, Tool, ToolCall
 from ..base import THINK_END, THINK_START, OutputParser, Piece, Prompt, Special, ThinkingSupport
 from ..scanning.markers import SpecialTokenScanner
+from ..tool_names import DeclaredTools
 from .answer import TaggedParser
-from .arguments import KEY_END, KEY_START, VALUE_END, VALUE_START
-from .call_builder import CALL_END, CALL_START
-from .calls import CALL_TAGS
+from .answer_text import PlainText
+from .tags import CALL_END, CALL_START, CALL_TAGS, KEY_END, KEY_START, VALUE_END, VALUE_START
 
 NO_THINKING = "/nothink"
 RESULT_START, RESULT_END = "<tool_response>", "</tool_response>"
@@ -75,7 +75,8 @@ class TaggedFormat:
         return Prompt((Special("[gMASK]"), Special("<sop>"), text))
 
     def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
-        return TaggedParser(tools, inside=prompt_ends_in_think, text_lead=self.gap)
+        declared = DeclaredTools(tools) if tools or tools is None else None
+        return TaggedParser(declared, PlainText(self.gap), inside=prompt_ends_in_think)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         """The line break ends the name for certain; the models write it, or do without it, at will."""

@@ -1,8 +1,8 @@
-"""What a tool's JSON schema says of its arguments: which there are, which must be there, of which types."""
+"""What a tool's JSON schema says of its arguments: their names, their types, and which are required."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -42,30 +42,39 @@ class Variant:
 class ArgumentSchema:
     """A tool's `parameters`, resolved: local references followed, anyOf, oneOf and allOf taken apart.
 
-    What it cannot resolve (remote or circular references, more than `_MAX_ALTERNATIVES` combinations) allows anything:
-    a schema is here to read a value with, not to refuse it.
+    What cannot be resolved (remote or circular references, more than `_MAX_ALTERNATIVES` combinations) allows
+    anything: the schema is used to read values, not to refuse them. `root` is the schema that local references point
+    into, if it is not `parameters`.
     """
 
-    def __init__(self, parameters: object) -> None:
-        self._root = parameters
+    def __init__(self, parameters: object, root: object = None) -> None:
+        self._root = parameters if root is None else root
         self._steps = 0
+        self.properties: dict[str, object] = {}
+        """The schema of each argument, as it was declared first."""
         self.variants = self._variants(parameters, 0)
+
+    def object_of(self, name: str) -> ArgumentSchema:
+        """Returns the schema of the members of the argument `name`, which is an object."""
+        return ArgumentSchema(self.properties.get(name), self._root)
 
     @property
     def names(self) -> frozenset[str]:
         """The declared arguments; empty where nothing is known of them."""
         return frozenset(name for variant in self.variants for name in variant.properties)
 
-    def satisfied(self, names: Iterable[str]) -> bool:
+    def satisfied(self, names: Container[str]) -> bool:
         """Whether all required arguments are among `names`."""
-        given = frozenset(names)
-        return any(variant.required <= given for variant in self.variants)
+        return any(all(name in names for name in variant.required) for variant in self.variants)
 
     def _variants(self, schema: object, depth: int) -> list[Variant]:
         nothing = [Variant({}, frozenset())]
         if not isinstance(schema, dict) or self._exhausted(depth):
             return nothing
         properties = schema.get("properties")
+        if isinstance(properties, dict):
+            for name, property in properties.items():
+                self.properties.setdefault(str(name), property)
         own = Variant(
             {
                 str(name): self._alternatives(property, depth + 1)

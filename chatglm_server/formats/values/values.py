@@ -1,8 +1,8 @@
-"""Argument values out of a model's text, typed by the tool's schema: the one place where that is decided."""
+"""Reads argument values from a model's text, typed by the tool's schema. Nothing else decides their types."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...json_text import NotAnObject, dump_json, join_surrogates, load_json
@@ -15,35 +15,62 @@ _UNWRAPPINGS = 3
 
 
 class ArgumentValues:
-    """Reads the values of one tool's arguments. Without a schema (None) nothing is declared.
+    """Reads the values of one tool's arguments. With `parameters` None nothing is declared.
 
-    A value whose schema allows strings only is the text as it stands. Any other is JSON if the schema allows what that
-    gives, also where it is wrapped into a string or written as a Python literal; and if nothing fits, text. Numbers
-    that JSON cannot spell (NaN, 1e999) are text.
+    A value whose schema allows strings only is the text as it stands. Any other is JSON if the schema allows the
+    result, also if the JSON is wrapped into a string or written as a Python literal. If nothing fits, it is text.
+    Numbers that JSON cannot spell (NaN, 1e999) are text.
+
+    No text at all is an empty object if the schema allows nothing but an object. Where such an argument is optional
+    it had better be left out: the model said nothing of it, and ``{}`` would replace the tool's own default.
     """
 
     def __init__(self, parameters: object) -> None:
-        self._schema = ArgumentSchema(parameters)
+        self._schema = parameters if isinstance(parameters, ArgumentSchema) else ArgumentSchema(parameters)
         self._variants = self._schema.variants
+        self._nested: dict[str, ArgumentValues] = {}
         self.names = self._schema.names
-        """The declared arguments; empty where nothing is known of them."""
+        """The declared arguments; empty if nothing is known of them."""
         self.depend_on_each_other = len(self._variants) > 1
-        """Whether an argument's type may depend on another's value, so that all have to be there first."""
+        """Whether an argument's type may depend on another's value, so that all must be there first."""
+        alternatives = {name: self._alternatives(name, self._variants) for name in self.names}
+        self._objects = frozenset(name for name, given in alternatives.items() if _only_objects(given))
+        self._texts: frozenset[str] = frozenset()
+        if not self.depend_on_each_other:
+            self._texts = frozenset(name for name, given in alternatives.items() if _only_strings(given))
 
     def is_text(self, name: str) -> bool:
-        """Whether the argument is the text as it stands, and can be sent on while it arrives."""
-        return not self.depend_on_each_other and _only_strings(self._alternatives(name, self._variants))
+        """Whether the argument is the text as it stands, and can be sent while it arrives."""
+        return name in self._texts
 
-    def are_satisfied(self, names: Mapping[str, object]) -> bool:
-        """Whether all required arguments are there."""
+    def is_object(self, name: str) -> bool:
+        """Whether the argument is an object, or null, and nothing else."""
+        return name in self._objects
+
+    def is_empty_object(self, name: str, text: str) -> bool:
+        """Whether the argument is an object for which the model wrote nothing."""
+        return not text.strip() and self.is_object(name)
+
+    def is_required(self, name: str) -> bool:
+        """Whether the argument is required, if only in one of several forms of the call."""
+        return any(name in variant.required for variant in self._variants)
+
+    def are_satisfied(self, names: Container[str]) -> bool:
+        """Whether all required arguments are among `names`."""
         return self._schema.satisfied(names)
 
+    def nested(self, name: str) -> ArgumentValues | None:
+        """Returns how the members of the argument `name` are read, or None if it is not an object."""
+        if name not in self._nested and self.is_object(name):
+            self._nested[name] = ArgumentValues(self._schema.object_of(name))
+        return self._nested.get(name)
+
     def json_text(self, name: str, text: str) -> str:
-        """The argument's value as JSON text."""
+        """Returns the argument's value as JSON text."""
         return _json_text(text, self._alternatives(name, self._variants))
 
     def json_texts(self, texts: Mapping[str, str]) -> dict[str, str]:
-        """The values of all arguments, typed by the variants of the schema that they fit."""
+        """Returns the values of all arguments, typed by the variants of the schema that they fit."""
         fitting = [variant for variant in self._variants if _fits(variant, texts)] or self._variants
         return {name: _json_text(text, self._alternatives(name, fitting)) for name, text in texts.items()}
 
@@ -59,8 +86,13 @@ def _only_strings(alternatives: Alternatives) -> bool:
     )
 
 
+def _only_objects(alternatives: Alternatives) -> bool:
+    types = frozenset[str]().union(*(one.types for one in alternatives))
+    return "object" in types and types <= {"object", "null"}
+
+
 def _fits(variant: Variant, texts: Mapping[str, str]) -> bool:
-    """Whether the arguments that tell variants apart (const, enum) have the values that this one asks for."""
+    """Whether the arguments that tell variants apart (const, enum) have the values that `variant` asks for."""
     return all(
         any(one.allows(text) or any(map(one.allows, _readings(text))) for one in alternatives)
         for name, text in texts.items()
@@ -69,12 +101,14 @@ def _fits(variant: Variant, texts: Mapping[str, str]) -> bool:
 
 
 def _json_text(text: str, alternatives: Alternatives) -> str:
+    if not text.strip() and _only_objects(alternatives):
+        return "{}"
     if not _only_strings(alternatives):
         value = _undeclared(text) if alternatives == ANYTHING else _declared(text, alternatives)
         if not isinstance(value, str):
             try:
                 return dump_json(value)
-            except NotAnObject:  # nested deeper, or a number longer, than can be written back
+            except NotAnObject:  # too deep, or a number too long, to be written back
                 pass
         else:
             text = value
@@ -107,7 +141,7 @@ def _undeclared(text: str) -> Any:
 
 
 def _readings(text: str) -> Iterator[Any]:
-    """What `text` is as JSON, then what the string in it is, and so on; or the same with its quotes escaped."""
+    """Yields `text` read as JSON, then the string in it read as JSON, and so on; quotes may be escaped."""
     for _ in range(_UNWRAPPINGS):
         try:
             value = load_json(text)
@@ -126,7 +160,7 @@ def _readings(text: str) -> Iterator[Any]:
 
 
 def _literal(text: str) -> Any:
-    """A Python literal of the kinds that models write; None if it is none (or is ``None`` itself)."""
+    """Returns the Python literal in `text`, of the kinds that models write; None if there is none, and for ``None``."""
     text = text.strip()
     if text in _LITERAL_WORDS:
         return {"True": True, "False": False, "None": None}[text]
@@ -139,3 +173,7 @@ def _literal(text: str) -> Any:
         return value
     except (NotAnObject, RecursionError):
         return None
+
+
+UNDECLARED = ArgumentValues(None)
+"""The values of a tool that nobody declared."""

@@ -8,7 +8,7 @@ from ..chat import Message
 from .base import CannotRender
 
 
-def rounds(messages: Sequence[Message]) -> list[tuple[str, str | None]]:
+def numbered_rounds(messages: Sequence[Message]) -> list[tuple[str, str | None]]:
     """(question, answer) of every round; the last one's answer is None: it is to be written.
 
     System messages, which the layout has no place for, go in front of the next question, so that they are not lost.

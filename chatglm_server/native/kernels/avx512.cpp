@@ -3,12 +3,12 @@
 #include <cstring>
 #include <type_traits>
 
-#include "kernels.h"
-#include "lanes_avx512.h"
+#include "kernels/kernels.h"
+#include "kernels/lanes_avx512.h"
 
 namespace chatglm {
 namespace avx512 {
-#include "kernels.inc"
+#include "kernels/kernels.inc"
 }  // namespace avx512
 
 const Kernels kAvx512 = avx512::table("avx512");

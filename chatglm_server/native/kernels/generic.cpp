@@ -3,12 +3,12 @@
 #include <cstring>
 #include <type_traits>
 
-#include "kernels.h"
-#include "lanes_generic.h"
+#include "kernels/kernels.h"
+#include "kernels/lanes_generic.h"
 
 namespace chatglm {
 namespace generic {
-#include "kernels.inc"
+#include "kernels/kernels.inc"
 }  // namespace generic
 
 const Kernels kGeneric = generic::table("generic");

@@ -21,7 +21,7 @@
 
 namespace chatglm {
 
-// ggml's numbers for the types of a chatglm.cpp file.
+// ggml's numbers for the types of weights.
 enum class Type : int { F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8 };
 
 constexpr int kRows = 16;     // rows of a group
@@ -29,14 +29,15 @@ constexpr int kColumns = 32;  // columns of a block
 
 struct Layout {
     bool quantized;
-    int bits;  // of a code; of a weight if not quantized
+    int bits;  // of a code, or of a weight that is not quantized
     bool has_minimum;
     int zero;             // the code that stands for zero, without a minimum
     size_t file_block;    // bytes of 32 columns of one row in the file
     size_t packed_block;  // bytes of 32 columns of 16 rows
 };
 
-// Static: each kernels file is compiled for its own processors, and must not lend its copy to the others.
+// Throws std::invalid_argument for an unknown type. Static: each family of kernels is compiled for its own processors,
+// and the others must not call its copy.
 static inline Layout layout_of(Type type) {
     switch (type) {
         case Type::F32: return {false, 32, false, 0, 128, 2048};
@@ -50,7 +51,7 @@ static inline Layout layout_of(Type type) {
     throw std::invalid_argument("unknown weight type");
 }
 
-// A packed matrix; `data` belongs to the model. The last group may have rows that the file does not: they are zero.
+// A packed matrix; it does not own `data`. Rows that fill up the last group are zero.
 struct Matrix {
     const uint8_t *data = nullptr;
     Type type = Type::F32;
@@ -60,13 +61,14 @@ struct Matrix {
     int blocks() const { return columns / kColumns; }
     size_t group_bytes() const { return blocks() * layout_of(type).packed_block; }
     size_t bytes() const { return groups() * group_bytes(); }
+    size_t file_row_bytes() const { return blocks() * layout_of(type).file_block; }
     const uint8_t *group(int index) const { return data + index * group_bytes(); }
 };
 
 // Packs a group of 16 rows. `file` is the group's first row in the file's layout.
 void pack_group(const Matrix &matrix, int group, const uint8_t *file, uint8_t *packed);
 
-// One row in the file's layout as floats.
-void decode_row(Type type, int columns, const uint8_t *file, float *out);
+// Writes a row's `columns` values as floats.
+void decode_row(const Matrix &matrix, int row, float *out);
 
 }  // namespace chatglm

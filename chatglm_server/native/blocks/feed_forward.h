@@ -1,0 +1,29 @@
+// The gated feed-forward network (Shazeer 2020): down(silu(gate(x)) * up(x)).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "blocks/linear.h"
+
+namespace chatglm {
+
+class FeedForward {
+  public:
+    // What a pass works with; layers share it.
+    struct Scratch {
+        std::vector<float> wide, gated;
+    };
+
+    // Plans PREFIXffn_down, and PREFIXffn_gate and PREFIXffn_up, or the latter alone if it holds the rows of both,
+    // those of the gate first. Throws like WeightPlan::matrix.
+    void plan(WeightPlan &plan, const std::string &prefix, int hidden_size, int ffn_size);
+
+    // x and out are (tokens, hidden_size).
+    void run(Compute &compute, Scratch &scratch, const float *x, int tokens, float *out) const;
+
+  private:
+    Linear gate_and_up_, down_;
+};
+
+}  // namespace chatglm

@@ -1,0 +1,81 @@
+#include "blocks/linear.h"
+
+#include <algorithm>
+
+namespace chatglm {
+namespace {
+
+constexpr int kTokens = 128;  // whose activations stay in a core's cache while the weights pass by
+
+Activations quantize(Compute &compute, const float *x, int tokens, int columns) {
+    const int blocks = columns / kColumns;
+    compute.codes.resize(size_t(tokens) * columns);
+    compute.scales.resize(size_t(tokens) * blocks);
+    compute.sums.resize(size_t(tokens) * blocks);
+    const Activations all{compute.codes.data(), compute.scales.data(), compute.sums.data(), x, columns};
+    compute.pool.run(tokens, 8, [&](int begin, int end, int) {
+        Activations part = all;
+        part.codes += size_t(begin) * columns;
+        part.scales += size_t(begin) * blocks;
+        part.sums += size_t(begin) * blocks;
+        compute.kernels.quantize(x + size_t(begin) * columns, end - begin, part);
+    });
+    return all;
+}
+
+// `bias` may be null; `stride` is the distance of the rows of `out`.
+void multiply(Compute &compute, const Matrix &weights, const float *bias, const Activations &x, int tokens, float *out,
+              size_t stride) {
+    const int columns = weights.columns, blocks = weights.blocks();
+    const int piece = std::max(1, weights.groups() / (compute.pool.threads() * 8));
+    for (int token = 0; token < tokens; token += kTokens) {
+        Activations part = x;
+        part.floats += size_t(token) * columns;
+        if (part.codes != nullptr) {
+            part.codes += size_t(token) * columns;
+            part.scales += size_t(token) * blocks;
+            part.sums += size_t(token) * blocks;
+        }
+        const int count = std::min(kTokens, tokens - token);
+        float *to = out + size_t(token) * stride;
+        compute.pool.run(weights.groups(), piece, [&](int begin, int end, int) {
+            compute.kernels.multiply(weights, part, count, begin, end, to, stride);
+            if (bias == nullptr) return;
+            const int last = std::min(end * kRows, weights.rows);
+            for (int t = 0; t < count; ++t) {
+                for (int row = begin * kRows; row < last; ++row) to[t * stride + row] += bias[row];
+            }
+        });
+    }
+}
+
+Activations activations(Compute &compute, bool quantized, const float *x, int tokens, int columns) {
+    return quantized ? quantize(compute, x, tokens, columns) : Activations{nullptr, nullptr, nullptr, x, columns};
+}
+
+}  // namespace
+
+void multiply(Compute &compute, const Matrix &weights, const float *x, int tokens, float *out) {
+    const bool quantized = layout_of(weights.type).quantized;
+    multiply(compute, weights, nullptr, activations(compute, quantized, x, tokens, weights.columns), tokens, out,
+             weights.rows);
+}
+
+void Linear::plan(WeightPlan &plan, const std::string &name, int rows, int columns) {
+    Part &part = parts_.emplace_back();
+    plan.matrix(part.weights, name + ".weight", rows, columns);
+    plan.optional_vector(part.bias, name + ".bias", rows);
+    part.first_row = rows_;
+    rows_ += rows;
+}
+
+void Linear::run(Compute &compute, const float *x, int tokens, float *out) const {
+    const bool quantized = std::any_of(parts_.begin(), parts_.end(),
+                                       [](const Part &part) { return layout_of(part.weights.type).quantized; });
+    const Activations made = activations(compute, quantized, x, tokens, parts_.front().weights.columns);
+    for (const Part &part : parts_) {
+        multiply(compute, part.weights, part.bias, made, tokens, out + part.first_row, rows_);
+    }
+}
+
+}  // namespace chatglm

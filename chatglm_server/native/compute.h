@@ -1,0 +1,22 @@
+// What the blocks of a network compute with.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "thread_pool.h"
+
+namespace chatglm {
+
+struct Compute {
+    ThreadPool &pool;
+    const Kernels &kernels;
+
+    // Of quantized activations, see Activations; kept from one product to the next.
+    std::vector<int8_t> codes;
+    std::vector<float> scales;
+    std::vector<int32_t> sums;
+};
+
+}  // namespace chatglm

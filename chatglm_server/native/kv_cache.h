@@ -1,0 +1,44 @@
+// The keys and values of a number of slots, each of which holds one sequence or a prefix that is kept.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "memory.h"
+#include "thread_pool.h"
+
+namespace chatglm {
+
+// What a network keeps of each position: in each layer, for each key/value head, one key and one value.
+struct CacheShape {
+    int layers, heads, key_size, value_size;
+};
+
+// A slot takes address space and memory when it is first written, a page at a time, and gives both back when it is
+// truncated to nothing: so slots that are not used cost nothing. The caller checks all numbers.
+class KVCache {
+  public:
+    KVCache(const CacheShape &shape, int slots, int context);
+
+    int slots() const { return static_cast<int>(slots_.size()); }
+
+    // Lets a slot be read and written. Throws std::bad_alloc.
+    void reserve(int slot);
+
+    // The slot must be reserved.
+    CacheHead head(int slot, int layer, int head) const;
+
+    // Copies the first `count` positions; what else `to` held is undefined.
+    void copy(int from, int to, int count, ThreadPool &pool);
+
+    // Gives back the memory of the positions from `kept` on, rounded up to 16 and to pages.
+    void truncate(int slot, int kept);
+
+  private:
+    CacheShape shape_;
+    size_t positions_;           // the context, rounded up to 16
+    std::vector<Memory> slots_;  // (layers, heads, keys and then values), see CacheHead
+};
+
+}  // namespace chatglm

@@ -1,0 +1,34 @@
+// What Python says of a model: the network's figures, and where each tensor lies. See model_files/spec.py, whose names
+// these are. Nothing here is trusted until `check` and the WeightPlan have seen it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace chatglm {
+
+// Which values of a head are rotated together: neighbours (0 1)(2 3)…, or those of the two halves (0 n)(1 n+1)….
+enum class RotaryLayout { Interleaved, Halves };
+
+struct TensorSpec {
+    std::string path;
+    int type;                    // ggml's number
+    std::vector<int64_t> shape;  // rows first
+    uint64_t offset, bytes;
+};
+
+struct ModelSpec {
+    std::string architecture;
+    int vocab_size, hidden_size, layers, heads, kv_heads, key_size, value_size, rotary_size, ffn_size;
+    RotaryLayout rotary_layout;
+    float norm_epsilon, rope_theta;
+    std::map<std::string, TensorSpec> tensors;  // by GGUF's names
+
+    // Throws std::invalid_argument, which names the figure, unless the core can run these. Within its limits no product
+    // of sizes overflows.
+    void check() const;
+};
+
+}  // namespace chatglm

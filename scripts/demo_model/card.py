@@ -13,7 +13,7 @@ from .training import Outcome
 
 FIGURES = "figures.json"
 KINDS = {
-    "first": ("questions written by hand: what people try first", "call exactly right, or none where none is wanted"),
+    "first": ("questions written by hand: what people try first", "call exactly right, or no call if none is wanted"),
     "call": ("call of an unseen tool", "name and all arguments exactly right"),
     "call name": ("… the tool's name alone", "the right tool was called"),
     "new words": ("call of a tool with new words in its name", "name and all arguments exactly right"),
@@ -51,12 +51,17 @@ def _update(folder: Path, name: str, more: dict[str, Any]) -> None:
 
 def write_card(folder: Path) -> None:
     """Writes README.md from figures.json and the files beside it."""
+    (folder / "README.md").write_text(card(folder), encoding="utf-8")
+
+
+def card(folder: Path) -> str:
+    """The text of README.md."""
     figures = json.loads((folder / FIGURES).read_text())
     parts = [_INTRODUCTION]
     for recipe in RECIPES.values():
         if "measured" in figures.get(recipe.name, {}):
             parts.append(_section(folder / f"{recipe.name}.bin", recipe.dtype.name.lower(), figures[recipe.name]))
-    (folder / "README.md").write_text("\n".join([*parts, _TRAINING]))
+    return "\n".join([*parts, _TRAINING])
 
 
 def _section(path: Path, dtype: str, facts: dict[str, Any]) -> str:
@@ -88,26 +93,27 @@ def _share(right: int, cases: int) -> str:
 
 _INTRODUCTION = """# The demonstration models
 
-Two small models that let `chatglm-server` be tried, and tested, without fetching weights. **They are demonstrations,
-not assistants:** they know next to nothing, understand only plain short sentences in English and Chinese of the kinds
-they were trained on, and get things wrong as the figures below say. What they show is the real thing at a small scale:
-the file format, tokenizers, prompts and tool calls of ChatGLM3 and GLM-4, computed by the real engine.
+Two small models let people try and test `chatglm-server` without fetching weights. **They are demonstrations, not
+assistants.** They know next to nothing, understand short and plain sentences in English and Chinese, and make the
+mistakes that the figures below count. They show the real thing at a small scale: the file format, tokenizers, prompts
+and tool calls of ChatGLM3 and GLM-4, computed by the real engine.
 
-They were trained to greet, say what they are, repeat a text, recall what was said in the chat, decide whether a tool
-fits, call tools they have never seen (name and argument names copied from the declaration, values from the question),
-choose among one to four, and answer from a tool's result. They cannot reason, calculate or tell facts.
+They learned to greet, to say what they are, to repeat a text, to recall what was said in the chat, to decide whether a
+tool fits, to call tools that they have never seen, to choose among one to four tools, and to answer from a tool's
+result. They copy names from the declaration and values from the question. They cannot reason, calculate or tell facts.
 
-The figures are measured by the server's own core on the files as they are, greedily, on conversations made like those
-of training: one to four tools with up to three parameters, a question, in the words of the training's sentence
-patterns. So freely worded questions do worse than this. What training has not seen is drawn by a fixed rule:
+The server's own core measured the figures, greedily, on these files. The conversations are made like those of training:
+one to four tools with up to three parameters, and a question in the words of the training's sentence patterns. Freely
+worded questions do worse. A fixed rule keeps some words from training:
 
-* *unseen tool*: its topic is two words that training knows but never drew together, as with the tools beside it;
-* *new words*: the tool's topic has a word that training never drew as one (every sixth of the bank is kept), and so
-  have its parameters' names;
-* in all rows people, places and other values are kept from training, as far as they come from banks.
+* *unseen tool*: training knows both words of the tool's topic, but never drew them together; the same holds for the
+  tools beside it;
+* *new words*: the tool's topic has a word that training never drew (it leaves out one word in six of the bank), and so
+  have the names of its parameters;
+* in all rows, people, places and other values from banks are kept from training.
 
-Only the first row is written by hand (`first_questions.py`): one to three tutorial tools and plain questions, some of
-which are in the training text word for word.
+The questions of the first row are written by hand (`first_questions.py`): one to three tutorial tools and plain
+questions. Some of them are in the training text word for word.
 """
 
 _TRAINING = """## How they are made
@@ -115,20 +121,21 @@ _TRAINING = """## How they are made
     pip install ".[train]" && python scripts/train_demo_model.py
 
 makes tokenizers, weights, figures and this page. All text comes from `scripts/demo_model`: declarations of made-up and
-well-known tools in the shapes that OpenAI clients send, questions, calls, results, answers and small talk, drawn from
-word banks and invented syllables by a seeded generator; nothing is downloaded. Prompts are rendered by the server's own
-chat formats. The networks are those of ChatGLM3 and GLM-4 (RMSNorm, rotary embedding of half a head, grouped key/value
-heads, SwiGLU), trained in bfloat16 with Muon for matrices and AdamW for the rest, at rates that fall from early on. The
-loss counts what the model writes, the beginning of an answer four times, and a little of what it reads. With another
-processor or PyTorch version the weights differ in detail.
+well-known tools in the shapes that OpenAI clients send, questions, calls, results, answers and small talk. A seeded
+generator draws them from word banks and invented syllables; nothing is downloaded. The server's own chat formats render
+the prompts. The networks are those of ChatGLM3 and GLM-4 (RMSNorm, rotary embedding of half a head, grouped key/value
+heads, SwiGLU). They are trained in bfloat16, with Muon for matrices and AdamW for the rest, at rates that fall from
+early on. The loss counts what the model writes, the beginning of an answer four times, and a little of what it reads.
+Another processor or PyTorch version gives slightly different weights.
 
-The first two layers start with an induction head (`copying.py`), set by hand: a new network already repeats what it has
-read. Without it, and with all else the same, the loss first reached 1.3 after 1.3 million tokens instead of 0.6.
+The first two layers start with an induction head (`copying.py`) that is set by hand, so a new network already repeats
+what it has read. Without it, and with all else the same, the loss first reached 1.3 after 1.3 million tokens instead of
+0.6.
 
-Tokenizers: the ChatGLM3 model has a SentencePiece model (BPE, byte fallback) in which the boilerplate of a tools
-declaration, blanks and line breaks included, is a few pieces; the GLM-4 model has a tiktoken vocabulary. In both, the
-words of the banks are single tokens, and a word is cut into the same tokens wherever it stands: that is what makes
-copying and matching easy to learn.
+The ChatGLM3 model has a SentencePiece tokenizer (BPE, byte fallback), in which a few pieces hold the boilerplate of a
+tools declaration, blanks and line breaks included. The GLM-4 model has a tiktoken vocabulary. In both, the words of the
+banks are single tokens, and a word is cut into the same tokens wherever it stands. That makes copying and matching easy
+to learn.
 
 `figures.json` holds the figures for machines. Licence: MIT, like the rest of the repository.
 """

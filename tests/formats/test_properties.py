@@ -341,6 +341,7 @@ HOSTILE_TAGGED: dict[str, Callable[[int], str]] = {
     "ends after a call": lambda n: "<tool_call>ping</tool_call>" + "</tool_call> " * (n // 13),
     "blanks before a name": lambda n: "<tool_call>" + " " * n + "ping</tool_call>",
     "blanks after a name": lambda n: "<tool_call>ping" + " " * n + "</tool_call>",
+    "doubled starts of a key": lambda n: "<tool_call>ping" + "<arg_key> " * (n // 10),
     "blanks in a key": lambda n: "<tool_call>ping<arg_key>a" + " " * n + "b</arg_key>",
     "blanks after a key": lambda n: "<tool_call>ping<arg_key>q</arg_key>" + " " * n,
     "written line breaks": lambda n: "<tool_call>ping<arg_key>q</arg_key>" + "\\n" * (n // 2) + "x",

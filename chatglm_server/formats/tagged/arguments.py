@@ -32,6 +32,7 @@ class Key:
         text = "".join(self._text)
         if part == KEY_START and not text.strip():
             call.repaired("doubled <arg_key>")
+            self._text.clear()  # so that a thousand of these do not each read the blanks of all before
             return self
         key = stripped(text)
         if not key or part not in (KEY_END, VALUE_END, VALUE_START):

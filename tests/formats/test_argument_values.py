@@ -71,6 +71,7 @@ def value_of(schema: Any, text: str, **more: Any) -> Any:
         ({"type": "object"}, '{\\"a\\": 1}', {"a": 1}),
         ({"type": "object"}, '{"a": NaN}', '{"a": NaN}'),
         ({"type": "object"}, "[" * 100_000, "[" * 100_000),
+        ({"type": "object"}, f"{{0x{'f' * 5000}: 1}}", f"{{0x{'f' * 5000}: 1}}"),  # more digits than Python writes
         # nothing declared
         *(({}, text, value) for text, value in (("5", 5), ('"x"', "x"), ("x", "x"), ("", ""), (" x ", " x "))),
         *(({}, text, value) for text, value in (("None", None), ("(1,)", [1]), ("(see below)", "(see below)"))),

@@ -7,14 +7,13 @@ on hostile nesting, knows operators, and refuses the line breaks that models lea
 from __future__ import annotations
 
 import ast
-import json
 import re
 from functools import lru_cache
 from typing import Any
 
 import regex
 
-from ...json_text import NotAnObject, is_json_number
+from ...json_text import NotAnObject, dump_json, is_json_number
 
 MAX_DEPTH = 64
 """Levels of brackets. Deeper nesting is not an argument that anybody meant."""
@@ -117,7 +116,7 @@ class LiteralReader:
             key = self.value()
             if isinstance(key, list | dict) or not self.take(":"):
                 raise NotAnObject("no key")
-            result.setdefault(key if isinstance(key, str) else json.dumps(key), self.value())
+            result.setdefault(key if isinstance(key, str) else dump_json(key), self.value())
             comma = self.take(",")
         return result
 

@@ -64,6 +64,16 @@ def test_every_parameter_arrives(front: RunningServer, backend: RawBackend, path
     assert sent(front, backend, path, body) == body
 
 
+@pytest.mark.parametrize("path", [COMPLETIONS, "/v1/completions"])
+def test_a_form_of_the_answer_that_only_the_backend_knows_arrives(
+    front: RunningServer, backend: RawBackend, path: str
+) -> None:
+    wanted = {"type": "structural_tag", "structures": [], "triggers": ["<f"]}
+    asked = {"messages": user("Hello!")} if path == COMPLETIONS else {"prompt": "Hello"}
+    body = {"model": MODEL, "response_format": wanted} | asked
+    assert sent(front, backend, path, body)["response_format"] == wanted
+
+
 def test_the_same_conversation_is_the_same_body(front: RunningServer, backend: RawBackend) -> None:
     body = {"model": MODEL, "messages": HISTORY, **SAID}
     first = sent(front, backend, COMPLETIONS, body)

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SkipValidation
 
-from ...chat import ChatRequest, CompletionRequest, JsonObject, ToolChoice
+from ...chat import ChatRequest, CompletionRequest, ToolChoice
 from ...engine.capabilities import Capability
-from ...errors import InvalidRequest, UnsupportedParameter
+from ...errors import InvalidRequest
 from ...sampling import GLM_DEFAULTS, MAX_TOP_LOGPROBS
 from .conversation import MessageBody, read_messages
 from .parameters import Generation, Strings, TokenIds
-from .response_format import ResponseFormatBody, read_response_format
 from .thinking import Effort, ReasoningBody, TemplateArguments, ThinkingBody, read_thinking
 from .tools import ReadTools, ToolBody, ToolChoiceBody, read_function_call, read_tool_choice, read_tools
 
@@ -39,7 +38,6 @@ class ChatCompletionBody(Generation):
     max_completion_tokens: int | None = Field(None, description="the same as max_tokens")
     logprobs: bool | None = Field(None, description="say how likely each token of the answer was")
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS, description="and what else was likely there")
-    response_format: Annotated[ResponseFormatBody | None, SkipValidation] = None
     continue_final_message: bool | None = Field(None, description="continue the last message")
     reasoning_effort: Annotated[Effort | None, SkipValidation] = Field(
         None, description="how much to think first; none: not at all"
@@ -67,14 +65,7 @@ class ChatCompletionBody(Generation):
             raise InvalidRequest('top_logprobs needs "logprobs": true', param="top_logprobs")
         messages = read_messages(self.messages, foreign=foreign)
         tools, choice = self._tools(extras, foreign=foreign)
-        try:
-            response_format = read_response_format(self.sent() | (self.model_extra or {}))
-        except (InvalidRequest, UnsupportedParameter):
-            if not elsewhere:
-                raise
-            response_format = None
-            if self.response_format is not None:
-                extras["response_format"] = self.response_format
+        response_format = self.answer_format(extras, foreign=elsewhere)
         most = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         return ChatRequest(
             messages=messages,
@@ -126,12 +117,11 @@ class CompletionBody(Generation):
     suffix: str | None = Field(None, description="the text after the gap to be filled")
     echo: bool | None = Field(None, description="begin the answer with the prompt")
     best_of: int | None = Field(None, ge=1, description="answers to sample, of which the likeliest are given")
-    response_format: Annotated[ResponseFormatBody | None, SkipValidation] = None
 
     def to_request(self, capabilities: frozenset[Capability]) -> CompletionRequest:
         """The nouns, for an engine with `capabilities`. Raises: InvalidRequest, UnsupportedParameter."""
-        extras: JsonObject = self.extras(capabilities)
-        response_format = read_response_format(self.sent() | (self.model_extra or {}))
+        extras: dict[str, Any] = dict(self.extras(capabilities))
+        response_format = self.answer_format(extras, foreign=Capability.EXTRAS in capabilities)
         return CompletionRequest(
             split_prompts(self.prompt),
             self.sampling(self.max_tokens, self.logprobs),

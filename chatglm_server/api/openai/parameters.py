@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, field_validator
 
-from ...chat import JsonObject
+from ...chat import JsonObject, ResponseFormat
 from ...engine.capabilities import Capability
 from ...errors import InvalidRequest, UnsupportedParameter
 from ...log_once import log_once
 from ...sampling import MAX_BIASES, MAX_STOP, NO_LIMIT, Sampling
 from ..http.body import few_entries
 from .fields import field_of
-from .response_format import READERS
+from .response_format import READERS, ResponseFormatBody, read_response_format
 
 MAX_CHOICES = 128
 
@@ -94,6 +94,7 @@ class Generation(Body):
     ignore_eos: bool | None = Field(None, description="never end before max_tokens, for measuring")
     stop: str | Strings | None = Field(None, description=f"up to {MAX_STOP} strings that end the answer")
     stop_token_ids: TokenIds | None = Field(None, description="tokens that end the answer")
+    response_format: Annotated[ResponseFormatBody | None, SkipValidation] = None
 
     @field_validator("stop")
     @classmethod
@@ -127,6 +128,20 @@ class Generation(Body):
             stop=None if self.stop is None else tuple(self.stop),
             stop_token_ids=None if self.stop_token_ids is None else tuple(self.stop_token_ids),
         )
+
+    def answer_format(self, extras: dict[str, Any], *, foreign: bool) -> ResponseFormat | None:
+        """The form that the answer must have. `foreign`: one that only another server knows is added to `extras`.
+
+        Raises: InvalidRequest, UnsupportedParameter.
+        """
+        try:
+            return read_response_format(self.sent() | (self.model_extra or {}))
+        except InvalidRequest:
+            if not foreign:
+                raise
+            if self.response_format is not None:
+                extras["response_format"] = self.response_format
+            return None
 
     def extras(self, capabilities: frozenset[Capability]) -> JsonObject:
         """The fields that only another server may understand, and the client's spellings of nouns.

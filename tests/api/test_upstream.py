@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import WEATHER
+from tests.conftest import ADD, WEATHER
 from tests.raw_backend import UNTIL_THE_CLIENT_LEAVES, RawBackend, delta, stream, text, whole
 from tests.serving import RunningServer, user
 from tests.upstream import ASK, HELLO, ONE_CALL, SECRET, USAGE, answer, chunks, folded, joined
@@ -180,6 +180,24 @@ def test_one_call_where_parallel_calls_are_off(front: RunningServer, backend: Ra
     response = front.post(json=ASK | {"parallel_tool_calls": False}).json()
     assert len(response["choices"][0]["message"]["tool_calls"]) == 1
     assert response["usage"]["completion_tokens"] == 5
+
+
+def test_one_call_of_a_backend_that_ignores_that_parallel_calls_are_off(
+    front: RunningServer, backend: RawBackend
+) -> None:
+    """Two calls in one ``function_call`` would be one with the arguments of both."""
+    weather = {"id": "id-w", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": '}}
+    add = {"id": "id-a", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    rest = {"function": {"arguments": '"A"}'}}
+    calls = [{"index": 0} | weather, {"index": 1} | add, {"index": 0} | rest]
+    backend.play(stream(*(delta({"tool_calls": [call]}) for call in calls), delta(reason="tool_calls")))
+    (call,) = joined(chunks(front, ASK | {"parallel_tool_calls": False}))["tool_calls"]
+    assert call == {"id": "id-w", "name": "get_weather", "arguments": '{"city": "A"}'}
+    assert folded(answer(front, ASK | {"parallel_tool_calls": False}))["tool_calls"] == [call]
+    functions = HELLO | {"functions": [WEATHER["function"], ADD["function"]]}
+    parts = [part["choices"][0]["delta"].get("function_call", {}) for part in chunks(front, functions)]
+    assert "".join(part.get("arguments", "") for part in parts) == call["arguments"]
+    assert len(joined(chunks(front, ASK))["tool_calls"]) == 2
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -99,6 +100,26 @@ def test_a_call_that_glm_api_demands_comes_back(front: RunningServer, backend: R
     (choice,) = response.json()["choices"]
     assert choice["message"]["tool_calls"][0]["function"]["name"] == "add"
     assert backend.requests[0].body["tool_choice"] == "required"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters"), [('{"a": 1, "b": 2}', {"a": 1, "b": 2}), ('{"a": ', '{"a": ')], ids=["whole", "broken"]
+)
+def test_a_call_that_glm_api_returns_as_text(
+    front: RunningServer, backend: RawBackend, arguments: str, parameters: object
+) -> None:
+    """Also where the backend writes several, or one that is not JSON."""
+    calls = [
+        {"index": index, "id": f"c{index}", "type": "function", "function": {"name": "add", "arguments": arguments}}
+        for index in range(2)
+    ]
+    backend.play(stream(delta({"tool_calls": calls}), delta(reason="tool_calls")))
+    body = {"messages": user("1+2?"), "tools": [ADD], "return_function_call": True}
+    response = front.post(CHAT, json=body)
+    assert response.status_code == 200, response.text
+    (choice,) = response.json()["choices"]
+    assert json.loads(choice["message"]["content"]) == {"name": "add", "parameters": parameters}
+    assert choice["history"][-1] == {"role": "assistant", "metadata": "add", "content": arguments}
 
 
 @pytest.mark.parametrize("name", ["n", "logprobs"])

@@ -23,6 +23,7 @@ from ...chat import (
     ToolCallStart,
     Usage,
 )
+from ...json_text import NotAnObject, load_json
 from ..dialect import Json, StreamEvent
 
 
@@ -126,8 +127,11 @@ def _returned(answer: Answer, history: list[Json] | None) -> _Returned:
         if answer.tool_calls:
             message["tool_calls"] = [_call(call.id, call.name, call.arguments) for call in answer.tool_calls]
     elif reason == "tool_calls":
-        (call,) = answer.tool_calls
-        parameters = json.loads(call.arguments)
+        call = answer.tool_calls[0]  # the request allows no second one
+        try:
+            parameters = load_json(call.arguments)
+        except NotAnObject:  # another server's, as it stands
+            parameters = call.arguments
         message["content"] = json.dumps({"name": call.name, "parameters": parameters}, ensure_ascii=False)
         history = [*history, {"role": "assistant", "metadata": call.name, "content": call.arguments}]
         reason = "function_call"

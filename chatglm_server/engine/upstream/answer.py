@@ -18,9 +18,16 @@ _COUNTED = ("prompt_tokens", "completion_tokens", "total_tokens")
 class UpstreamAnswer:
     """One answer, chunk by chunk. A backend that does not stream sends one chunk with everything."""
 
-    def __init__(self, make_reader: ReaderFactory, choices: int = 1, *, reports_tokens: bool = False) -> None:
+    def __init__(
+        self,
+        make_reader: ReaderFactory,
+        choices: int = 1,
+        *,
+        parallel_tool_calls: bool = True,
+        reports_tokens: bool = False,
+    ) -> None:
         """`choices` is how many the backend was asked for; `reports_tokens` if log probabilities are wanted."""
-        self._choices = [BackendChoice(make_reader) for _ in range(choices)]
+        self._choices = [BackendChoice(make_reader, parallel_tool_calls=parallel_tool_calls) for _ in range(choices)]
         self._reports_tokens = reports_tokens
         self._usage = Usage()
 

@@ -23,11 +23,13 @@ from .text_reader import ReaderFactory, TextReader
 class BackendChoice:
     """Parses the text of one choice; passes on the calls and thoughts that the backend sends as such.
 
-    Calls of both kinds are numbered together, in the order in which they begin.
+    Calls of both kinds are numbered together, in the order in which they begin. Without `parallel_tool_calls` only the
+    first one goes out: many backends do not know that field.
     """
 
-    def __init__(self, make_reader: ReaderFactory) -> None:
+    def __init__(self, make_reader: ReaderFactory, *, parallel_tool_calls: bool = True) -> None:
         self._make_reader = make_reader
+        self._parallel_tool_calls = parallel_tool_calls
         self._reader: TextReader | None = None
         self._calls = BackendCalls()
         self._started = 0
@@ -100,13 +102,15 @@ class BackendChoice:
         return events + self._renumber(fragments, self._call_numbers)
 
     def _renumber(self, events: Iterable[ParserEvent], numbers: dict[int, int]) -> list[ParserEvent]:
-        """Gives the calls in `events` their numbers in this choice. Mutates `numbers`."""
+        """Gives the calls in `events` their numbers in this choice; leaves out a call too many. Mutates `numbers`."""
         result: list[ParserEvent] = []
         for event in events:
-            if isinstance(event, ToolCallStart):
+            if isinstance(event, ToolCallStart) and (self._parallel_tool_calls or self._started == self._abandoned):
                 numbers[event.index] = self._started
                 self._started += 1
             if isinstance(event, ToolCallStart | ToolCallDelta | ToolCallRepaired | ToolCallAbandoned):
+                if event.index not in numbers:
+                    continue
                 event = replace(event, index=numbers[event.index])
             self._abandoned += isinstance(event, ToolCallAbandoned)
             result.append(event)

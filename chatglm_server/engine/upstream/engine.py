@@ -78,6 +78,7 @@ class UpstreamEngine:
         answer = UpstreamAnswer(
             partial(self._formats.reader, asked, request.callable_tools, parallel),
             request.choices or 1,
+            parallel_tool_calls=parallel,
             reports_tokens=request.sampling.top_logprobs is not None,
         )
         async with aclosing(self._answer("/chat/completions", body, answer)) as events:

@@ -75,15 +75,30 @@ def is_too_deep(value: object) -> bool:
     """Whether lists and objects are nested more than `MAX_NESTING` deep. Goes level by level, not by recursion."""
     level = [value]
     for _ in range(MAX_NESTING):
-        level = [
-            child
-            for item in level
-            if isinstance(item, list | dict)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
+        level = _children(level)
         if not level:
             return False
     return any(isinstance(item, list | dict) for item in level)
+
+
+def has_infinity(value: object) -> bool:
+    """Whether a number in `value` is infinite, as a parser reads 1e999. No JSON text can hold it again."""
+    level = [value]
+    while level:
+        if any(isinstance(item, float) and math.isinf(item) for item in level):
+            return True
+        level = _children(level)
+    return False
+
+
+def _children(level: list[Any]) -> list[Any]:
+    """Returns what the lists and objects in `level` hold."""
+    return [
+        child
+        for item in level
+        if isinstance(item, list | dict)
+        for child in (item.values() if isinstance(item, dict) else item)
+    ]
 
 
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

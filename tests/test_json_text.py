@@ -11,6 +11,7 @@ from chatglm_server.json_text import (
     MAX_NESTING,
     NotAnObject,
     dump_object,
+    has_infinity,
     is_too_deep,
     join_surrogates,
     load_object,
@@ -70,3 +71,8 @@ def test_nesting_has_a_limit(open_: str, close: str) -> None:
 def test_text_without_surrogates_is_not_touched() -> None:
     for text in ("", "plain", "海🌊"):
         assert join_surrogates(text) is text
+
+
+def test_infinity_is_found_at_any_depth() -> None:
+    assert has_infinity({"a": [{"b": [1, 2.5, json.loads("-1e999")]}]})
+    assert not has_infinity({"a": [{"b": [10**400, 1.7e308, "1e999", None, True]}]})

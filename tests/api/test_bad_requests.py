@@ -225,12 +225,14 @@ def test_unknown_path_and_method(server: RunningServer, method: str, path: str, 
         b"[]",
         b"null",
         b'{"messages": NaN}',
+        b'{"messages": [{"role": "user", "content": "x"}], "metadata": [1, {"a": -1e999}]}',
+        b'{"messages": [{"role": "user", "content": "x"}], "metadata": ' + b"9" * 250 + b"e99}",
         b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
         b'{"messages": "\xff\xfe"}',
         b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"messages": [{"role": "user", "content": "x"}], "metadata": ' + b"[" * 80 + b"]" * 80 + b"}",
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_broken_body(server: RunningServer, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from ...errors import InvalidRequest, UnsupportedMediaType
-from ...json_text import MAX_NESTING, is_too_deep
+from ...json_text import MAX_NESTING, has_infinity, is_too_deep
 
 MAX_ENTRIES = 1024
 CLIENT_CLOSED = 499
@@ -19,6 +20,9 @@ CLIENT_CLOSED = 499
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Windows shells and editors put it in front of UTF-8."""
+
+_LARGE_NUMBER = re.compile(rb"[eE]\+?\d{3}|\d{200}")
+"""How each number that is too large for a float is spelled, and few others: spares most bodies another walk."""
 
 _LONE_SURROGATE = ("unexpected end of hex escape", "lone leading surrogate")
 """How the JSON parser words it: a high surrogate without a low one, and the other way round."""
@@ -37,6 +41,8 @@ class JsonRequest(Request):
                 raise InvalidRequest(_explained(str(error))) from None
             if is_too_deep(self._value):
                 raise InvalidRequest(f"the body is nested more than {MAX_NESTING} levels deep")
+            if _LARGE_NUMBER.search(body) and has_infinity(self._value):
+                raise InvalidRequest("the body holds a number that is out of range: at most 1.8e308")
         return self._value
 
 

@@ -77,7 +77,10 @@ class Settings(BaseSettings):
         32, ge=0, description="Requests that may wait while others are answered. Further ones get a 429."
     )
     max_body_mb: float = Field(
-        8.0, gt=0, description="Size of the largest request body that is read, in MB, before and after decompression."
+        8.0,
+        gt=0,
+        le=1_000_000,
+        description="Size of the largest request body that is read, in MB, before and after decompression.",
     )
     request_timeout_s: float = Field(
         60.0, gt=0, description="Seconds that a client may take to send a request's head, and as many for its body."

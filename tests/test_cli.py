@@ -117,6 +117,7 @@ def test_one_port_on_each_address_of_localhost() -> None:
         (["--chat-format", "glm9"], "--chat-format"),
         (["--threads", "0"], "--threads"),
         (["--max-queue", "-1"], "--max-queue"),
+        (["--max-body-mb", "inf"], "--max-body-mb"),
         (["--host", "0.0.0.0"], "--api-key"),
         (["--host", "0.0.0.0", "--api-key", ""], "--api-key"),
     ],

@@ -19,7 +19,6 @@ from typing import TypeVar
 from ..errors import ModelFailure
 from ..queueing.admission import Admission
 from ..queueing.status import QueueStatus
-from .constraints.base import constraint_failure
 from .drafting import shares
 from .kv_cache import KVCache, Slot, common_prefix
 from .runner import Runner, SampledToken, Step, StepResult
@@ -181,7 +180,7 @@ class Scheduler:
         if not new:
             return
         for sequence, forced in zip(new, await self._on_worker(lambda: [_prepare(one) for one in new]), strict=True):
-            if isinstance(forced, ModelFailure):
+            if isinstance(forced, Exception):
                 sequence.fail(forced)
             else:
                 sequence.begin(forced)
@@ -247,8 +246,8 @@ class Scheduler:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function)
 
 
-def _prepare(sequence: AnswerSequence) -> Sequence[int] | ModelFailure:
+def _prepare(sequence: AnswerSequence) -> Sequence[int] | Exception:
     try:
         return sequence.prepare()
-    except Exception as error:  # whatever a constraint raises ends its own answer only
-        return constraint_failure(error)
+    except Exception as error:  # it ends its own answer only
+        return error

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 
-from .constraints.base import Constraint, accept_and_force
+from .constraints.base import Constraint, accept_and_force, constraint_failure
 from .drafting import Drafter, cut_before
 from .kv_cache import Slot
 from .runner import SampledToken, Sampler, Step, StepResult
@@ -68,9 +68,15 @@ class AnswerSequence:
         return self._paused
 
     def prepare(self) -> Sequence[int]:
-        """Make the sampler; returns the tokens that the constraint forces at the beginning. On the model's thread."""
+        """Make the sampler; returns the tokens that the constraint forces at the beginning. On the model's thread.
+
+        Raises: ModelFailure if the constraint raises anything.
+        """
         self._sampler = self._make_sampler()
-        forced = accept_and_force(self._constraint, ())
+        try:
+            forced = accept_and_force(self._constraint, ())
+        except Exception as error:
+            raise constraint_failure(error) from None
         for token in forced:
             self._sampler.note(token)
         return forced

@@ -12,7 +12,9 @@ import pytest
 
 from chatglm_server.decoding.constraints.base import TokenMask
 from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
+from chatglm_server.decoding.runner import Sampler
 from chatglm_server.decoding.scheduler import Scheduler
+from chatglm_server.decoding.sequence import AnswerSequence
 from chatglm_server.errors import ModelFailure, QueueFull, ShuttingDown
 from tests.decoding.scheduling import CONTEXT, answer, run, sequence, started, tokens
 from tests.random_models import write_random_model
@@ -208,6 +210,22 @@ def test_a_constraint_that_fails_ends_its_answer_only(path: Path, method: str, a
         assert await beside == await answer(alone, sequence(tokens(151, 9), 1, 30))
         # what it read is sound
         assert await answer(scheduler, sequence([5, 6], 1, 10)) == await answer(alone, sequence([5, 6], 1, 10))
+
+    run(main())
+
+
+def test_a_sampler_that_cannot_be_made_ends_its_answer_only(path: Path) -> None:
+    async def main() -> None:
+        scheduler, _ = await started(path)
+
+        def no_sampler() -> Sampler:
+            raise MemoryError("no sampler")
+
+        beside = asyncio.create_task(answer(scheduler, sequence(tokens(152, 9), 1, 30)))
+        with pytest.raises(MemoryError, match="no sampler"):
+            await answer(scheduler, AnswerSequence([5, 6], no_sampler, max_tokens=30, stop_tokens=[]))
+        alone, _ = await started(path)
+        assert await beside == await answer(alone, sequence(tokens(152, 9), 1, 30))
 
     run(main())
 

@@ -16,10 +16,13 @@ DRAFT_ROWS = 16
 
 
 class Drafter(Protocol):
-    """Guesses how one answer goes on. Each answer has an object of its own."""
+    """Guesses how one answer goes on. Each answer has an object of its own, which the event loop's thread calls.
+
+    If it raises, the answer ends with an error.
+    """
 
     def propose(self, tokens: Sequence[int], most: int) -> Sequence[int]:
-        """Up to `most` tokens that may follow `tokens`, the prompt and the answer so far. None if it has no guess."""
+        """Up to `most` tokens that may follow `tokens`, the prompt and the answer so far; empty without a guess."""
         ...
 
 

@@ -218,7 +218,13 @@ class Scheduler:
         decoding = [sequence for sequence in self._running if sequence.phase == Phase.DECODE]
         drafting = [sequence for sequence in decoding if sequence.drafts]
         share = shares(len(decoding), len(drafting))
-        return {sequence: sequence.draft(share) for sequence in drafting}
+        drafts = {}
+        for sequence in drafting:
+            try:
+                drafts[sequence] = sequence.draft(share)
+            except Exception as error:  # it ends its own answer only
+                sequence.fail(ModelFailure(f"the answer cannot go on: its drafter failed: {error}"))
+        return drafts
 
     def _counts(self) -> dict[AnswerSequence, int]:
         """How many tokens each sequence reads. A decode never waits for a prefill. Prefills have equal shares of the

@@ -21,6 +21,7 @@ from chatglm_server.decoding.runner import SampledToken
 from chatglm_server.decoding.sampler import make_sampler
 from chatglm_server.decoding.scheduler import Scheduler
 from chatglm_server.decoding.sequence import AnswerSequence
+from chatglm_server.errors import ModelFailure
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.model_files.chatglm_bin_spec import model_spec
 from chatglm_server.sampling import SamplingParams
@@ -218,6 +219,28 @@ def test_nothing_is_drafted_behind_a_stop_token(path: Path) -> None:
         drafter = Known(PROMPTS[0], [*plain, *range(41, 60)], 0.0, 0)
         drafted = await tokens_of(scheduler, sequence(case, PROMPTS[0], 0, stop=[50], drafter=drafter))
         assert [sampled.token for sampled in drafted] == plain
+
+    run(main())
+
+
+class Broken:
+    """Raises once the answer has three tokens."""
+
+    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
+        if len(tokens) > len(PROMPTS[0]) + 3:
+            raise ValueError("no guess")
+        return []
+
+
+def test_a_drafter_that_fails_ends_its_answer_only(path: Path) -> None:
+    async def main() -> None:
+        case = Case({"temperature": 1.0}, count=30)
+        scheduler, _ = await started(path)
+        beside = asyncio.create_task(tokens_of(scheduler, sequence(case, PROMPTS[1], 0)))
+        with pytest.raises(ModelFailure, match="its drafter failed: no guess"):
+            await tokens_of(scheduler, sequence(case, PROMPTS[0], 0, drafter=Broken()))
+        alone, _ = await started(path)
+        assert await beside == await tokens_of(alone, sequence(case, PROMPTS[1], 0))
 
     run(main())
 

@@ -12,20 +12,20 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from . import __version__
-from .api.access_log import AccessLog, request_record
-from .api.body_limits import BodyLimits
-from .api.cross_origin import CrossOrigin
 from .api.dialect import Options
 from .api.dialects import DIALECTS
-from .api.drain import DrainBody
 from .api.embeddings import embeddings_router
 from .api.errors import InternalErrors, error_response
 from .api.health import health_router
+from .api.http.access_log import AccessLog, request_record
+from .api.http.body_limits import BodyLimits
+from .api.http.cross_origin import CrossOrigin
+from .api.http.drain import DrainBody
+from .api.http.paths import TypedPaths
+from .api.http.security import HostCheck, KeyCheck
 from .api.models import models_router
 from .api.pages import pages_router
-from .api.paths import TypedPaths
-from .api.problems import invalid_request
-from .api.security import HostCheck, KeyCheck
+from .api.validation import invalid_request
 from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
 from .service import Service
 from .settings import Settings

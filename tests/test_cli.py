@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chatglm_server.cli import main
+from chatglm_server.cli.listening import CannotListen, listen
+from chatglm_server.cli.main import main
 from chatglm_server.formats.registry import FORMATS
-from chatglm_server.listening import CannotListen, listen
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer

@@ -121,7 +121,7 @@ def test_bytes_that_are_no_text() -> None:
 def test_they_start_without_the_server() -> None:
     """Neither the web framework nor a model backend is imported for them."""
     script = (
-        "import sys; from chatglm_server.cli import main; main(['parse']); "
+        "import sys; from chatglm_server.cli.main import main; main(['parse']); "
         "print([name for name in ('fastapi', 'chatglm_cpp', 'tiktoken', 'uvicorn') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", script], input=b"", capture_output=True, timeout=300)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from chatglm_server.cli import main
+from chatglm_server.cli.main import main
 from chatglm_server.engine.capabilities import Capability
-from chatglm_server.engine.loader import load_engine
 from chatglm_server.errors import ModelFileError
 from chatglm_server.foreign_names import FOREIGN_NAMES
+from chatglm_server.loader import load_engine
 from chatglm_server.settings import GROUPS, Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer

@@ -16,11 +16,11 @@ from pydantic import Field
 
 from ..embeddings.base import Embedder, Embeddings
 from ..errors import InvalidRequest, ModelNotFound, NotSupported
-from .access_log import request_record
-from .body import JsonRoute
 from .dialect import Json
 from .endpoint import json_response, unless_disconnected
 from .glm.bodies import MAX_TEXTS, EmbeddingBody, KeywordBody
+from .http.access_log import request_record
+from .http.body import JsonRoute
 from .openai.bodies import Prompts
 from .openai.errors import ErrorBody
 from .openai.parameters import Body

@@ -19,10 +19,10 @@ from ..chat import Accepted, ChatRequest, CompletionRequest, Event, Finish, Usag
 from ..engine.base import Engine
 from ..engine.capabilities import Capability, check_capabilities
 from ..errors import ChatGLMServerError, ContextLengthExceeded, InvalidRequest, ModelNotFound
-from .access_log import RequestRecord, request_record
-from .body import CLIENT_CLOSED
 from .dialect import AnswerShape, Dialect, Json, MakeShape, StreamEvent
-from .sse import event_stream
+from .http.access_log import RequestRecord, request_record
+from .http.body import CLIENT_CLOSED
+from .http.sse import event_stream
 
 Events = AsyncGenerator[Event, None]
 

@@ -6,9 +6,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import INTERNAL_ERROR, ChatGLMServerError
-from .access_log import request_record
 from .dialects import dialect_of
-from .internal_errors import log_internal_error
+from .http.access_log import request_record
+from .http.internal_errors import log_internal_error
 
 
 def error_response(error: ChatGLMServerError, path: str) -> JSONResponse:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from chatglm_bin_writer import DType
 
-from chatglm_server.connection import BACKLOG, MAX_CONNECTIONS
+from chatglm_server.api.http.connection import BACKLOG, MAX_CONNECTIONS
 from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
 

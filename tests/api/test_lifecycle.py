@@ -15,9 +15,9 @@ from chatglm_bin_writer import DType
 
 from chatglm_server.app import create_app
 from chatglm_server.decoding.runner import Runner
-from chatglm_server.engine.loader import load_engine
 from chatglm_server.engine.local import LocalEngine
 from chatglm_server.errors import ShuttingDown
+from chatglm_server.loader import load_engine
 from chatglm_server.service import Service
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model

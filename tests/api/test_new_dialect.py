@@ -18,15 +18,15 @@ from openai._streaming import SSEDecoder
 from pydantic import BaseModel, SecretStr
 
 from chatglm_server.answer import Answer
-from chatglm_server.api.body import JsonRoute
 from chatglm_server.api.dialect import ErrorReply, Json, Options, StreamEvent
 from chatglm_server.api.dialects import DIALECTS
 from chatglm_server.api.endpoint import Endpoint
+from chatglm_server.api.http.body import JsonRoute
 from chatglm_server.app import create_app
 from chatglm_server.chat import AnswerEvent, ChatRequest, Finish, Message, TextDelta, Usage
 from chatglm_server.engine.capabilities import Capability
-from chatglm_server.engine.loader import load_engine
 from chatglm_server.errors import ChatGLMServerError
+from chatglm_server.loader import load_engine
 from chatglm_server.sampling import Sampling
 from chatglm_server.service import Service
 from chatglm_server.settings import Settings

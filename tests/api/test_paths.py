@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from chatglm_server.api.paths import canonical_path
+from chatglm_server.api.http.paths import canonical_path
 from tests.conftest import MINILM
 from tests.serving import RunningServer, user
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from chatglm_server.answer import Answer
-from chatglm_server.api.access_log import RequestRecord
+from chatglm_server.api.http.access_log import RequestRecord
 from chatglm_server.api.openai.chat_completion import ChatCompletion
 from chatglm_server.chat import Accepted, Event, Finish, FinishReason, Tool, Usage
 from chatglm_server.engine.output import Output

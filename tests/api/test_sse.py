@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from chatglm_server.api.dialect import StreamEvent
+from chatglm_server.api.http.sse import event_stream
 from chatglm_server.api.openai.dialect import OpenAIDialect
-from chatglm_server.api.sse import event_stream
 
 
 def test_client_that_takes_nothing_is_given_up() -> None:

@@ -18,9 +18,9 @@ from chatglm_bin_writer import DType, ModelType
 from chatglm_server.chat import Message
 from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from chatglm_server.decoding.backends.native import NativeModel
-from chatglm_server.engine.loader import model_path
 from chatglm_server.errors import ModelFileError
 from chatglm_server.formats.registry import FORMATS
+from chatglm_server.loader import model_path
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.model_files.chatglm_bin_spec import model_spec
 from chatglm_server.model_files.spec import ModelSpec

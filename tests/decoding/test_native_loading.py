@@ -34,7 +34,7 @@ def test_the_file_is_read_once(spec: ModelSpec) -> None:
     """From checking the file to the loaded model, by the system's count of the bytes that the process read."""
     program = f"""
 from pathlib import Path
-from chatglm_server.engine.loader import load_local_engine
+from chatglm_server.loader import load_local_engine
 from chatglm_server.settings import Settings
 def read():
     return int(Path("/proc/self/io").read_text().split()[1])

@@ -125,7 +125,7 @@ def test_onnx(tmp_path: Path) -> None:
 
 def start(folder: Path, prelude: str = "pass") -> subprocess.CompletedProcess[str]:
     """Start a server on `folder`, which is to fail."""
-    code = f"import sys; {prelude}; from chatglm_server.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = f"import sys; {prelude}; from chatglm_server.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "--port", "0", "--embedding-model", str(folder)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
@@ -162,7 +162,7 @@ def test_missing_extra(tmp_path: Path) -> None:
 
 def test_servers_without_embeddings_import_nothing_of_it() -> None:
     code = (
-        "import sys; from chatglm_server.app import create_app; from chatglm_server.engine.loader import *\n"
+        "import sys; from chatglm_server.app import create_app; from chatglm_server.loader import *\n"
         "from chatglm_server.service import Service\n"
         "settings = Settings(); create_app(settings, Service(load_engine(settings), load_embedder(settings)))\n"
         "assert not {'numpy', 'torch', 'sentence_transformers', 'jieba', 'sklearn'} & set(sys.modules)"

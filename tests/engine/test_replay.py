@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chatglm_server.cli import main
+from chatglm_server.cli.main import main
 from tests.conftest import WEATHER
 from tests.serving import RunningServer, user
 

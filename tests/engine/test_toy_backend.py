@@ -12,9 +12,9 @@ from chatglm_server.answer import Answer
 from chatglm_server.chat import ChatRequest, Event, Finish, Message, Tool, ToolChoice
 from chatglm_server.decoding.backends import BACKENDS
 from chatglm_server.engine.capabilities import LOGITS
-from chatglm_server.engine.loader import load_local_engine
 from chatglm_server.engine.local import LocalEngine
 from chatglm_server.formats.registry import FORMATS
+from chatglm_server.loader import load_local_engine
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.model_files.tokenizer import Tokenizer, load_tokenizer
 from chatglm_server.sampling import Sampling

@@ -20,7 +20,7 @@ import pytest
 
 from chatglm_server.answer import Answer
 from chatglm_server.chat import Message, ParserEvent, Tool
-from chatglm_server.format_commands import read_messages, read_tools
+from chatglm_server.cli.format_commands import read_messages, read_tools
 from chatglm_server.formats.registry import FORMATS
 
 OWN = Path(__file__).parent / "cases"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatglm_server.chat import ParserEvent, Tool, ToolCallStart
-from chatglm_server.format_commands import parse_pieces
+from chatglm_server.cli.format_commands import parse_pieces
 from chatglm_server.formats.any_glm import any_glm_parser
 from chatglm_server.formats.registry import FORMATS
 

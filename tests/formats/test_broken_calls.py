@@ -21,7 +21,7 @@ from chatglm_server.chat import (
     ToolCallDelta,
     ToolCallStart,
 )
-from chatglm_server.format_commands import parse_pieces
+from chatglm_server.cli.format_commands import parse_pieces
 from chatglm_server.formats.any_glm import any_glm_parser
 from chatglm_server.formats.registry import FORMATS
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from chatglm_server.chat import FinishReason, ParserEvent
-from chatglm_server.format_commands import parse_pieces
+from chatglm_server.cli.format_commands import parse_pieces
 from chatglm_server.formats.registry import FORMATS
 
 from .case_files import Case, declared, parameters, read_cases, repairs, summary

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from chatglm_server.chat import Message, Thinking, Tool
-from chatglm_server.format_commands import parse_pieces
+from chatglm_server.cli.format_commands import parse_pieces
 from chatglm_server.formats.base import Prompt, Special
 from chatglm_server.formats.registry import FORMATS
 

@@ -24,7 +24,7 @@ from chatglm_server.chat import (
     ToolCallRepaired,
     ToolCallStart,
 )
-from chatglm_server.format_commands import parse_pieces
+from chatglm_server.cli.format_commands import parse_pieces
 from chatglm_server.formats.base import ChatFormat
 from chatglm_server.formats.registry import FORMATS
 

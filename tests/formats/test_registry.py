@@ -22,10 +22,10 @@ from chatglm_server.chat import (
     ToolCallStart,
     new_call_id,
 )
-from chatglm_server.engine.loader import load_engine
-from chatglm_server.format_commands import parse_line, render_line
+from chatglm_server.cli.format_commands import parse_line, render_line
 from chatglm_server.formats.base import OutputParser, Piece, Prompt, ThinkingSupport
 from chatglm_server.formats.registry import FORMATS, format_of_model
+from chatglm_server.loader import load_engine
 from chatglm_server.settings import Settings
 
 NAMES: dict[str | None, list[str]] = {

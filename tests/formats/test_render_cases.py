@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chatglm_server.format_commands import read_thinking
+from chatglm_server.cli.format_commands import read_thinking
 from chatglm_server.formats.base import Special
 from chatglm_server.formats.registry import FORMATS
 

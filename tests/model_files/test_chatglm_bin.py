@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from chatglm_bin_writer import DType, ModelType
 
-from chatglm_server.engine.loader import load_engine, model_path
 from chatglm_server.errors import ModelFileError
+from chatglm_server.loader import load_engine, model_path
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
@@ -78,7 +78,7 @@ def test_flipped_header_bytes_never_kill_the_process(tmp_path: Path, good: bytes
 import asyncio, sys
 from chatglm_server.chat import CompletionRequest
 from chatglm_server.sampling import Sampling
-from chatglm_server.engine.loader import load_engine
+from chatglm_server.loader import load_engine
 from chatglm_server.errors import ModelFailure, ModelFileError
 from chatglm_server.settings import Settings
 

@@ -12,8 +12,8 @@ import pytest
 from chatglm_bin_writer import DType, ModelHeader, ModelType, tensor_shapes, write_model
 
 from chatglm_server.decoding.backends.native import native_obstacle
-from chatglm_server.engine.loader import load_engine
 from chatglm_server.errors import ModelFileError
+from chatglm_server.loader import load_engine
 from chatglm_server.model_files.chatglm_bin import ModelFile, read_model_file
 from chatglm_server.model_files.chatglm_bin_layout import ALIGNMENT
 from chatglm_server.model_files.chatglm_bin_spec import model_spec

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ...service import Service
-from ..body import JsonRoute
 from ..dialect import AnswerShape, Json
 from ..endpoint import Endpoint
+from ..http.body import JsonRoute
 from ..openai.errors import ErrorBody
 from .bodies import GLMChatBody, ModelCard, TokenizeBody
 from .chat_answer import NewText, TextSoFar

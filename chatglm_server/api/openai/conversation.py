@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ...chat import JsonObject, Message, ToolCall
 from ...errors import InvalidRequest
 from ...json_text import NotAnObject, dump_object, is_too_deep, load_object
-from .reading import read
+from ..validation import read
 from .tools import function_name
 
 MAX_MESSAGES = 2048

@@ -12,7 +12,7 @@ from ...engine.capabilities import Capability
 from ...errors import InvalidRequest, UnsupportedParameter
 from ...log_once import log_once
 from ...sampling import MAX_BIASES, MAX_STOP, NO_LIMIT, Sampling
-from ..body import few_entries
+from ..http.body import few_entries
 from .fields import field_of
 from .response_format import READERS
 

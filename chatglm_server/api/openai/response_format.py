@@ -17,8 +17,8 @@ from ...chat import (
     TextFormat,
 )
 from ...errors import InvalidRequest, UnsupportedParameter
-from ..body import few_entries
-from .reading import read
+from ..http.body import few_entries
+from ..validation import read
 
 
 class JsonSchemaBody(BaseModel):

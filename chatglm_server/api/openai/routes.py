@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ..body import JsonRoute
 from ..dialect import Options
 from ..endpoint import Endpoint
+from ..http.body import JsonRoute
 from .bodies import ChatCompletionBody, CompletionBody
 from .chat_completion import ChatCompletion
 from .errors import ErrorBody

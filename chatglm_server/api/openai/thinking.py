@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ...chat import Thinking
 from ...errors import InvalidRequest
-from ..body import few_entries
-from .reading import read
+from ..http.body import few_entries
+from ..validation import read
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ...chat import JsonObject, Tool, ToolChoice
 from ...errors import InvalidRequest
-from .reading import read
+from ..validation import read
 
 MAX_TOOLS = 128
 MAX_FOREIGN_TOOLS = 4096

@@ -13,10 +13,10 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from . import __version__
-from .connection import BACKLOG, connections
-from .errors import ModelFileError, ShuttingDown
-from .service import Service
+from .. import __version__
+from ..api.http.connection import BACKLOG, connections
+from ..errors import ModelFileError, ShuttingDown
+from ..service import Service
 
 _GRACE_S = 15  # for open connections, once their answers were ended
 

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO
 
-from .answer import Answer
-from .api.openai import conversation, tools
-from .chat import FinishReason, Message, ParserEvent, Thinking, Tool
-from .errors import InvalidRequest
-from .formats.base import CannotRender, ChatFormat, OutputParser
-from .formats.registry import FORMATS
-from .formats.scanning.markers import SpecialTokenScanner
-from .json_text import join_surrogates
+from ..answer import Answer
+from ..api.openai import conversation, tools
+from ..chat import FinishReason, Message, ParserEvent, Thinking, Tool
+from ..errors import InvalidRequest
+from ..formats.base import CannotRender, ChatFormat, OutputParser
+from ..formats.registry import FORMATS
+from ..formats.scanning.markers import SpecialTokenScanner
+from ..json_text import join_surrogates
 
 Json = dict[str, Any]
 _REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "tool_calls": "stop"}

@@ -8,7 +8,7 @@ import http.client
 import json
 import socket
 
-from .connection import BACKLOG
+from ..api.http.connection import BACKLOG
 
 _TRIED_PORTS = 50
 _TIMEOUT_S = 1.0

@@ -9,9 +9,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import OriginNotAllowed
+from ...errors import OriginNotAllowed
+from ..errors import refuse
 from .access_log import request_record
-from .errors import refuse
 
 _LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 """Origins of pages that this machine serves itself."""

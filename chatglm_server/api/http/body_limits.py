@@ -8,8 +8,8 @@ import zlib
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import InvalidRequest, RequestTimeout, RequestTooLarge, UnsupportedMediaType
-from .errors import refuse
+from ...errors import InvalidRequest, RequestTimeout, RequestTooLarge, UnsupportedMediaType
+from ..errors import refuse
 
 _GZIP = 31  # zlib's window bits for a gzip header and the largest window
 

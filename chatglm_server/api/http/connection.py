@@ -14,8 +14,8 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from .api.errors import error_response
-from .errors import ChatGLMServerError, InvalidRequest, RequestTimeout, TooManyConnections
+from ...errors import ChatGLMServerError, InvalidRequest, RequestTimeout, TooManyConnections
+from ..errors import error_response
 
 MAX_CONNECTIONS = 256
 """Connections that are open at the same time. The usual limit on a process's descriptors is 1,024."""

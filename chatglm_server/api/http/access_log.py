@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..chat import Event, Finish, Timings, ToolCallAbandoned, ToolCallRepaired, ToolCallStart, Usage
-from ..errors import ChatGLMServerError
+from ...chat import Event, Finish, Timings, ToolCallAbandoned, ToolCallRepaired, ToolCallStart, Usage
+from ...errors import ChatGLMServerError
 
 _MAX_CALLS = 16
 _FIELD = re.compile(r"[A-Za-z_-]{1,40}(\[\d{1,6}\]|\.[A-Za-z_]{1,40}){0,8}")

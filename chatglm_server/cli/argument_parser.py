@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from . import __version__
+from .. import __version__
 
 _SHOWN_NAMES = 2
 _UNITS = {"_s": "SECONDS", "_mb": "MB"}

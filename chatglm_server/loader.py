@@ -1,4 +1,4 @@
-"""Makes an engine from the settings: finds the model file, checks it, and chooses a backend."""
+"""Makes the engine and the embedder from the settings: finds the model file, checks it, and chooses a backend."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import os
 from functools import partial
 from pathlib import Path
 
-from ..decoding.backends import BackendOptions, choose_backend
-from ..embeddings.embedder import SentenceEmbedder
-from ..errors import BadOption, ModelFileError
-from ..formats.registry import FORMATS
-from ..model_files.chatglm_bin import ModelFile, read_model_file
-from ..model_files.chatglm_bin_spec import model_spec
-from ..model_files.tokenizer import load_tokenizer
-from ..settings import Settings
-from .base import Engine, ModelInfo
-from .capabilities import LOGITS
-from .local import LocalEngine
-from .replay import load_replay
-from .upstream.address import is_address_of, upstream_address
-from .upstream.engine import load_upstream
-from .upstream.text_formats import UpstreamOptions
+from .decoding.backends import BackendOptions, choose_backend
+from .embeddings.embedder import SentenceEmbedder
+from .engine.base import Engine, ModelInfo
+from .engine.capabilities import LOGITS
+from .engine.local import LocalEngine
+from .engine.replay import load_replay
+from .engine.upstream.address import is_address_of, upstream_address
+from .engine.upstream.engine import load_upstream
+from .engine.upstream.text_formats import UpstreamOptions
+from .errors import BadOption, ModelFileError
+from .formats.registry import FORMATS
+from .model_files.chatglm_bin import ModelFile, read_model_file
+from .model_files.chatglm_bin_spec import model_spec
+from .model_files.tokenizer import load_tokenizer
+from .settings import Settings
 
 _log = logging.getLogger("chatglm_server")
-_PACKAGE = Path(__file__).parent.parent
+_PACKAGE = Path(__file__).parent
 DEMO_MODELS = {"demo": "demo-chatglm3.bin", "demo-glm4": "demo-glm4.bin"}
 REPLAY = "replay:"
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import AuthenticationError, PermissionDenied
-from .errors import refuse
-from .pages import ASSETS
+from ...errors import AuthenticationError, PermissionDenied
+from ..errors import refuse
+from ..pages import ASSETS
 
 OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS})
 """Paths that need no key: they show the API and the server's state, nothing of its users."""

@@ -11,8 +11,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from ..errors import INTERNAL_ERROR, ChatGLMServerError
-from .dialect import Dialect, StreamEvent
+from ...errors import INTERNAL_ERROR, ChatGLMServerError
+from ..dialect import Dialect, StreamEvent
 from .internal_errors import log_internal_error
 
 _GRACE_S = 10.0  # for the last token and the error event when the server stops

@@ -10,8 +10,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from ..errors import InvalidRequest, UnsupportedMediaType
-from ..json_text import MAX_NESTING, is_too_deep
+from ...errors import InvalidRequest, UnsupportedMediaType
+from ...json_text import MAX_NESTING, is_too_deep
 
 MAX_ENTRIES = 1024
 CLIENT_CLOSED = 499

@@ -10,9 +10,9 @@ from functools import partial
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
-from .command_line import command_line_parser
-from .errors import BadOption, ModelFileError
-from .settings import GROUPS, ParseOptions, RenderOptions, Settings
+from ..errors import BadOption, ModelFileError
+from ..settings import GROUPS, ParseOptions, RenderOptions, Settings
+from .argument_parser import command_line_parser
 
 COMMANDS: dict[str, type[BaseSettings]] = {"serve": Settings, "parse": ParseOptions, "render": RenderOptions}
 
@@ -67,12 +67,12 @@ def _read_options(command: str, words: list[str]) -> BaseSettings:
 def _serve(settings: Settings) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     logging.getLogger("chatglm_server").setLevel(logging.INFO)
-    from .app import create_app
-    from .engine.capabilities import Capability
-    from .engine.loader import load_embedder, load_engine
+    from ..app import create_app
+    from ..engine.capabilities import Capability
+    from ..loader import load_embedder, load_engine
+    from ..service import Service
     from .listening import CannotListen, listen
     from .server import serve
-    from .service import Service
 
     try:
         service = Service(load_engine(settings), load_embedder(settings))

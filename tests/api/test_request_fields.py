@@ -98,6 +98,18 @@ def test_a_promise_that_cannot_be_kept_is_refused_by_name(server: RunningServer,
         assert name in error["message"]
 
 
+def test_an_empty_schema_promises_json(server: RunningServer) -> None:
+    response = server.post(json=OK | {"guided_json": {}})
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "guided_json")
+
+
+def test_a_refused_field_is_not_called_unknown() -> None:
+    with RunningServer() as server:
+        assert server.post(json=OK | {"guided_regex": "x"}).status_code == 400
+        server.wait_for_line("unsupported_parameter", timeout=10)
+        assert "unknown request field" not in server.output
+
+
 def test_promises_of_bare_completions(server: RunningServer) -> None:
     for name in ("grammar", "guided_json", "guided_regex", "response_format"):
         response = server.post("/v1/completions", json={"prompt": "Hello", name: PROMISES[name]})

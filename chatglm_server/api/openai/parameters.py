@@ -162,7 +162,8 @@ class Generation(Body):
                 extras["stream_options"] = self.stream_options.model_dump(exclude_unset=True)
             return extras
         check_neutral(PROMISES, {name: sent.get(name) for name in further})
-        log_ignored(name for name in further if name not in (*PROMISES, *NOT_CARRIED) and name in sent)
+        read = {*PROMISES, *NOT_CARRIED, *SPELLINGS}
+        log_ignored(name for name in further if name not in read and name in sent)
         return {}
 
 

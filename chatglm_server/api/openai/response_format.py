@@ -60,7 +60,7 @@ _PARTS = {"json": "guided_json", "regex": "regex", "choice": "guided_choice", "g
 
 def read_response_format(fields: Mapping[str, Any]) -> ResponseFormat | None:
     """The noun that ``response_format`` or a field of `READERS` says. Raises: InvalidRequest if two of them do."""
-    said = {name: fields[name] for name in ("response_format", *READERS) if fields.get(name) not in (None, "", {}, [])}
+    said = {name: fields[name] for name in ("response_format", *READERS) if fields.get(name) not in (None, "", [])}
     if not said:
         return None
     if len(said) > 1:

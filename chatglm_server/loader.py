@@ -7,7 +7,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from .decoding.backends import BackendOptions, choose_backend
+from .decoding.backends import BACKENDS, BackendOptions, choose_backend
 from .embeddings.embedder import SentenceEmbedder
 from .engine.base import Engine, ModelInfo
 from .engine.capabilities import LOGITS
@@ -37,6 +37,9 @@ def load_engine(settings: Settings) -> Engine:
     if settings.chat_format not in ("auto", *FORMATS):
         names = ", ".join(FORMATS)
         raise BadOption(f"--chat-format: {settings.chat_format!r} is not a format; choose auto or one of {names}")
+    if settings.engine not in ("auto", *BACKENDS):
+        names = ", ".join(BACKENDS)
+        raise BadOption(f"--engine: {settings.engine!r} is not an engine; choose auto or one of {names}")
     if settings.model.startswith(REPLAY):
         path = Path(settings.model.removeprefix(REPLAY)).expanduser()
         return load_replay(path, settings.alias, settings.chat_format, settings.context_length, settings.max_queue)

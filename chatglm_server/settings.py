@@ -89,8 +89,10 @@ class Settings(BaseSettings):
         15.0, gt=0, description="Seconds between the comment lines that keep a silent stream open."
     )
 
-    engine: Literal["auto", "native", "chatglm-cpp"] = Field(
-        "auto", description="Program that computes a model file. auto: the native core if it can, else chatglm-cpp."
+    engine: str = Field(
+        "auto",
+        description="Program that computes a model file: native, chatglm-cpp, or auto, which takes the native core if "
+        "it can.",
     )
     cpu: Literal["auto", "avx512", "avx2", "generic"] = Field(
         "auto", description="Instructions that the native core uses. auto: the best that this processor has."

@@ -14,6 +14,7 @@ import pytest
 
 from chatglm_server.cli.listening import CannotListen, listen
 from chatglm_server.cli.main import main
+from chatglm_server.decoding.backends import BACKENDS
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
@@ -115,6 +116,7 @@ def test_one_port_on_each_address_of_localhost() -> None:
         (["--port", "70000"], "--port"),
         (["--port", "http"], "--port"),
         (["--chat-format", "glm9"], "--chat-format"),
+        (["--engine", "glm"], "--engine"),
         (["--threads", "0"], "--threads"),
         (["--max-queue", "-1"], "--max-queue"),
         (["--max-body-mb", "inf"], "--max-body-mb"),
@@ -130,9 +132,11 @@ def test_bad_option_is_one_line(words: list[str], message: str, capsys: pytest.C
     assert len(shown.splitlines()) == 1
 
 
-def test_an_unknown_format_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_format_or_engine_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--chat-format", "glm9"]) == 2
     assert capsys.readouterr().err.endswith(f"choose auto or one of {', '.join(FORMATS)}\n")
+    assert main(["--engine", "glm"]) == 2
+    assert capsys.readouterr().err.endswith(f"choose auto or one of {', '.join(BACKENDS)}\n")
 
 
 def test_unknown_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from chatglm_server.decoding.backends import BACKENDS
 from chatglm_server.engine.capabilities import LOGITS
 from chatglm_server.engine.local import LocalEngine
 from chatglm_server.formats.registry import FORMATS
-from chatglm_server.loader import load_local_engine
+from chatglm_server.loader import load_engine
 from chatglm_server.model_files.chatglm_bin import read_model_file
 from chatglm_server.model_files.tokenizer import Tokenizer, load_tokenizer
 from chatglm_server.sampling import Sampling
@@ -37,8 +37,10 @@ def tokenizer_of(path: Path) -> Tokenizer:
 
 def engine(path: Path, script: list[int], monkeypatch: pytest.MonkeyPatch, chat_format: str = "auto") -> LocalEngine:
     monkeypatch.setattr(ToyBackend, "script", script)
-    settings = Settings(_env_file=None, model=str(path), parallel=3)
-    return load_local_engine(settings.model_copy(update={"engine": "toy", "chat_format": chat_format}))
+    settings = Settings(_env_file=None, model=str(path), engine="toy", chat_format=chat_format, parallel=3)
+    made = load_engine(settings)
+    assert isinstance(made, LocalEngine)
+    return made
 
 
 def answered(one: LocalEngine, request: ChatRequest) -> list[Event]:

@@ -117,7 +117,7 @@ class Scheduler:
         await self._admit()
         steps = self._steps()
         if not steps:
-            return not all(sequence.behind for sequence in self._waiting)
+            return not all(sequence.falls_behind() for sequence in self._waiting)
         pending, self._cache.pending = self._cache.pending, []
         try:
             results = await self._on_worker(lambda: self._forward(pending, list(steps.values())))
@@ -151,7 +151,7 @@ class Scheduler:
         """Free the slots of sequences that have ended, and of those whose clients are behind."""
         for sequence in [sequence for sequence in self._running if sequence.ended]:
             self._running.pop(sequence).busy = False
-        for sequence in [sequence for sequence in reversed(self._running) if sequence.behind]:
+        for sequence in [sequence for sequence in reversed(self._running) if sequence.falls_behind()]:
             self._suspend(sequence)
         self._waiting = deque(sequence for sequence in self._waiting if not sequence.ended)
 
@@ -166,7 +166,7 @@ class Scheduler:
         for sequence in list(self._waiting):
             if len(self._running) == self._parallel or not self._cache.free:
                 break
-            if sequence.behind:
+            if sequence.falls_behind():
                 continue
             if self._running and not self._cache.fits(len(sequence.tokens)):
                 break

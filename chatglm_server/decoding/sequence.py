@@ -61,9 +61,10 @@ class AnswerSequence:
         """The answer's tokens for its client; then None, or the error that ended it. About `MOST_UNREAD` at most."""
         self._paused = False
 
-    @property
-    def behind(self) -> bool:
-        """Whether the client has so many tokens left to read that the sequence should pause."""
+    def falls_behind(self) -> bool:
+        """Whether the client has so many tokens left to read that the sequence should pause. Mutates the sequence: a
+        pause ends later than it begins.
+        """
         self._paused = self.out.qsize() >= (MOST_UNREAD // 2 if self._paused else MOST_UNREAD)
         return self._paused
 

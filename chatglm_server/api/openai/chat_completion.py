@@ -22,11 +22,8 @@ from ...chat import (
     Usage,
 )
 from ..dialect import Json, StreamEvent
-from .logprobs import chat_logprobs
+from .logprobs import MAX_TOKENS_HELD, chat_logprobs
 from .objects import answer_head, usage_object
-
-MAX_TOKENS_HELD = 64
-"""Log probabilities that wait for the next chunk of text; if none comes they are sent without."""
 
 
 class ChatCompletion:

@@ -8,6 +8,9 @@ from typing import Any
 
 from ...chat import TokenLogprob, TokenSampled
 
+MAX_TOKENS_HELD = 64
+"""Log probabilities that wait for the next chunk of text; if none comes they are sent without."""
+
 LEAST = -9999.0
 """OpenAI's figure for a token that is too unlikely to have one; JSON has no infinity."""
 

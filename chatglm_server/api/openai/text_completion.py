@@ -8,11 +8,8 @@ from collections.abc import Iterator, Sequence
 from ...answer import Answer
 from ...chat import AnswerEvent, Finish, TextDelta, TokenSampled, Usage
 from ..dialect import Json, StreamEvent
-from .logprobs import TextLogprobs
+from .logprobs import MAX_TOKENS_HELD, TextLogprobs
 from .objects import answer_head, usage_object
-
-MAX_TOKENS_HELD = 64
-"""Log probabilities that wait for the next chunk of text; if none comes they are sent without."""
 
 
 class TextCompletion:

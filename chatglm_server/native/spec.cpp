@@ -24,7 +24,7 @@ void check_positive(const char *name, float value) {
 void ModelSpec::check() const {
     check_size("vocab_size", vocab_size, 1 << 24);
     check_size("hidden_size", hidden_size, 1 << 20, 32);
-    check_size("layers", layers, 1 << 12);
+    check_size("layers", layers, 1 << 10);
     check_size("heads", heads, 1 << 12);
     check_size("kv_heads", kv_heads, heads);
     check_size("key_size", key_size, 1 << 14, 16);

@@ -27,7 +27,7 @@ struct ModelSpec {
     std::map<std::string, TensorSpec> tensors;  // by GGUF's names
 
     // Throws std::invalid_argument, which names the figure, unless the core can run these. Within its limits no product
-    // of sizes overflows.
+    // of sizes overflows; the largest is a slot of 2^24 positions, 2^62 bytes.
     void check() const;
 };
 

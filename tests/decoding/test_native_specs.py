@@ -196,6 +196,7 @@ def test_types_may_differ_from_tensor_to_tensor(toy: Toy, tmp_path: Path) -> Non
         ({"heads": 5, "kv_heads": 5}, "multiple of 32"),
         ({"hidden_size": 72}, "hidden_size is 72"),
         ({"architecture": "glm9"}, "glm9; the core runs chatglm"),
+        ({"layers": 1025}, "layers is 1025"),
         ({"layers": 3}, "the tensor blk.2.attn_norm.weight is missing"),
         ({"layers": 1}, "has no tensor blk.1."),
         ({"ffn_size": 64}, "the tensor blk.0.ffn_up.weight has the shape 192 x 64, not 128 x 64"),

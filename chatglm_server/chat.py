@@ -82,7 +82,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """What the answer must be: any, no call, some call, or a call of the tool `name` (mode "named").
+    """The calls that the answer must hold: any number, none, at least one, or one of the tool `name` (mode "named").
 
     `mode` None: the client did not say, which means "auto". `allowed`: the only tools that may be called; None: all.
     """
@@ -200,7 +200,7 @@ class CompletionRequest:
     """Bare prompts to be continued, each by itself and `choices` times: text, or token ids as they are.
 
     The answers are numbered prompt by prompt. `suffix` is the text after the gap to be filled; `echo`: the answer
-    begins with the prompt; `best_of`: how many answers are sampled, of which the likeliest are given. The other fields
+    begins with the prompt; `best_of`: how many answers are sampled; the likeliest are given. The other fields
     are those of `ChatRequest`.
     """
 

@@ -1,4 +1,4 @@
-"""What can go wrong in a way that a user should hear of.
+"""The errors that users hear of.
 
 Each class has an HTTP status and a code of its own for programs. A dialect (``api/``) says it in its client's words:
 the body, the fields' names, and the status too if its API has another.
@@ -10,7 +10,7 @@ INTERNAL_ERROR = "internal error; the server's log says more"
 
 
 class ChatGLMServerError(Exception):
-    """Root of the project's errors; `message` says what is wrong and what to do about it.
+    """Root of the project's errors; `message` names the fault and the remedy.
 
     `param` is the part of the request that is wrong: below ``api/`` a noun of chat.py ("sampling.seed",
     "messages[3].content"), in a dialect the client's field. `retry_after` is in seconds.

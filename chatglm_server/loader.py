@@ -55,7 +55,7 @@ def load_engine(settings: Settings) -> Engine:
 
 
 def _upstream(settings: Settings) -> tuple[str, str]:
-    """The address of the backend server ("" if there is none), and a note if it comes from the environment.
+    """The address of the backend server ("" without one), and a note if it comes from the environment.
 
     Clients often have ``OPENAI_BASE_URL`` set, maybe to this server's own address. So it counts only if no model was
     chosen, and never if it is the address of this server.

@@ -22,9 +22,9 @@ MAX_TOP_K = 1 << 20
 class SamplingParams:
     """How an engine samples. A temperature of 0 is greedy; `max_tokens` counts new tokens, None: up to the context.
 
-    `logit_bias` holds pairs of a token id and what is added to its logit. The same `seed` samples the same again.
+    `logit_bias` holds pairs: a token id, and a number to add to its logit. The same `seed` samples the same again.
     `top_logprobs`: how many likeliest tokens to report with each token's log probability; None: report neither.
-    `ignore_eos` keeps the model from ending its answer. A token of `stop_token_ids` ends it and is no part of it.
+    `ignore_eos` keeps the model from ending its answer. A token of `stop_token_ids` ends it without being part of it.
     """
 
     temperature: float = 1.0
@@ -49,7 +49,7 @@ GLM_DEFAULTS = SamplingParams(temperature=0.8, top_k=50)
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What a client asked for: the fields of `SamplingParams`, each None where it did not say.
+    """The sampling that a client asked for: the fields of `SamplingParams`, each None where it did not say.
 
     Values are as the client sent them: `top_p` may be 0 (greedy), `top_k` 0 or -1 (all tokens), `max_tokens`
     `NO_LIMIT`. Only an engine that samples itself checks them, by `resolved`.
@@ -71,7 +71,7 @@ class Sampling:
     stop_token_ids: tuple[int, ...] | None = None
 
     def resolved(self, defaults: SamplingParams = GLM_DEFAULTS) -> SamplingParams:
-        """What to do: the client's values, else the `defaults`.
+        """Returns the client's values, else the `defaults`.
 
         Raises: InvalidRequest for a value out of bounds.
         """

@@ -136,7 +136,7 @@ class Settings(BaseSettings):
 
     @property
     def foreign(self) -> list[ForeignValue]:
-        """What was found under the names of other programs and not set under this server's own."""
+        """The values under the names of other programs that are not set under this server's own."""
         return self._foreign
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a dialect is: one API's way of asking and of answering."""
+"""The contract of a dialect: one API's way of asking and of answering."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class AnswerShape(Protocol):
     """The answers to one request in a dialect's words: as a stream of events, or whole."""
 
     def begin(self) -> Iterable[StreamEvent]:
-        """What a stream begins with, before the model is asked."""
+        """The first events of a stream, sent before the model is asked."""
         ...
 
     def add(self, event: AnswerEvent) -> Iterable[StreamEvent]:
-        """What `event` becomes; nothing if it is not sent, or with a later one. Mutates the shape."""
+        """The events to send for `event`: none if it is not sent, or is sent with a later one. Mutates the shape."""
         ...
 
     def end(self, usage: Usage) -> Iterable[StreamEvent]:
-        """What a stream ends with, before the dialect's `stream_end`. `usage` is that of all choices."""
+        """The last events of a stream before the dialect's `stream_end`. `usage` is that of all choices."""
         ...
 
     def whole(self, answers: Sequence[Answer]) -> Json:
@@ -74,7 +74,7 @@ class Dialect(Protocol):
 
     @property
     def line_end(self) -> str:
-        """What ends each line of a stream."""
+        """The end of each line of a stream."""
         ...
 
     @property

@@ -62,7 +62,7 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
 
     @router.post("/embedding", summary="Vectors of texts, as GLM-API gives them", tags=["GLM-API"])
     async def embedding(request: Request, body: EmbeddingBody) -> Response:
-        """The vectors as the model gives them. `truncated` numbers the texts of which it reads only the beginning."""
+        """The vectors as the model gives them. `truncated` numbers the texts that it reads only in part."""
         model = _model(embedder, body.model)
 
         async def answer() -> Response:

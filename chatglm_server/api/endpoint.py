@@ -35,7 +35,7 @@ class Endpoint:
         self._dialect = dialect
         self._keep_alive_s = keep_alive_s
         self.capabilities = engine.info.capabilities - dialect.not_shown
-        """What a request may ask for."""
+        """The capabilities that a request may use."""
 
     async def answer(
         self,

@@ -17,7 +17,7 @@ def health_router(service: Service) -> APIRouter:
 
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
-        """503 while a model loads, then 200: the models, their queues, and what is wrong if a backend is down."""
+        """503 while a model loads, then 200: the models, their queues, and the problem of a backend that is down."""
         status = await engine.status()
         ready = status.ready
         state: dict[str, Any] = {"status": "", "model": engine.info.id}

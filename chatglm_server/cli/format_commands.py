@@ -119,7 +119,7 @@ def read_thinking(line: Json) -> Thinking:
     extra = _field(line, "extra_kwargs", dict, {})
     unknown = set(extra) - {"clear_thinking", "reasoning_effort", "enable_thinking"}
     if unknown:
-        raise BadLine(f"extra_kwargs: {', '.join(sorted(unknown))}: there is no such argument")
+        raise BadLine(f"extra_kwargs: {', '.join(sorted(unknown))}: unknown")
     enabled = _field(line, "enable_thinking", bool, None)
     return Thinking(
         _field(extra, "enable_thinking", bool, None) if enabled is None else enabled,

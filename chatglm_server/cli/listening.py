@@ -72,7 +72,7 @@ def _explanation(error: OSError, host: str, address: str, port: int) -> str:
 
 
 def _listener(address: str, port: int) -> str:
-    """Who listens there: another server of this kind says so in its /health."""
+    """The program that listens there: another server of this kind says so in its /health."""
     connection = http.client.HTTPConnection(_EVERYWHERE.get(address, address), port, timeout=_TIMEOUT_S)
     with contextlib.suppress(OSError, http.client.HTTPException, ValueError), contextlib.closing(connection):
         connection.request("GET", "/health", headers={"Host": "localhost"})

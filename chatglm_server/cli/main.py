@@ -85,7 +85,7 @@ def _serve(settings: Settings) -> int:
 
 
 def _foreign_notes(settings: Settings, *, in_front_of_a_server: bool) -> list[str]:
-    """What the start lines say of names that belong to other programs."""
+    """The start lines about names that belong to other programs."""
     of_the_server = {"openai_base_url", "upstream_api_key", "think_filter"}
     taken = [
         f"{value.name} in {value.place}"

@@ -1,8 +1,8 @@
-"""Which slot a sequence gets: the one that spares it most reading, within a bound on memory.
+"""Assigns slots to sequences: each gets the one that spares it most reading, within a bound on memory.
 
 A model has many more slots than sequences that run at the same time. The others keep the prefixes of earlier ones, so
-that conversations can take turns and each reads only what is new. Prefixes are whole slots, and a slot is copied where
-two sequences diverge; there is no tree of shared pages. So attention reads keys and values in one run of memory, and
+that conversations can take turns and each reads only its new tokens. Prefixes are whole slots, not a tree of shared
+pages: a slot is copied where two sequences diverge. So attention reads keys and values in one run of memory, and
 unused slots cost nothing. A copy moves some ten kilobytes a token, while reading a token takes all weights. The price
 is memory: a prefix that several slots share is held several times, within the bound.
 """
@@ -57,7 +57,7 @@ class KVCache:
         be one, and the sequence has to fit. Mutates the cache.
 
         A slot that holds more than that is copied, for the rest may be wanted again; unless it is the one used longest
-        ago, or there is no room for both.
+        ago, or memory is too short for both.
         """
         best, shared = self._best(tokens)
         free = (slot for slot in self._slots if not slot.busy)

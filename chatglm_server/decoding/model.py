@@ -16,7 +16,7 @@ class Logits(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScheduledSequence:
-    """What one forward pass reads of one sequence: `tokens`, from `position` on, into the KV cache of `slot`.
+    """The part of one sequence that one forward pass reads: `tokens`, from `position` on, into the KV cache of `slot`.
 
     The logits after the last `wanted` of them are wanted.
     """

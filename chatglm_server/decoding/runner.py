@@ -1,4 +1,4 @@
-"""What the scheduler drives: a model together with the sampling of its tokens."""
+"""The contract between the scheduler and a model that samples its own tokens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SampledToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one pass does for one sequence: reads `tokens`, from `position` on, into the KV cache of `slot`.
+    """The work of one pass for one sequence: it reads `tokens`, from `position` on, into the KV cache of `slot`.
 
     If `samples`, the next token is sampled, and further ones as far as `draft` turns out right. `sampler` is one that
     the runner made.
@@ -49,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a pass gave one sequence. All `sampled` tokens but the last were drafted, and the slot holds them.
+    """The result of a pass for one sequence. All `sampled` tokens but the last were drafted, and the slot holds them.
 
     The constraint puts the `forced` tokens behind them. Both are empty if the step does not sample.
     """

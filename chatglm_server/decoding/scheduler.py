@@ -212,7 +212,7 @@ class Scheduler:
                 self._suspend(next(reversed(self._running)))
 
     def _drafts(self) -> dict[AnswerSequence, Sequence[int]]:
-        """What drafters propose for the sequences that decode, in equal shares of the rows that drafts may have."""
+        """The drafts for the sequences that decode, in equal shares of the rows that drafts may have."""
         if not self._runner.verifies_drafts:
             return {}
         decoding = [sequence for sequence in self._running if sequence.phase == Phase.DECODE]

@@ -17,7 +17,7 @@ MOST_UNREAD = 1024
 
 
 class Phase(Enum):
-    """What a sequence does in a forward pass."""
+    """The work of a sequence in a forward pass."""
 
     PREFILL = "prefill"
     """Reads a part of its prompt; samples only after the last token of it."""
@@ -95,7 +95,7 @@ class AnswerSequence:
             self.cached, self.began = cached, time.perf_counter()
 
     def draft(self, most: int) -> Sequence[int]:
-        """What the drafter proposes: at most `most` tokens, and no more than the answer has room for."""
+        """The drafter's proposal: at most `most` tokens, and no more than the answer has room for."""
         most = min(most, self.prompt_length + self._max_tokens - len(self.tokens) - 1)
         if self._drafter is None or most <= 0:
             return ()

@@ -1,4 +1,4 @@
-"""What the API knows of an embedding model."""
+"""The contract between the API and an embedding model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EmbeddingModelInfo:
 class Embeddings:
     """Vectors as the model gives them, float32, a row a text; `tokens` of each text, special tokens included.
 
-    `cut` numbers the texts of which the model read only the beginning.
+    `cut` numbers the texts that the model read only in part.
     """
 
     vectors: NDArray[np.float32]

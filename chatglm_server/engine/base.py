@@ -1,4 +1,4 @@
-"""What the API knows of an engine."""
+"""The contract between the API and an engine."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class ModelInfo:
     supports_tools: bool
     created: int
     note: str = ""
-    """What a user should know of the model before relying on it."""
+    """A warning to users of this model."""
     capabilities: frozenset[Capability] = frozenset()
-    """What not every engine can do, and this one can."""
+    """The abilities of this engine that other engines may lack."""
     choices: int = 1
     """Answers that one request may ask for."""
     unit: Literal["tokens", "characters"] = "tokens"
-    """What `context_length`, `max_tokens` and usage count."""
+    """The unit of `context_length`, `max_tokens` and usage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What not every engine can do, and which of it a request needs."""
+"""The abilities in which engines differ, and those that a request needs."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ LOGITS = frozenset(
         *(Capability.PENALTIES, Capability.IGNORE_EOS, Capability.STOP_TOKENS),
     }
 )
-"""What an engine can do whose model gives logits."""
+"""The capabilities of an engine whose model gives logits."""
 
 
 def check_capabilities(request: ChatRequest | CompletionRequest, capabilities: frozenset[Capability]) -> None:
-    """Raises: UnsupportedParameter for the first noun of `request` that needs what is not in `capabilities`."""
+    """Raises: UnsupportedParameter for the first noun of `request` that needs another capability than these."""
     for noun, capability in needed_capabilities(request).items():
         if capability not in capabilities:
             raise UnsupportedParameter("this model or engine cannot do that; leave it out", param=noun)
 
 
 def needed_capabilities(request: ChatRequest | CompletionRequest) -> dict[str, Capability]:
-    """The nouns of `request` that ask for something which not every engine can do. Neutral values ask for nothing."""
+    """The nouns of `request` that need a capability, each with it. Neutral values need none."""
     sampling = request.sampling
     asked: list[tuple[str, Capability, bool]] = [
         ("sampling.seed", Capability.SEED, sampling.seed is not None),

@@ -187,7 +187,7 @@ class LocalEngine:
         return replace(sampling, logit_bias=(*sampling.logit_bias, *never))
 
     def _openings(self, prompt: Prompt, names: Iterable[str]) -> list[list[int]]:
-        """What a call of one of the tools `names` begins with, after `prompt`, as tokens."""
+        """The tokens that begin a call of each of the tools `names` after `prompt`."""
         openings = [Prompt(self._format.call_opening(name, prompt)) for name in names]
         return [encode_prompt(self._tokenizer, opening) for opening in openings]
 

@@ -2,7 +2,7 @@
 
 Only the model is missing: the engine renders the prompt, takes turns, and parses the text in the pieces that the
 recording asks for. Sampling parameters and forced calls change nothing in a recording. Lengths and usage count
-characters, because there are no tokens.
+characters, because recordings have no tokens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parser for a model of which only a name is known, and which may be a newer GLM than its name says."""
+"""The parser for a model that is known by name only, and may be a newer GLM than its name says."""
 
 from __future__ import annotations
 

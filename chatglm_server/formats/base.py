@@ -66,7 +66,7 @@ class Prompt:
     def history(self) -> Prompt:
         """The part before the last ``<|assistant|>``, which does not ask for an answer.
 
-        Raises: ValueError if there is no such token.
+        Raises: ValueError without such a token.
         """
         return Prompt(self.pieces[: len(self.pieces) - 1 - self.pieces[::-1].index(Special("<|assistant|>"))])
 

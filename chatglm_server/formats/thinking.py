@@ -37,7 +37,7 @@ class ThinkingParser:
         return [*events, TextDelta(held)] if held else events
 
     def _settle(self) -> list[ParserEvent]:
-        """What was held back is not a tag, and the reasoning has ended."""
+        """The text held back is not a tag, and the reasoning has ended."""
         events: list[ParserEvent] = []
         if self._state == self._opening:
             held, self._held = self._held, ""

@@ -1,4 +1,4 @@
-"""What a model file holds, whatever its container: the network's figures, and where each tensor lies.
+"""The contents of a model file, whatever its container: the network's figures, and the place of each tensor.
 
 A reader of a container makes a `ModelSpec`; the compute core (``chatglm_server/native``) takes nothing else, and checks
 all of it again. Tensors have GGUF's names, in full, and shapes with the rows first. The architecture "chatglm"

@@ -1,4 +1,4 @@
-// What the blocks of a network compute with.
+// The means of the blocks of a network: threads, kernels, buffers.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The keys and values of a number of slots, each of which holds one sequence or a prefix that is kept.
+// The keys and values of a number of slots, each holds one sequence or a prefix that is kept.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace chatglm {
 
-// What a network keeps of each position: in each layer, for each key/value head, one key and one value.
+// The sizes of a position in the cache: each layer keeps one key and one value for each key/value head.
 struct CacheShape {
     int layers, heads, key_size, value_size;
 };

@@ -23,7 +23,7 @@ inline bool likelier(const Candidate &a, const Candidate &b) {
 // neither does a draw.
 class LogitsRow {
   public:
-    // What rows need room for.
+    // Buffers of a row.
     struct Scratch {
         std::vector<float> largest;  // of each block
         std::vector<double> sums;    // of each block's weights

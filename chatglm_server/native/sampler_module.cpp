@@ -40,7 +40,7 @@ std::unique_ptr<Sampler> make_sampler(const std::vector<int> &prompt, float temp
     return std::make_unique<Sampler>(params, prompt);
 }
 
-// What the threads work on: no Python object.
+// A request as the threads see it, without Python objects.
 struct Work {
     Sampler *sampler;
     float *logits;
@@ -100,7 +100,7 @@ std::vector<std::vector<Token>> sample(ThreadPool &pool, const Logits &logits, c
 }  // namespace
 
 void bind_sampling(nb::module_ &m) {
-    nb::class_<Sampler>(m, "Sampler", "Samples the tokens of one answer; a prompt, parameters and what is noted.")
+    nb::class_<Sampler>(m, "Sampler", "Samples the tokens of one answer, by its prompt and parameters.")
         .def(nb::new_(&make_sampler), nb::arg("prompt"), nb::kw_only(), nb::arg("temperature") = 1.0F,
              nb::arg("top_k") = 0, nb::arg("top_p") = 1.0F, nb::arg("min_p") = 0.0F,
              nb::arg("repetition_penalty") = 1.0F, nb::arg("presence_penalty") = 0.0F,

@@ -1,5 +1,5 @@
-// What Python says of a model: the network's figures, and where each tensor lies. See model_files/spec.py, whose names
-// these are. Nothing here is trusted until `check` and the WeightPlan have seen it.
+// A model as Python describes it: the network's figures, and the place of each tensor. See model_files/spec.py, whose
+// names these are. Nothing here is trusted until `check` and the WeightPlan have seen it.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace chatglm {
 
-// Which values of a head are rotated together: neighbours (0 1)(2 3)…, or those of the two halves (0 n)(1 n+1)….
+// The values of a head that are rotated together: neighbours (0 1)(2 3)…, or those of the two halves (0 n)(1 n+1)….
 enum class RotaryLayout { Interleaved, Halves };
 
 struct TensorSpec {

@@ -1,4 +1,4 @@
-// Which tensors a network wants, and the reading of them into the layout of the kernels.
+// Plans the tensors of a network, and reads them into the layout of the kernels.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ class WeightPlan {
     void matrix(Matrix &to, const std::string &name, int rows, int columns);
     void vector(const float *&to, const std::string &name, int size);  // float32
 
-    // Leaves a null pointer if there is no such tensor.
+    // Leaves a null pointer if the tensor is missing.
     void optional_vector(const float *&to, const std::string &name, int size);
 
     // Throws std::invalid_argument if the spec has a tensor that nobody asked for: the network would leave it out.

@@ -1,4 +1,4 @@
-"""What GLM-API's clients send (uniai-lab/GLM-API: ``api.py``, and ``classType.py`` for its GLM-4 version).
+"""The bodies that GLM-API's clients send (uniai-lab/GLM-API: ``api.py``, and ``classType.py`` for its GLM-4 version).
 
 Field names and defaults are GLM-API's. Its ``/chat`` came in two versions: with ChatGLM3, tools stood in the system
 message, calls in an assistant message's `metadata`, results in messages of the role ``observation``; with GLM-4 it was
@@ -31,7 +31,7 @@ DEFAULTS = replace(GLM_DEFAULTS, temperature=0.7, repetition_penalty=1.1, max_to
 class GLMChatBody(ChatCompletionBody):
     """``POST /chat``. Ignores `model`, as GLM-API does: there is one chat model."""
 
-    chunk: bool | None = Field(True, description="a stream's events hold what is new (true) or the text so far (false)")
+    chunk: bool | None = Field(True, description="a stream's events hold the new text (true) or all so far (false)")
     return_function_call: bool | None = Field(False, description="a call as JSON text in content, as with ChatGLM3")
 
     @model_validator(mode="before")

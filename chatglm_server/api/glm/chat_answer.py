@@ -28,7 +28,7 @@ from ..dialect import Json, StreamEvent
 
 
 class NewText:
-    """Each event of a stream holds what is new.
+    """Each event of a stream holds the new text.
 
     `history` holds the messages as they were sent if a call is to be returned as with ChatGLM3: as JSON text in
     ``content``, and as a message of the history.

@@ -25,7 +25,7 @@ def glm_router(endpoint: Endpoint, service: Service) -> APIRouter:
 
     @router.post("/chat", summary="Answer a conversation, as GLM-API does")
     async def chat(request: Request, body: GLMChatBody) -> Response:
-        """Whole, or streamed: what is new with each event, or with `"chunk": false` the text so far."""
+        """Whole, or streamed: each event holds the new text, or with `"chunk": false` all text so far."""
         history = (await request.json())["messages"] if body.return_function_call else None
 
         def shape(model: str) -> AnswerShape:

@@ -16,14 +16,14 @@ from ...errors import ChatGLMServerError
 
 _MAX_CALLS = 16
 _FIELD = re.compile(r"[A-Za-z_-]{1,40}(\[\d{1,6}\]|\.[A-Za-z_]{1,40}){0,8}")
-"""What may stand in the log as a field: names and positions, so that a client's text cannot."""
+"""The fields that the log shows: names and positions. A client's text cannot stand there."""
 
 _log = logging.getLogger("chatglm_server.access")
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What the log line of a request says besides its method, path, status and time."""
+    """The contents of a request's log line, besides its method, path, status and time."""
 
     notes: dict[str, object] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)

@@ -59,7 +59,7 @@ class _Body:
         self._ended = False
 
     async def receive(self) -> Message:
-        """The next message. Once the body is over there is no time limit: the client waits for its answer."""
+        """The next message. The time limit ends with the body: from then on the client waits for its answer."""
         if self._ended:
             return await self._receive()
         message = await self._in_time()

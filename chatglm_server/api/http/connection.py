@@ -135,5 +135,5 @@ class Connection(H11Protocol):
 
 
 def connections(request_timeout_s: float) -> Callable[..., Connection]:
-    """What uvicorn makes connections with."""
+    """Returns the factory that uvicorn makes connections with."""
     return partial(Connection, request_timeout_s=request_timeout_s)

@@ -1,4 +1,4 @@
-"""Which web pages may call the server: CORS for allowed origins, an error that names the option for others."""
+"""CORS: headers for web pages of allowed origins, an error that names the option for others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 """Origins of pages that this machine serves itself."""
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[a-z0-9.:_\[\]-]{1,100}", re.IGNORECASE)
-"""What may stand in the log as an origin: a scheme, a host and a port."""
+"""The origins that the log shows: a scheme, a host and a port."""
 
 
 class CrossOrigin:

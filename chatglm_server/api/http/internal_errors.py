@@ -1,4 +1,4 @@
-"""What the log says of an exception that nobody foresaw."""
+"""Logs unforeseen exceptions."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class CompletionBody(Generation):
     )
     suffix: str | None = Field(None, description="the text after the gap to be filled")
     echo: bool | None = Field(None, description="begin the answer with the prompt")
-    best_of: int | None = Field(None, ge=1, description="answers to sample, of which the likeliest are given")
+    best_of: int | None = Field(None, ge=1, description="answers to sample; the likeliest n are given")
 
     def to_request(self, capabilities: frozenset[Capability]) -> CompletionRequest:
         """The nouns, for an engine with `capabilities`. Raises: InvalidRequest, UnsupportedParameter."""

@@ -69,7 +69,7 @@ class SystemMessage(_MessageBody):
 
 
 class UserMessage(_MessageBody):
-    """What the user said."""
+    """A message of the user."""
 
     role: Literal["user"]
     content: Content

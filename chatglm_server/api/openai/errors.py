@@ -11,7 +11,7 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 
 
 class ErrorObject(BaseModel):
-    """What went wrong: `param` is the field of the request, `code` is for programs."""
+    """An error: `param` is the field of the request, `code` is for programs."""
 
     message: str
     type: str

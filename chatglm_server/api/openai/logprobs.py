@@ -52,7 +52,7 @@ class TextLogprobs:
         self._tokens.append(event)
 
     def taken(self) -> dict[str, Any] | None:
-        """The tokens since the last call; None if there are none. Mutates this."""
+        """The tokens since the last call, or None. Mutates this."""
         tokens, self._tokens = self._tokens, []
         if not tokens:
             return None

@@ -1,4 +1,4 @@
-"""The parameters that chat and bare completions share, and what happens to those that are no nouns of ours."""
+"""The parameters that chat and bare completions share, and the treatment of those that chat.py has no noun for."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Generation(Body):
     repetition_penalty: float | None = Field(None, description="from 0.1 to 10; 1: none")
     presence_penalty: float | None = Field(None, description="from -2 to 2")
     frequency_penalty: float | None = Field(None, description="from -2 to 2")
-    logit_bias: Bias | None = Field(None, description="token id → what is added to its logit, from -100 to 100")
+    logit_bias: Bias | None = Field(None, description="token id → number to add to its logit, from -100 to 100")
     seed: int | None = Field(None, description="the same seed samples the same answer again")
     n: int | None = Field(None, ge=1, le=MAX_CHOICES, description="answers, each sampled by itself; see --parallel")
     ignore_eos: bool | None = Field(None, description="never end before max_tokens, for measuring")
@@ -111,7 +111,7 @@ class Generation(Body):
         return field_of(noun, self.sent())
 
     def sampling(self, max_tokens: int | None, top_logprobs: int | None) -> Sampling:
-        """What the client said of sampling."""
+        """The sampling that the client asked for."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,

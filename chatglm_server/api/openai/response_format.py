@@ -1,4 +1,4 @@
-"""What form the answer must have: OpenAI's ``response_format``, and the fields of vLLM, SGLang and llama.cpp."""
+"""The form of the answer: OpenAI's ``response_format``, and the fields of vLLM, SGLang and llama.cpp."""
 
 from __future__ import annotations
 

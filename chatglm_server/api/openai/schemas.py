@@ -1,4 +1,4 @@
-"""What the endpoints answer, for ``/openapi.json``. A test validates real answers against these."""
+"""The endpoints' answers, for ``/openapi.json``. A test validates real answers against these."""
 
 from __future__ import annotations
 

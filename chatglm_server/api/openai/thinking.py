@@ -53,7 +53,7 @@ class ThinkingFields(Protocol):
 
 
 def read_thinking(body: ThinkingFields, *, foreign: bool) -> Thinking:
-    """What the fields say. `foreign`: another server reads them too, so what is not understood is passed over.
+    """Reads the fields. `foreign`: another server reads them too, so values unknown to this one are passed over.
 
     Raises: InvalidRequest.
     """
@@ -102,7 +102,7 @@ def _value(kind: Any, value: Any, where: str, foreign: bool) -> Any:
 
 
 def _agreed(field: str, foreign: bool, *values: T | None) -> T | None:
-    """What the fields that mean the same say. Raises: InvalidRequest if they contradict each other."""
+    """The value of fields that mean the same. Raises: InvalidRequest if they contradict each other."""
     said = [value for value in values if value is not None]
     if any(value != said[0] for value in said) and not foreign:
         raise InvalidRequest(f"the request says more than one thing about {field}", param=field)

@@ -30,7 +30,7 @@ _LEAST = 1e-3  # of temperature and top_p: less overflows the binding's float32,
 
 
 class _Sampler:
-    """What the binding needs to be told with each token that it samples."""
+    """The arguments of the binding for each token that it samples."""
 
     def __init__(self, binding: Any, prompt: Sequence[int], sampling: SamplingParams) -> None:
         self.prompt_length = len(prompt)

@@ -1,4 +1,4 @@
-"""What a constraint on an answer's tokens has to do, and the bit mask that it fills."""
+"""The contract of a constraint on an answer's tokens, and the bit mask that it fills."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TokenMask:
 
 
 class Constraint(Protocol):
-    """What the tokens of one answer may be, given those so far.
+    """Decides which tokens may come next in one answer, given those so far.
 
     Each answer has an object of its own, which one thread at a time uses; different objects are used by several threads
     at once. The model's thread calls it, never the event loop's. If a method raises, the answer ends with an error.
@@ -60,14 +60,14 @@ class Constraint(Protocol):
         ...
 
     def forced(self) -> Sequence[int]:
-        """The tokens that have to come next, as far as there is no choice; none if there is one. Changes nothing.
+        """The tokens that have to come next, up to the first choice. Changes nothing.
 
         The answer gets them without a forward pass. After them they are accepted like sampled ones.
         """
         ...
 
     def accept(self, tokens: Sequence[int]) -> None:
-        """Go on by `tokens`, each of which is allowed at its place. Mutates the constraint."""
+        """Go on by `tokens`; each is allowed at its place. Mutates the constraint."""
         ...
 
     def rollback(self, count: int) -> None:

@@ -70,7 +70,7 @@ def completion_body(request: CompletionRequest, prompt: str | Sequence[int]) -> 
 
 
 def _shared(request: ChatRequest | CompletionRequest) -> Json:
-    """What both endpoints have: the model, sampling, the answer's format and how it is sent; the extras come last."""
+    """The fields of both endpoints: the model, sampling, the answer's format, the stream; the extras come last."""
     extras = request.extras
     body = _known({"model": request.model, "n": request.choices}) | _sampling(request.sampling, extras)
     if request.response_format is not None:

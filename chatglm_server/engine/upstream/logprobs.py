@@ -62,7 +62,7 @@ def _spelled(token: str, logprob: object) -> TokenLogprob:
 
 
 def _number(value: object) -> float:
-    """Returns NaN if there is no figure: OpenAI gives null for the first token of an echoed prompt."""
+    """Returns NaN without a figure: OpenAI gives null for the first token of an echoed prompt."""
     try:
         return float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:

@@ -10,7 +10,7 @@ from ..base import ModelInfo
 
 MAX_MODELS = 1000
 CONTEXT_FIELDS = ("context_length", "max_model_len", "max_context_length", "context_window")
-"""What OpenRouter, vLLM, LM Studio and Groq call a context length."""
+"""The names of a context length at OpenRouter, vLLM, LM Studio and Groq."""
 
 
 def read_models(listed: object, like: ModelInfo, format_name: Callable[[str], str | None]) -> list[ModelInfo] | None:

@@ -95,7 +95,7 @@ class LoneObjectParser:
         return [ToolCallStart(index, new_call_id(), name), ToolCallDelta(index, text)]
 
     def _give_up(self) -> list[ParserEvent]:
-        """What was held back is text of some other answer."""
+        """The text held back belongs to some other answer."""
         self._deciding = False
         held, self._held = "".join(self._held), []
         return self._answer.feed(held) if held else []

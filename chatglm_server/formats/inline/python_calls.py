@@ -66,7 +66,7 @@ def read_interpreter_call(text: str, parameter: str) -> dict[str, Any]:
 
     Code that is itself a call with that argument is read as the call.
 
-    Raises: NotAnObject if there is no code.
+    Raises: NotAnObject without code.
     """
     code = _FENCE.sub("", text, count=1).rstrip().removesuffix("```").rstrip()
     if not code:

@@ -24,7 +24,7 @@ _BROKEN_OFF = "arguments broken off"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a block: a call, text, or nothing.
+    """The result of reading a block: a call, text, or nothing.
 
     `leftover` are parts that were read with the block but come after it. `prose` is text that the model wrote after
     it gave up the call, inside the call's tags.
@@ -51,7 +51,7 @@ class Phase(Protocol):
 
 
 class Call:
-    """What is known of the call, what was sent of it, and what was repaired."""
+    """The call so far: its name and arguments, the parts that were sent, and the repairs."""
 
     def __init__(self, tools: DeclaredTools, numbers: Iterator[int], *, may_stream: bool) -> None:
         self.tools = tools
@@ -62,7 +62,7 @@ class Call:
         self.raw = StringIO()
         self.raw.write(CALL_START)
         self.tag_at = 0
-        """Where in the raw text the last tag begins."""
+        """The position of the last tag in the raw text."""
         self.values = UNDECLARED
         self.writer = ArgumentWriter(UNDECLARED)
         self._numbers = numbers
@@ -189,7 +189,7 @@ class Call:
 
 
 class Rest:
-    """Skips what is left of a broken block after a part of its call was sent."""
+    """Skips the rest of a broken block after a part of its call was sent."""
 
     ends_call: ClassVar[bool] = False
 

@@ -93,7 +93,7 @@ class TaggedFormat:
         return (text,)
 
     def thought(self, reasoning: str) -> Iterable[Piece]:
-        """Returns the thought before an earlier answer. `reasoning` is "" if there is none, or if it is not kept."""
+        """Returns the thought before an earlier answer. `reasoning` is "" without one, or if it is not kept."""
         raise NotImplementedError
 
     def opening(self, thinking: Thinking) -> Iterable[Piece]:

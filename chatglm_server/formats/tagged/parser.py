@@ -79,7 +79,7 @@ class TaggedParser:
         return events
 
     def _settle(self, reason: FinishReason, events: list[ParserEvent]) -> None:
-        """What was read so far ends here."""
+        """The text so far ends here."""
         held = self._scanner.flush()
         if held and self._reader is None:
             self._take(held, False, events)
@@ -186,7 +186,7 @@ class TaggedParser:
                 events += [ToolCallAbandoned(call.index, ""), *added]
 
     def _report_repairs(self, events: list[ParserEvent]) -> None:
-        """What comes next is not a second end of the last call."""
+        """Something else follows than a second end of the last call."""
         if self._last_call is not None and self._last_call.repairs:
             events.append(ToolCallRepaired(self._last_call.index, tuple(self._last_call.repairs)))
         self._last_call = None

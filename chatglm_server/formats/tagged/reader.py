@@ -25,7 +25,7 @@ The text goes through phases, each a small class. Each reads text or a tag and r
     JsonBody          last bracket → AfterBody                                                  bodies.py
     AfterBody         </tool_call> → "call"
     Pairs             </tool_call> → "call"
-    Rest              </tool_call> → "call" (of which a part was sent before its block broke)   call.py
+    Rest              </tool_call> → "call" (a part of it was sent before its block broke)      call.py
 
 Anything else goes from the phases of value_end.py and nested.py back to Value, as text of the value. From the other
 phases it breaks the block: see `Call.broken`. Tags that models are known to leave out or to write twice are put right,

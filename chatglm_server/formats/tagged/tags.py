@@ -26,7 +26,7 @@ class Gap:
         """Whether the text so far ends with a backslash, which may begin a ``\\n``."""
 
     def skip(self, text: str) -> str:
-        """Returns what is left of `text` after the gap; "" while the gap may go on. Mutates the gap."""
+        """Returns the rest of `text` after the gap; "" while the gap may go on. Mutates the gap."""
         if self.backslash:
             text = "\\" + text
         rest = text[_length(_GAP, text) :]

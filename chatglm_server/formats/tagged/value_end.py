@@ -1,4 +1,4 @@
-"""Where a value ends.
+"""Decides where a value ends.
 
 Inside a value every tag is text unless what follows shows otherwise: ``</arg_value>`` ends the value only before
 another argument, the call's end, or the end of the output. What may be one or the other is held back.

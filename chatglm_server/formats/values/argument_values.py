@@ -160,7 +160,7 @@ def _readings(text: str) -> Iterator[Any]:
 
 
 def _literal(text: str) -> Any:
-    """Returns the Python literal in `text`, of the kinds that models write; None if there is none, and for ``None``."""
+    """Returns the Python literal in `text`, of the kinds that models write; None for ``None`` and for other text."""
     text = text.strip()
     if text in _LITERAL_WORDS:
         return {"True": True, "False": False, "None": None}[text]

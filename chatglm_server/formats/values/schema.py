@@ -1,4 +1,4 @@
-"""What a tool's JSON schema says of its arguments: their names, their types, and which are required."""
+"""Reads the arguments' names, types and requirement from a tool's JSON schema."""
 
 from __future__ import annotations
 

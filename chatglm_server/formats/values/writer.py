@@ -88,7 +88,7 @@ class ArgumentWriter:
         return ""
 
     def end(self) -> str:
-        """There are no more arguments. Mutates the writer."""
+        """The arguments are complete. Mutates the writer."""
         out = ""
         if self._values.depend_on_each_other:
             out = "".join(self._member(name, value) for name, value in self._values.json_texts(self.given).items())

@@ -140,12 +140,12 @@ class ChatGLM final : public Network {
     Matrix embedding_, output_;
     bool tied_;  // the embedding is the output matrix
     const float *output_norm_;
-    std::deque<Layer> layers_;  // a deque: what is planned must not move
+    std::deque<Layer> layers_;  // a deque: its elements do not move, for the plan points to them
 
     Rotary rotary_;
     Attention attention_;
     FeedForward::Scratch feed_forward_;
-    // What a pass works with, (tokens, …); kept for the next pass.
+    // Buffers of a pass, (tokens, …); kept for the next pass.
     std::vector<float> x_, normed_, queries_keys_values_, mixed_, projected_;
 };
 

@@ -1,4 +1,4 @@
-// What a network is to the rest of the core. Each has a file of its own beside this one, and a line in registry.cpp.
+// The interface of a network. Each has a file of its own beside this one, and a line in registry.cpp.
 #pragma once
 
 #include <memory>

@@ -10,7 +10,7 @@ namespace chatglm {
 
 class FeedForward {
   public:
-    // What a pass works with; layers share it.
+    // Buffers of a pass; layers share them.
     struct Scratch {
         std::vector<float> wide, gated;
     };

@@ -36,7 +36,7 @@ class Linear {
         int first_row = 0;
     };
 
-    std::deque<Part> parts_;  // a deque: what is planned must not move
+    std::deque<Part> parts_;  // a deque: its elements do not move, for the plan points to them
     int rows_ = 0;
 };
 

@@ -1,7 +1,7 @@
-// What the networks need of a processor: one table of functions for each family of instructions.
+// The functions that networks need of a processor: one table for each family of instructions.
 //
 // Every output is one chain of additions whose order depends on the shapes alone: not on how many tokens are computed
-// together, on the number of threads, or on what is cached. So results are bit for bit the same in any batch.
+// together, on the number of threads, or on the cache. So results are bit for bit the same in any batch.
 #pragma once
 
 #include <cstddef>

@@ -80,7 +80,7 @@ struct Floats {
     // whole numbers from -127 to 127, as bytes; others, which broken weights lead to, as one of these
     void store_bytes(int8_t *p) const {
         for (int i = 0; i < 16; ++i) {
-            const float bounded = v[i] < 127 ? v[i] : 127.0f;  // also if it is no number
+            const float bounded = v[i] < 127 ? v[i] : 127.0f;  // also for NaN
             p[i] = static_cast<int8_t>(bounded > -127 ? bounded : -127.0f);
         }
     }

@@ -237,6 +237,8 @@ def test_models(front: RunningServer) -> None:
     assert (info["id"], info["created"], info["context_length"]) == ("glm-4-9b-chat", 7, 4096)
     assert info["chat_format"] == "glm4"
     assert httpx.get(f"{front.url}/v1/models/glm-4-9b-chat").json() == info
+    (card,) = httpx.get(f"{front.url}/models").json()["data"]
+    assert (card["id"], card["object"]) == ("glm-4-9b-chat", "chat.completion")
     missing = httpx.get(f"{front.url}/v1/models/gpt-9")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
 

@@ -207,6 +207,8 @@ def test_one_call_of_a_backend_that_ignores_that_parallel_calls_are_off(
     functions = HELLO | {"functions": [WEATHER["function"], ADD["function"]]}
     parts = [part["choices"][0]["delta"].get("function_call", {}) for part in chunks(front, functions)]
     assert "".join(part.get("arguments", "") for part in parts) == call["arguments"]
+    (choice,) = front.post("/chat", json=ASK | {"return_function_call": True}).json()["choices"]
+    assert json.loads(choice["message"]["content"]) == {"name": "get_weather", "parameters": {"city": "A"}}
     assert len(joined(chunks(front, ASK))["tool_calls"]) == 2
 
 

@@ -335,7 +335,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """How long an answer took, in seconds: from its turn to its first token, and from there to its last."""
+    """How long an answer took, in seconds: from its turn to its first token, and from there to its last.
+
+    `generation` is 0 if all of the answer came at once: it then says nothing about speed.
+    """
 
     first_token: float
     generation: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
@@ -164,6 +165,7 @@ def _in_words_of_the_client(error: InvalidRequest, field_of: Callable[[str], str
     """`error` with the client's field in place of the noun. Mutates it. The message names the field too."""
     if error.param is not None:
         error.param = field_of(error.param)
-        if error.param not in error.message and not isinstance(error, ContextLengthExceeded):
+        named = re.search(rf"(?<!\w){re.escape(error.param)}(?!\w)", error.message)  # "n" is in every message
+        if not named and not isinstance(error, ContextLengthExceeded):
             error.message = f"{error.param}: {error.message}"
     return error

@@ -8,8 +8,9 @@ from contextlib import aclosing
 
 from ..chat import Accepted, AnswerEvent, Event, Finish
 
-MOST_UNREAD = 1024
-"""Events that may be ready before their client reads them; then the answers wait for it."""
+MOST_UNREAD = 64
+"""Events that may be ready before their client reads them; then the answers wait for it. Their tokens wait in the
+sequences, so that the scheduler knows how far each answer is ahead."""
 
 
 async def merge_choices(

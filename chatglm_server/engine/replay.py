@@ -123,10 +123,12 @@ class ReplayEngine:
         """Waits for its turn, then yields the events of one answer of at most `budget` characters."""
         async with self._turns.turn():
             started = time.perf_counter()
-            first, count = None, 0
+            first = last = None
+            count = 0
             for text in recording.pieces(budget):
                 await self._turns.wait(recording.delay_ms / 1000 if first else 0)
-                first = first or time.perf_counter()
+                last = time.perf_counter()
+                first = first or last
                 count += len(text)
                 for event in _parse(output, specials.feed(text)):
                     yield replace(event, choice=choice)
@@ -138,7 +140,7 @@ class ReplayEngine:
             events, reason = output.finish(cut=cut)
             for event in events:
                 yield replace(event, choice=choice)
-            timings = Timings(first - started, time.perf_counter() - first) if first else None
+            timings = Timings(first - started, last - first) if first and last else None
             yield Finish(reason, Usage(prompt, count, details=_UNIT), timings, choice=choice)
 
 

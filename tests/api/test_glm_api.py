@@ -208,6 +208,11 @@ def test_bad_chats(server: RunningServer, body: dict[str, Any], param: str) -> N
         assert response.json()["error"]["param"].startswith(param)
 
 
+def test_an_error_names_even_a_field_of_one_letter(server: RunningServer) -> None:
+    error = server.post("/chat", json={"messages": user("x"), "n": 2}).json()["error"]
+    assert error["message"].startswith("n: ")
+
+
 @pytest.mark.parametrize("body", [{}, {"prompt": 5}, {"prompt": ["x"]}, {"prompt": "x", "max_tokens": 0}])
 def test_bad_texts_to_tokenize(server: RunningServer, body: dict[str, Any]) -> None:
     response = server.post("/tokenize", json=body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -137,6 +138,14 @@ def test_usage_counts_characters_and_says_so(replay: Replay) -> None:
     (info,) = httpx.get(f"{server.url}/v1/models").json()["data"]
     assert (info["id"], info["unit"]) == ("recorded", "characters")
     assert "characters" in server.output
+    assert "speed=" not in server.wait_for_line("completion=11", timeout=10), "all of it came at once"
+
+
+def test_the_speed_counts_characters(replay: Replay) -> None:
+    server = replay({"raw": "12345", "chunk_size": 1, "delay_ms": 1})
+    server.post(json={"messages": user("Hello!")})
+    line = server.wait_for_line("completion=5", timeout=10)
+    assert re.search(r"speed=[0-9.]+char/s", line)
 
 
 def test_bare_completion_is_the_text_as_it_stands(replay: Replay) -> None:

@@ -54,7 +54,8 @@ def glm_router(endpoint: Endpoint, service: Service) -> APIRouter:
         if embedder is not None:
             name, created = embedder.info.id, embedder.info.created
             cards += [ModelCard(id=name, object=use, created=created) for use in ("embedding", "keyword")]
-        cards.append(ModelCard(id=engine.info.id, object="chat.completion", created=engine.info.created))
+        for info in await engine.models():
+            cards.append(ModelCard(id=info.id, object="chat.completion", created=info.created))
         return {"object": "list", "data": [card.model_dump() for card in cards]}
 
     return router

@@ -68,8 +68,9 @@ class RequestRecord:
             parts.append(f"first_token={self.timings[0].first_token:.2f}s")
             seconds = sum(timings.generation for timings in self.timings)
             generated = self.usage.completion_tokens - len(self.timings)  # after each answer's first token
-            if seconds > 0 and generated > 0:  # a backend may not count tokens
-                parts.append(f"speed={generated / seconds:.1f}tok/s")
+            if seconds > 0 and generated > 0:  # a backend may not count tokens, or send all at once
+                unit = "char" if self.usage.details.get("unit") == "characters" else "tok"
+                parts.append(f"speed={generated / seconds:.1f}{unit}/s")
         return " ".join(parts)
 
 

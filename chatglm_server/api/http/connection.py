@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,6 +23,9 @@ MAX_CONNECTIONS = 256
 
 BACKLOG = 128
 """Connections that the system holds until they are accepted; asyncio accepts that many before any other is closed."""
+
+SEND_BUFFER = 16_384
+"""Bytes of a response that wait for the client in the server, and as many in the system."""
 
 _log = logging.getLogger("chatglm_server.access")
 
@@ -59,6 +63,7 @@ class Connection(H11Protocol):
                 min(waiting, key=lambda connection: connection._began)._give_way()
             else:
                 self._surplus = True
+        bound_unread(transport)
         super().connection_made(transport)
         self._watch()
 
@@ -132,6 +137,15 @@ class Connection(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+def bound_unread(transport: asyncio.WriteTransport) -> None:
+    """Bound what is written to a client before it reads, here and in the system.
+
+    The system's own buffer grows to megabytes: a whole answer would go into it, and no pause would ever come.
+    """
+    transport.set_write_buffer_limits(high=SEND_BUFFER)
+    transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_BUFFER)
 
 
 def connections(request_timeout_s: float) -> Callable[..., Connection]:

@@ -37,7 +37,7 @@ class DrainBody:
             return message
 
         async def after_body(message: Message) -> None:
-            if message["type"] == "http.response.start" and not ended and _must_close(headers):
+            if message["type"] == "http.response.start" and not ended and _must_close(headers, message["status"]):
                 MutableHeaders(scope=message)["Connection"] = "close"
             if message["type"] == "http.response.body" and not message.get("more_body", False) and not ended:
                 await send({**message, "more_body": True})
@@ -48,13 +48,14 @@ class DrainBody:
         return await self._app(scope, watched, after_body)
 
 
-def _must_close(headers: Headers) -> bool:
+def _must_close(headers: Headers, status: int) -> bool:
     """Whether the connection cannot be used again once a response came early.
 
-    A client that waits for "100 Continue" may send its body or not; a large or endless body may not be read to its end.
+    A client that waits for "100 Continue" may send its body or not; a large or endless body may not be read to its end;
+    a body that did not come in time (408) may never come.
     """
     length = headers.get("content-length", "")
-    return "expect" in headers or not length.isdigit() or int(length) > _SMALL_BYTES
+    return status == 408 or "expect" in headers or not length.isdigit() or int(length) > _SMALL_BYTES
 
 
 async def _drain(receive: Receive) -> None:

@@ -45,7 +45,7 @@ class UpstreamEngine:
         except ChatGLMServerError as error:
             _log.warning("%s; requests will be tried all the same", error.message)
         else:
-            _log.info("the backend at %s has %d models", self._client.address, len(models))
+            _log.info("the backend at %s is there; models: %d", self._client.address, len(models))
 
     def stop(self) -> None:
         self._client.stop()
@@ -106,15 +106,17 @@ class UpstreamEngine:
     ) -> AsyncGenerator[Accepted | AnswerEvent, None]:
         """Yields the events of one request to the backend."""
         started = time.perf_counter()
-        first = None
+        first = last = None
         with self._counted():
             async with self._client.stream(path, body) as chunks:
                 yield Accepted(body.get("model"))
                 async for chunk in chunks:
-                    for event in answer.feed(chunk):
-                        first = first or time.perf_counter()
+                    if events := answer.feed(chunk):
+                        last = time.perf_counter()
+                        first = first or last
+                    for event in events:
                         yield event
-            for event in answer.finish(Timings(first - started, time.perf_counter() - first) if first else None):
+            for event in answer.finish(Timings(first - started, last - first) if first and last else None):
                 yield event
 
     @contextmanager

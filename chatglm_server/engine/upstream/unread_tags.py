@@ -31,7 +31,7 @@ class UnreadTagLog:
         if model in self._models or len(self._models) >= MAX_MODELS:
             return
         self._models.add(model)
-        why = "is not a GLM model's name" if format_name is None else f"was read as {format_name}"
+        why = "is not a GLM by its name" if format_name is None else f"was read as {format_name}"
         _log.warning(
             "an answer of model %s holds %s, which was left as text because the model %s; --chat-format %s reads such "
             "calls",

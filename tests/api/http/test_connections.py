@@ -95,8 +95,11 @@ def test_body_that_does_not_come(hasty: RunningServer, dripping: bool) -> None:
     with connect(hasty, HEAD) as client:
         if dripping:
             drip(client, b" " * 199, LIMIT_S * 0.9)
-        status, body = answer(client)
-        assert (status, error_code(body)) == (408, "request_timeout")
+        response = HTTPResponse(client)
+        response.begin()
+        body = json.loads(response.read())
+        assert (response.status, error_code(body)) == (408, "request_timeout")
+        assert response.headers["connection"] == "close"
         assert "--request-timeout-s" in str(body)
     assert LIMIT_S * 0.9 < time.monotonic() - started < LIMIT_S + 2
     hasty.wait_for_line("408")
@@ -207,3 +210,23 @@ def test_all_connections_are_being_answered(tmp_path: Path) -> None:
             assert time.monotonic() < deadline
         assert served.json()["status"] == "ok"
         server.wait_for_queue(running=0, waiting=0)
+
+
+def test_answers_that_nobody_reads_pause_and_are_whole_later(server: RunningServer) -> None:
+    """The system's buffers would take answers of thousands of tokens whole, while other requests wait for them."""
+    question = {"messages": user("Hello!"), "max_tokens": 3500, "ignore_eos": True, "temperature": 1, "seed": 1}
+    body = json.dumps(question | {"stream": True}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    request = head.encode() + b"Content-Type: application/json\r\nConnection: close\r\n\r\n" + body
+    with contextlib.ExitStack() as clients:
+        silent = [clients.enter_context(connect(server, request)) for _ in range(4)]
+        server.wait_for_queue(running=0, waiting=4, timeout=60)
+        assert server.post(json={"messages": user("Hello!")}).status_code == 200
+        response = HTTPResponse(silent[0])
+        response.begin()
+        *events, end, _ = response.read().split(b"\n\n")
+    assert end == b"data: [DONE]"
+    deltas = [json.loads(event.removeprefix(b"data: "))["choices"][0]["delta"] for event in events if event[:1] != b":"]
+    whole = server.post(json=question).json()["choices"][0]["message"]["content"]
+    assert "".join(delta.get("content") or "" for delta in deltas) == whole
+    server.wait_for_queue(running=0, waiting=0)

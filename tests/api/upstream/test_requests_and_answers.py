@@ -125,6 +125,16 @@ def test_log_line_has_a_speed_only_if_the_backend_counts(
     assert "speed=-" not in line
 
 
+def test_log_line_has_no_speed_for_an_answer_that_came_at_once(front: RunningServer, backend: RawBackend) -> None:
+    usage = {"prompt_tokens": 11, "completion_tokens": 5}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "It is sunny."}, "finish_reason": "stop"}
+    backend.play(whole({"choices": [choice], "usage": usage}))
+    front.post(json=HELLO | {"model": "at-once"})
+    line = front.wait_for_line("model=at-once", timeout=10)
+    assert "completion=5" in line
+    assert "speed=" not in line
+
+
 def test_reasoning_passes(front: RunningServer, backend: RawBackend) -> None:
     for name in ("reasoning_content", "reasoning"):
         backend.play(stream(delta({name: "I "}), delta({name: "think"}), *text("so."), delta(reason="stop")))
@@ -245,6 +255,8 @@ def test_models(front: RunningServer) -> None:
     assert (info["id"], info["created"], info["context_length"]) == ("glm-4-9b-chat", 7, 4096)
     assert info["chat_format"] == "glm4"
     assert httpx.get(f"{front.url}/v1/models/glm-4-9b-chat").json() == info
+    (card,) = httpx.get(f"{front.url}/models").json()["data"]
+    assert (card["id"], card["object"]) == ("glm-4-9b-chat", "chat.completion")
     missing = httpx.get(f"{front.url}/v1/models/gpt-9")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
 

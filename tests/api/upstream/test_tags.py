@@ -55,7 +55,7 @@ def test_calls_in_both_notations(front: RunningServer, backend: RawBackend, mode
 
 
 @pytest.mark.parametrize(
-    ("model", "why"), [("glm-4-log", "was read as glm4"), ("qwen3-log", "is not a GLM model's name")]
+    ("model", "why"), [("glm-4-log", "was read as glm4"), ("qwen3-log", "is not a GLM by its name")]
 )
 def test_tags_that_stay_text_are_reported_once(front: RunningServer, backend: RawBackend, model: str, why: str) -> None:
     backend.play(stream(*text(UNKNOWN), delta(reason="stop")))

@@ -24,11 +24,14 @@ from .api.http.drain import DrainBody
 from .api.http.paths import TypedPaths
 from .api.http.security import HostCheck, KeyCheck
 from .api.models import models_router
-from .api.pages import pages_router
+from .api.pages import ASSETS, pages_router
 from .api.validation import invalid_request
 from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
 from .service import Service
 from .settings import Settings
+
+OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS})
+"""Paths that need no key: they show the API and the server's state, nothing of its users."""
 
 
 def create_app(settings: Settings, service: Service) -> FastAPI:
@@ -66,7 +69,7 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
     app.add_middleware(BodyLimits, limit=int(settings.max_body_mb * 1e6), seconds=settings.request_timeout_s)
     if settings.api_key is not None:
         headers = {dialect.key_header for dialect in DIALECTS if dialect.key_header is not None}
-        app.add_middleware(KeyCheck, key=settings.api_key.get_secret_value(), headers=headers)
+        app.add_middleware(KeyCheck, key=settings.api_key.get_secret_value(), open_paths=OPEN_PATHS, headers=headers)
     app.add_middleware(HostCheck, names=[settings.host, *settings.allowed_host])
     app.add_middleware(CrossOrigin, origins=settings.allowed_origin)
     app.add_middleware(TypedPaths)

@@ -53,5 +53,8 @@ class Model(Protocol):
         ...
 
     def copy(self, source: int, target: int, count: int) -> None:
-        """Make the first `count` positions of the slot `target` those of `source`; what it held is lost."""
+        """Make the first `count` positions of the slot `target` those of `source`; what it held is lost.
+
+        Raises: ModelFailure.
+        """
         ...

@@ -70,10 +70,6 @@ class Prompt:
         """
         return Prompt(self.pieces[: len(self.pieces) - 1 - self.pieces[::-1].index(Special("<|assistant|>"))])
 
-    def extended(self, *pieces: Piece) -> Prompt:
-        """Returns this prompt with `pieces` after it."""
-        return Prompt(self.pieces + pieces)
-
 
 def piece_is_spelled(piece: Piece) -> bool:
     """Whether the written form of a prompt shows `piece`."""

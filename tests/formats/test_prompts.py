@@ -41,7 +41,7 @@ def test_a_forced_call_is_one_wherever_the_prompt_ends(name: str, enabled: bool 
     chat_format = FORMATS[name]
     prompt = chat_format.render(QUESTION, [TOOL], Thinking(enabled=enabled))
     opening = chat_format.call_opening("look", prompt)
-    whole = prompt.extended(*opening)
+    whole = Prompt((*prompt.pieces, *opening))
     answer = whole.text.removeprefix(prompt.text) + REST[name]
     parser = chat_format.parser([TOOL], prompt_ends_in_think=prompt.ends_in_think)
     content, reasoning, calls = summary(parse_pieces([answer], parser))

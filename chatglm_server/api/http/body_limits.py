@@ -59,7 +59,10 @@ class _Body:
         self._ended = False
 
     async def receive(self) -> Message:
-        """The next message. The time limit ends with the body: from then on the client waits for its answer."""
+        """The next message. The time limit ends with the body: from then on the client waits for its answer.
+
+        Raises: RequestTooLarge, RequestTimeout, InvalidRequest.
+        """
         if self._ended:
             return await self._receive()
         message = await self._in_time()

@@ -11,10 +11,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...errors import AuthenticationError, PermissionDenied
 from ..errors import refuse
-from ..pages import ASSETS
-
-OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS})
-"""Paths that need no key: they show the API and the server's state, nothing of its users."""
 
 _LOCAL_NAMES = frozenset({"localhost", "host.docker.internal", "host.containers.internal"})
 """Names for this machine, from itself and from its containers. No web page can own them: .internal is reserved."""
@@ -44,18 +40,19 @@ class HostCheck:
 
 
 class KeyCheck:
-    """Asks for the key on each path but the open ones.
+    """Asks for the key on each path that is not in `open_paths`.
 
     Clients send it as ``Authorization: Bearer KEY``, or alone in one of `headers`.
     """
 
-    def __init__(self, app: ASGIApp, key: str, headers: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, key: str, open_paths: frozenset[str], headers: Iterable[str] = ()) -> None:
         self._app = app
         self._key = key.encode()
+        self._open_paths = open_paths
         self._headers = tuple(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and scope["path"] not in self._open_paths:
             given = self._given_key(Headers(scope=scope))
             if not hmac.compare_digest(given.encode("latin-1", "replace"), self._key):
                 what = "is wrong" if given else 'is missing: send "Authorization: Bearer KEY"'

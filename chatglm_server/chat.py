@@ -97,7 +97,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Whether and how the model is to think first. All None: as its generation does.
+    """How the model is to think first, and if at all. All None: as its generation does.
 
     `enabled` says whether; `effort` how much ("none" to "max"), which is a hint to models that cannot choose;
     `clear` whether the thoughts of earlier turns are left out of the prompt; `budget` is a limit in tokens.
@@ -110,7 +110,7 @@ class Thinking:
 
     @property
     def wanted(self) -> bool | None:
-        """Whether it is to think at all: an effort of "none" says no, any other yes, unless `enabled` is set."""
+        """True if it is to think, None if not said. `enabled` decides, else the effort: "none" says no, any other yes."""
         if self.enabled is not None or self.effort is None:
             return self.enabled
         return self.effort != "none"

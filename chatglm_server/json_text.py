@@ -67,12 +67,12 @@ def join_surrogates(text: str) -> str:
 
 
 def is_json_number(value: object) -> bool:
-    """Whether `value` is a number that JSON can spell."""
+    """True if `value` is a number that JSON can spell."""
     return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def is_too_deep(value: object) -> bool:
-    """Whether lists and objects are nested more than `MAX_NESTING` deep. Goes level by level, not by recursion."""
+    """True if lists and objects are nested more than `MAX_NESTING` deep. Goes level by level, not by recursion."""
     level = [value]
     for _ in range(MAX_NESTING):
         level = _children(level)
@@ -82,7 +82,7 @@ def is_too_deep(value: object) -> bool:
 
 
 def has_infinity(value: object) -> bool:
-    """Whether a number in `value` is infinite, as a parser reads 1e999. No JSON text can hold it again."""
+    """True if a number in `value` is infinite, as a parser reads 1e999. No JSON text can hold it again."""
     level = [value]
     while level:
         if any(isinstance(item, float) and math.isinf(item) for item in level):

@@ -93,7 +93,7 @@ class Dialect(Protocol):
         ...
 
     def owns(self, path: str) -> bool:
-        """Whether errors below `path` are said in this dialect, also those that no route sees."""
+        """True if errors below `path` are said in this dialect, also those that no route sees."""
         ...
 
     def error_reply(self, error: ChatGLMServerError) -> ErrorReply:

@@ -49,7 +49,7 @@ class KVCache:
         return self._best(tokens)[1]
 
     def fits(self, tokens: int) -> bool:
-        """Whether a sequence of so many tokens has room beside those that are running."""
+        """True if a sequence of so many tokens has room beside those that are running."""
         return tokens + sum(len(slot.tokens) for slot in self._slots if slot.busy) <= self._most
 
     def assign(self, tokens: Sequence[int]) -> Slot:

@@ -36,7 +36,7 @@ class Model(Protocol):
     chunk: int
     """Tokens of prompts that are best read in one pass: enough to be fast, few enough to be interruptible."""
     reuses_prefixes: bool
-    """Whether a sequence can go on from a part of another."""
+    """True if a sequence can go on from a part of another."""
 
     def forward(self, batch: Sequence[ScheduledSequence]) -> Logits:
         """One pass over sequences in different slots. Returns the wanted rows, in the order of the batch.

@@ -74,7 +74,7 @@ class Runner(Protocol):
     def reuses_prefixes(self) -> bool: ...
     @property
     def verifies_drafts(self) -> bool:
-        """Whether a step may have a draft."""
+        """True if a step may have a draft."""
         ...
 
     def sampler(self, prompt: Sequence[int], sampling: SamplingParams, answer: int) -> Sampler:

@@ -49,7 +49,7 @@ class Scheduler:
 
     @property
     def stopping(self) -> bool:
-        """Whether `stop` was called."""
+        """True if `stop` was called."""
         return self._admission.stopping
 
     def status(self) -> QueueStatus:
@@ -187,7 +187,7 @@ class Scheduler:
         self._release()  # those that failed, or are complete already
 
     def _should_wait(self, sequence: AnswerSequence) -> bool:
-        """Whether another sequence is about to read a prefix that both share: waiting spares reading it twice."""
+        """True if another sequence is about to read a prefix that both share: waiting spares reading it twice."""
         known = self._cache.cached(sequence.tokens)
         for other, slot in self._running.items():
             common = min(common_prefix(other.tokens, sequence.tokens), len(sequence.tokens) - 1)

@@ -51,18 +51,18 @@ class AnswerSequence:
         self._drafter = drafter
         self.phase = Phase.PREFILL
         self.prepared = False
-        """Whether the answer has begun with what `prepare` returned."""
+        """True if the answer has begun with what `prepare` returned."""
         self.cached: int | None = None
         """Tokens of the prompt that were in the cache when the sequence first ran; None: it has not run."""
         self.began = 0.0
         self.ended = False
-        """Whether the answer is complete, or its client has left."""
+        """True if the answer is complete, or its client has left."""
         self.out: asyncio.Queue[SampledToken | Exception | None] = asyncio.Queue()
         """The answer's tokens for its client; then None, or the error that ended it. About `MOST_UNREAD` at most."""
         self._paused = False
 
     def falls_behind(self) -> bool:
-        """Whether the client has so many tokens left to read that the sequence should pause. Mutates the sequence: a
+        """True if the client has so many tokens left to read that the sequence should pause. Mutates the sequence: a
         pause ends later than it begins.
         """
         self._paused = self.out.qsize() >= (MOST_UNREAD // 2 if self._paused else MOST_UNREAD)
@@ -103,7 +103,7 @@ class AnswerSequence:
 
     @property
     def drafts(self) -> bool:
-        """Whether there is a drafter."""
+        """True if there is a drafter."""
         return self._drafter is not None
 
     def step(self, slot: Slot, count: int, draft: Sequence[int] = ()) -> Step:

@@ -69,7 +69,7 @@ def _maximal_marginal_relevance(
 
 
 def _occurs(word: str, text: str) -> bool:
-    """Whether `word` is in `text`; a Latin word not as a part of another one, while Chinese has no blanks."""
+    """True if `word` is in `text`; a Latin word not as a part of another one, while Chinese has no blanks."""
     if not word:
         return False
     start = r"(?<![a-z0-9_])" if re.match(r"[a-z0-9_]", word) else ""

@@ -26,9 +26,9 @@ class Output:
         self._max_calls = None if parallel_tool_calls else 1
         self._calls = 0
         self.complete = False
-        """Whether the answer ends here: at a stop string, or before a second call if only one is wanted."""
+        """True if the answer ends here: at a stop string, or before a second call if only one is wanted."""
         self.in_thought = in_thought
-        """Whether the next piece continues a thought; None for models that do not think."""
+        """True if the next piece continues a thought; None for models that do not think."""
         self._tail = ""  # end of the text so far, because the end mark of a thought may come in several pieces
 
     def feed(self, piece: Piece) -> list[ParserEvent]:

@@ -22,7 +22,7 @@ THINK_START, THINK_END = "<think>", "</think>"
 
 @dataclass(frozen=True, slots=True)
 class ThinkingSupport:
-    """Whether a generation can think first (`on`), answer at once (`off`), and read its earlier thoughts (`keep`)."""
+    """A generation can think first (`on`), answer at once (`off`), and read its earlier thoughts (`keep`)."""
 
     on: bool = False
     off: bool = True
@@ -58,7 +58,7 @@ class Prompt:
 
     @property
     def ends_in_think(self) -> bool:
-        """Whether the model's answer begins inside a thought. The parser must know."""
+        """True if the model's answer begins inside a thought. The parser must know."""
         last = self.pieces[-1] if self.pieces else ""
         return (last if isinstance(last, str) else last.name).endswith(THINK_START)
 
@@ -72,7 +72,7 @@ class Prompt:
 
 
 def piece_is_spelled(piece: Piece) -> bool:
-    """Whether the written form of a prompt shows `piece`."""
+    """True if the written form of a prompt shows `piece`."""
     return isinstance(piece, str) or piece.spelled
 
 

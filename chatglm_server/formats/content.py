@@ -45,7 +45,7 @@ class GrowingText:
         self._lead = lead
         self._trim_start = trim_start
         self.started = False
-        """Whether the text holds more than blanks."""
+        """True if the text holds more than blanks."""
 
     def add(self, text: str) -> str:
         """Returns what is certain with `text`. Mutates."""

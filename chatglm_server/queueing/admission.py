@@ -17,7 +17,7 @@ class Admission:
         self._most = at_once + max_queue
         self.admitted = 0
         self.stopping = False
-        """Whether no more requests are let in. Signal handlers set it too, so those that wait have to look."""
+        """True if no more requests are let in. Signal handlers set it too, so those that wait have to look."""
 
     @contextmanager
     def place(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ class TurnQueue:
 
     @property
     def stopping(self) -> bool:
-        """Whether `stop` was called."""
+        """True if `stop` was called."""
         return self._admission.stopping
 
     def status(self) -> QueueStatus:

@@ -26,7 +26,7 @@ class Backend(Protocol):
     about: str
     """Version and build, one line."""
     greedy: bool
-    """Whether the next tokens are the likeliest; may be set."""
+    """True to take the likeliest token next, False to sample it; callers set it."""
 
     def length(self, sequence: int) -> int:
         """Tokens of a sequence."""

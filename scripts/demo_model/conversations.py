@@ -69,7 +69,7 @@ class Conversation:
 
 
 def related(first: Tool, second: Tool) -> bool:
-    """Whether one question could be meant for either tool."""
+    """True if one question could be meant for either tool."""
     a, b = ({word.rstrip("s") for word in tool.topic[0].split()} for tool in (first, second))
     return bool(a & b) or any(a & group and b & group for group in _GROUPS)
 

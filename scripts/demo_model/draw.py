@@ -53,7 +53,7 @@ class Draw(random.Random):
         return chosen()
 
     def invents(self, share: float) -> bool:
-        """Whether an invented word takes the place of one of a bank, so that training has to learn to copy.
+        """True if an invented word takes the place of one of a bank, so that training has to learn to copy.
 
         Never for measuring, which has the held-out words.
         """

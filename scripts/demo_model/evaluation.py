@@ -150,7 +150,7 @@ def answer(runner: Runner, codec: Codec, conversation: Conversation) -> Answer:
 
 
 def judge(case: Case, got: Answer) -> tuple[bool, bool]:
-    """Whether the answer is right, and whether at least the tool's name is (or no call, where none is wanted)."""
+    """Two verdicts: the answer is right; at least the tool's name is (or there is no call, if none is wanted)."""
     if case.call is None:
         quiet = not got.tool_calls
         return quiet and all(value in got.content for value in case.values) and bool(got.content.strip()), quiet

@@ -88,7 +88,7 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def _answering(self) -> bool:
-        """Whether a request has arrived in full and its response has not gone out."""
+        """True if a request has arrived in full and its response has not gone out."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def _watch(self) -> None:

@@ -49,7 +49,7 @@ class DrainBody:
 
 
 def _must_close(headers: Headers, status: int) -> bool:
-    """Whether the connection cannot be used again once a response came early.
+    """True if the connection cannot be used again once a response came early.
 
     A client that waits for "100 Continue" may send its body or not; a large or endless body may not be read to its end;
     a body that did not come in time (408) may never come.

@@ -53,7 +53,7 @@ class ChatCompletionBody(Generation):
 
     @property
     def uses_functions(self) -> bool:
-        """Whether the client expects a call as a ``function_call``."""
+        """True if the client expects a call as a ``function_call``."""
         return bool(self.functions)
 
     def to_request(self, capabilities: frozenset[Capability]) -> ChatRequest:

@@ -103,7 +103,7 @@ class Generation(Body):
 
     @property
     def include_usage(self) -> bool:
-        """Whether a stream is to end with a usage chunk."""
+        """True if a stream is to end with a usage chunk."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
     def field_of(self, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether and how to think: every spelling of it that clients of OpenAI-compatible servers use."""
+"""How to think, and if at all: every spelling of it that clients of OpenAI-compatible servers use."""
 
 from __future__ import annotations
 

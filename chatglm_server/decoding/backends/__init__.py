@@ -36,7 +36,7 @@ class Backend(Protocol):
     """A way to run model files. Made without arguments; stateless."""
 
     gives_logits: bool
-    """Whether this project samples, so that all sampling parameters are honoured."""
+    """True if this project samples, so that all sampling parameters are honoured."""
     most_parallel: int | None
     """Sequences that can run at the same time; None: any number."""
 

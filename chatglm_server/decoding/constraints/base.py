@@ -49,7 +49,7 @@ class Constraint(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether any token may follow from here on. Then nothing else is asked, except `rollback`."""
+        """True if any token may follow from here on. Then nothing else is asked, except `rollback`."""
         ...
 
     def fill(self, mask: TokenMask) -> None:

@@ -41,5 +41,5 @@ class ForcedPrefix:
 
 
 def begins_with_any(tokens: Sequence[int], prefixes: Sequence[Sequence[int]]) -> bool:
-    """Whether `tokens` begin with the whole of some prefix. All are of one type of sequence."""
+    """True if `tokens` begin with the whole of some prefix. All are of one type of sequence."""
     return any(tokens[: len(prefix)] == prefix for prefix in prefixes)

@@ -28,6 +28,6 @@ def upstream_address(text: str) -> str:
 
 
 def is_address_of(address: str, host: str, port: int) -> bool:
-    """Whether `address` reaches a server that listens on `host` and `port`, as far as the names tell."""
+    """True if `address` reaches a server that listens on `host` and `port`, as far as the names tell."""
     url = httpx.URL(address)
     return (url.port or {"http": 80, "https": 443}[url.scheme]) == port and url.host in {host, *LOOPBACK}

@@ -41,7 +41,7 @@ class BackendChoice:
 
     @property
     def finished(self) -> bool:
-        """Whether the backend has said why this choice ended."""
+        """True if the backend has said why this choice ended."""
         return self._reason is not None
 
     def feed(self, choice: Mapping[str, Any], model: str) -> list[ParserEvent]:

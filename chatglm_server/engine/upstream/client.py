@@ -150,7 +150,8 @@ class UpstreamClient:
 
     def _parsed(self, text: bytes | str) -> Any:
         try:
-            return json.loads(text)
+            # Python servers write NaN and Infinity, which JSON does not have: they count as null
+            return json.loads(text, parse_constant=lambda _: None)
         except (ValueError, RecursionError):
             raise UpstreamFailure(f"the backend at {self.address} sent something that is not JSON") from None
 

@@ -26,9 +26,9 @@ class UpstreamOptions:
     """Name in the registry, or "auto": the model's name decides."""
     tools: Literal["native", "text"] = "native"
     think_filter: bool = False
-    """Whether to take ``<think>…</think>`` out of the text of models that are not GLM, too."""
+    """True to take ``<think>…</think>`` out of the text of models that are not GLM, too."""
     open_think: bool = False
-    """Whether text begins inside a thought, because the prompt ended in ``<think>``."""
+    """True if text begins inside a thought, because the prompt ended in ``<think>``."""
 
 
 class TextFormats:

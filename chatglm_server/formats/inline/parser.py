@@ -34,7 +34,7 @@ class TextParser(OutputParser, Protocol):
 
     @property
     def in_call(self) -> bool:
-        """Whether a call was begun, so that what follows belongs to its arguments."""
+        """True if a call was begun, so that what follows belongs to its arguments."""
         ...
 
     def interrupt(self) -> list[ParserEvent]:

@@ -26,7 +26,7 @@ class BracketScanner:
 
     @property
     def in_string(self) -> bool:
-        """Whether the text read last is inside a string."""
+        """True if the text read last is inside a string."""
         return bool(self._quote) or len(self._opening) == 1
 
     def feed(self, text: str, at: int = 0) -> int | None:

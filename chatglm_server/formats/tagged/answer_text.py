@@ -19,12 +19,12 @@ class AnswerText(Protocol):
 
     @property
     def started(self) -> bool:
-        """Whether the text holds more than blanks."""
+        """True if the text holds more than blanks."""
         ...
 
     @property
     def in_call(self) -> bool:
-        """Whether a call was begun that the text itself holds, so that tags are part of its arguments."""
+        """True if a call was begun that the text itself holds, so that tags are part of its arguments."""
         ...
 
     def add(self, text: str, events: list[ParserEvent]) -> None:

@@ -39,7 +39,7 @@ class Phase(Protocol):
     """A part of the call's grammar."""
 
     ends_call: ClassVar[bool]
-    """Whether the call may end here, so that a cut ``</tool_call>`` is the end and not text."""
+    """True if the call may end here, so that a cut ``</tool_call>`` is the end and not text."""
 
     def feed(self, part: str, is_tag: bool) -> Phase | Outcome:
         """Reads text or a tag. Mutates the call."""
@@ -74,7 +74,7 @@ class Call:
 
     @property
     def begun(self) -> bool:
-        """Whether the call's start was sent."""
+        """True if the call's start was sent."""
         return self.index >= 0
 
     def start(self, name: str, written: str) -> None:

@@ -134,7 +134,7 @@ class TaggedParser:
             self._take_text(tag, events)
 
     def _is_stray(self, tag: str) -> bool:
-        """Whether a tag of thoughts is dropped: it repeats one, or begins a thought where none can be."""
+        """True if a tag of thoughts is dropped: it repeats one, or begins a thought where none can be."""
         if self._thinking:
             return not self._reasoning.started
         return self._thought or self._called or (tag == THINK_END and not self._text.started)

@@ -23,7 +23,7 @@ class Gap:
 
     def __init__(self) -> None:
         self.backslash = False
-        """Whether the text so far ends with a backslash, which may begin a ``\\n``."""
+        """True if the text so far ends with a backslash, which may begin a ``\\n``."""
 
     def skip(self, text: str) -> str:
         """Returns the rest of `text` after the gap; "" while the gap may go on. Mutates the gap."""

@@ -32,7 +32,7 @@ class ArgumentValues:
         self.names = self._schema.names
         """The declared arguments; empty if nothing is known of them."""
         self.depend_on_each_other = len(self._variants) > 1
-        """Whether an argument's type may depend on another's value, so that all must be there first."""
+        """True if an argument's type may depend on another's value, so that all must be there first."""
         alternatives = {name: self._alternatives(name, self._variants) for name in self.names}
         self._objects = frozenset(name for name, given in alternatives.items() if _only_objects(given))
         self._texts: frozenset[str] = frozenset()
@@ -40,23 +40,23 @@ class ArgumentValues:
             self._texts = frozenset(name for name, given in alternatives.items() if _only_strings(given))
 
     def is_text(self, name: str) -> bool:
-        """Whether the argument is the text as it stands, and can be sent while it arrives."""
+        """True if the argument is the text as it stands, and can be sent while it arrives."""
         return name in self._texts
 
     def is_object(self, name: str) -> bool:
-        """Whether the argument is an object, or null, and nothing else."""
+        """True if the argument is an object, or null, and nothing else."""
         return name in self._objects
 
     def is_empty_object(self, name: str, text: str) -> bool:
-        """Whether the argument is an object for which the model wrote nothing."""
+        """True if the argument is an object for which the model wrote nothing."""
         return not text.strip() and self.is_object(name)
 
     def is_required(self, name: str) -> bool:
-        """Whether the argument is required, if only in one of several forms of the call."""
+        """True if the argument is required, if only in one of several forms of the call."""
         return any(name in variant.required for variant in self._variants)
 
     def are_satisfied(self, names: Container[str]) -> bool:
-        """Whether all required arguments are among `names`."""
+        """True if all required arguments are among `names`."""
         return self._schema.satisfied(names)
 
     def nested(self, name: str) -> ArgumentValues | None:
@@ -92,7 +92,7 @@ def _only_objects(alternatives: Alternatives) -> bool:
 
 
 def _fits(variant: Variant, texts: Mapping[str, str]) -> bool:
-    """Whether the arguments that tell variants apart (const, enum) have the values that `variant` asks for."""
+    """True if the arguments that tell variants apart (const, enum) have the values that `variant` asks for."""
     return all(
         any(one.allows(text) or any(map(one.allows, _readings(text))) for one in alternatives)
         for name, text in texts.items()

@@ -21,7 +21,7 @@ class Alternative:
     values: tuple[Any, ...] | None = None
 
     def allows(self, value: Any) -> bool:
-        """Whether `value` is of this kind."""
+        """True if `value` is of this kind."""
         if not json_types(value) & self.types:
             return False
         return self.values is None or any(_same(value, allowed) for allowed in self.values)
@@ -64,7 +64,7 @@ class ArgumentSchema:
         return frozenset(name for variant in self.variants for name in variant.properties)
 
     def satisfied(self, names: Container[str]) -> bool:
-        """Whether all required arguments are among `names`."""
+        """True if all required arguments are among `names`."""
         return any(all(name in names for name in variant.required) for variant in self.variants)
 
     def _variants(self, schema: object, depth: int) -> list[Variant]:
@@ -189,5 +189,5 @@ def _list(value: object) -> list[Any]:
 
 
 def _same(value: Any, other: Any) -> bool:
-    """Whether two values are equal in JSON, which keeps `true` and 1 apart."""
+    """True if two values are equal in JSON, which keeps `true` and 1 apart."""
     return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)

@@ -26,9 +26,9 @@ class ArgumentWriter:
         self._repeated = False
         self._name = ""
         self.streams = False
-        """Whether the open argument goes out in pieces."""
+        """True if the open argument goes out in pieces."""
         self.was_empty_object = False
-        """Whether the argument that was closed last is an object for which the model wrote nothing."""
+        """True if the argument that was closed last is an object for which the model wrote nothing."""
         self.given: dict[str, str] = {}
         """The arguments so far; their texts only if they are needed at the end."""
 

@@ -146,7 +146,7 @@ def test_not_http(hasty: RunningServer, sent: bytes) -> None:
 @pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/nope"])
 @pytest.mark.parametrize("answered_first", [False, True])
 def test_body_that_is_not_http(hasty: RunningServer, path: bytes, answered_first: bool) -> None:
-    """Whether it comes before an answer, which is then a 400, or after it: the connection closes, and no more."""
+    """Sent before an answer, it makes that a 400; sent after it, the connection closes, and no more."""
     head = (
         b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     )

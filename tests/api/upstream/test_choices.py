@@ -54,6 +54,15 @@ def test_answers_are_parsed_each_by_itself(front: RunningServer, backend: RawBac
     assert [request.body["n"] for request in backend.requests] == [2, 2]
 
 
+def test_numbers_that_json_lacks_do_not_pass(front: RunningServer, backend: RawBackend) -> None:
+    usage = USAGE | {"tokens_per_second": float("nan")}
+    backend.play(stream(part(0, {"content": "Hi"}, "stop"), {"choices": [], "usage": usage}))
+    body = HELLO | {"stream_options": {"include_usage": True}}
+    assert b"NaN" in stream({"usage": usage})
+    assert b"NaN" not in front.stream(body)
+    assert chunks(front, body)[-1]["usage"] == USAGE
+
+
 def test_usage_counts_all_answers_once(front: RunningServer, backend: RawBackend) -> None:
     ends = [part(index, {"content": "Hi"}, "stop") for index in (0, 1)]
     backend.play(stream(*ends, {"choices": [], "usage": USAGE}))

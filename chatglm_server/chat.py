@@ -110,7 +110,7 @@ class Thinking:
 
     @property
     def wanted(self) -> bool | None:
-        """True if it is to think, None if not said. `enabled` decides, else the effort: "none" says no, any other yes."""
+        """True if it is to think, None if not said. `enabled` decides, or else an effort other than "none"."""
         if self.enabled is not None or self.effort is None:
             return self.enabled
         return self.effort != "none"

@@ -9,14 +9,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from demo_model.conversations import Conversation, conversation
-from demo_model.draw import HELD_OUT_EVERY, Draw
 from demo_model.evaluation import cases
 from demo_model.recipes import RECIPES, prepare
-from demo_model.tools import generic_tool
+from demo_model.text.conversations import Conversation, conversation
+from demo_model.text.draw import HELD_OUT_EVERY, Draw
+from demo_model.text.tools import generic_tool
+from demo_model.text.words import CITIES, NOUNS, Pair
 from demo_model.training import batches
 from demo_model.vocabulary import contents
-from demo_model.words import CITIES, NOUNS, Pair
 
 from chatglm_server.model_files.chatglm_bin import read_model_file
 

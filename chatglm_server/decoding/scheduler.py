@@ -1,7 +1,7 @@
 """The one owner of a model: the sequences that run go through it together, pass by pass (continuous batching).
 
 A forward pass has steps of several sequences. A sequence that decodes reads its last token, forced tokens and a draft;
-a prefill gets as much as there is room for beside these. What is sampled does not depend on what else is in the pass;
+a prefill gets as much as there is room for beside these. A sampled token does not depend on what else is in the pass;
 that is the model's promise. All state here belongs to the event loop's thread; the model, samplers and
 constraints work on a thread of their own.
 """

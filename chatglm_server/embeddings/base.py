@@ -57,7 +57,7 @@ class Embedder(Protocol):
     def info(self) -> EmbeddingModelInfo: ...
 
     async def embed(self, texts: Sequence[str], *, param: str, cut: bool = False) -> Embeddings:
-        """A vector for each of `texts`. What is too long is an error, or with `cut` read as far as the model can.
+        """A vector for each of `texts`. Text that is too long is an error, or with `cut` read as far as the model can.
 
         Raises: InvalidRequest, ContextLengthExceeded, naming `param`. Cancelling frees the model within a batch.
         """

@@ -1,6 +1,6 @@
 """Keywords of a text: its words, ranked by how alike their vectors are to the text's (KeyBERT's method).
 
-Chinese is cut into words by jieba. What is a word is as in KeyBERT's default: two characters or more, in lower case, no
+Chinese is cut into words by jieba. Words are those of KeyBERT's default: two characters or more, in lower case, no
 English stop word.
 """
 

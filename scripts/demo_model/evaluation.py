@@ -12,17 +12,17 @@ from chatglm_server.chat import Message
 from chatglm_server.chat import Tool as Declared
 from chatglm_server.model_files.tokenizer import Detokenizer
 
-from . import smalltalk
-from .classics import classic_tool
-from .conversations import Conversation, Maker, small_turn, tool_count, tool_list, unrelated
-from .draw import Draw
 from .engine import Runner
-from .first_questions import FIRST_QUESTIONS
-from .parameters import Value
-from .results import result
 from .sequences import Codec
-from .tools import Tool, combined, generic_tool
-from .words import NOUNS, Language
+from .text import smalltalk
+from .text.classics import classic_tool
+from .text.conversations import Conversation, Maker, small_turn, tool_count, tool_list, unrelated
+from .text.draw import Draw
+from .text.first_questions import FIRST_QUESTIONS
+from .text.parameters import Value
+from .text.results import result
+from .text.tools import Tool, combined, generic_tool
+from .text.words import NOUNS, Language
 
 LANGUAGES: tuple[Language, Language] = ("en", "zh")
 

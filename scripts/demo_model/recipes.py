@@ -13,11 +13,11 @@ from chatglm_server.formats.glm4 import GLM4Format
 from chatglm_server.model_files.tokenizer import load_tokenizer
 
 from . import sentencepiece_file, tiktoken_file, vocabulary
-from .conversations import conversation
-from .draw import Draw
 from .engine import CONTEXT
 from .model import Shape
 from .sequences import Codec
+from .text.conversations import conversation
+from .text.draw import Draw
 from .training import Plan, Stage
 
 ROUND_TO = 32

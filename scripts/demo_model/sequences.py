@@ -9,8 +9,8 @@ from chatglm_server.chat import Message
 from chatglm_server.formats.base import ChatFormat, Piece, Prompt, Special
 from chatglm_server.model_files.tokenizer import Tokenizer, encode_prompt
 
-from .conversations import Conversation
-from .draw import Draw
+from .text.conversations import Conversation
+from .text.draw import Draw
 
 
 @dataclass

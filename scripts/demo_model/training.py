@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .conversations import conversation
-from .draw import Draw
 from .model import Network
 from .sequences import Codec, Sequence
+from .text.conversations import conversation
+from .text.draw import Draw
 
 ROUND_TO = 16
 """Rows are padded to a multiple of this, for kernels are kept for every shape that occurs."""

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .conversations import Conversation, conversation
-from .draw import Draw
+from .text.conversations import Conversation, conversation
+from .text.draw import Draw
 
 LETTER_RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 """A word; camelCase is cut where the case changes."""
@@ -102,7 +102,7 @@ def most_common(counter: Counter[str], count: int, least: int = 3) -> list[str]:
 
 
 def letters(words: Counter[str], least: int = 4) -> dict[tuple[str, ...], int]:
-    """Words that are no invention of the moment, as sequences of letters, for `bpe.learn_merges`."""
+    """Words that occur at least `least` times, as sequences of letters, for `bpe.learn_merges`."""
     return {tuple(word): times for word, times in words.items() if len(word) > 1 and times >= least}
 
 

@@ -18,7 +18,7 @@ class DrainBody:
 
     Many clients send all of a body before they read the answer. If the server answers early (401, 404, 413 …) and
     closes the connection with bytes unread, the client gets a reset and never sees the answer. So the answer goes out
-    at once, its end only when the body is over. What is read on is bounded in bytes, time and silence.
+    at once, its end only when the body is over. Reading on is bounded in bytes, time and silence.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -58,7 +58,7 @@ def test_numbers_that_json_lacks_do_not_pass(front: RunningServer, backend: RawB
     usage = USAGE | {"tokens_per_second": float("nan")}
     backend.play(stream(part(0, {"content": "Hi"}, "stop"), {"choices": [], "usage": usage}))
     body = HELLO | {"stream_options": {"include_usage": True}}
-    assert b"NaN" in stream({"usage": usage})
+    assert b"NaN" in b"".join(stream({"usage": usage})), "the backend does send it"
     assert b"NaN" not in front.stream(body)
     assert chunks(front, body)[-1]["usage"] == USAGE
 

@@ -23,7 +23,7 @@ PIECES = 64789
 
 _CODE_BITS = {DType.Q4_0: 4, DType.Q4_1: 4, DType.Q5_0: 5, DType.Q5_1: 5, DType.Q8_0: 8}
 _WITH_MINIMUM = (DType.Q4_1, DType.Q5_1)
-_PIECE_OF_FLOATS = 1 << 22  # drawn at a time, so that there is no float64 copy of a whole matrix
+_PIECE_OF_FLOATS = 1 << 22  # drawn at a time, to avoid a float64 copy of a whole matrix
 
 
 def header(layers: int) -> ModelHeader:

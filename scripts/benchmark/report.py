@@ -53,7 +53,7 @@ class Results:
         return rows
 
     def ratio_table(self) -> list[list[str]]:
-        """The same of each side that is not a peer against each peer; only the headings if there is no peer."""
+        """The ratios of every other side to each peer; without a peer, the headings alone."""
         peers = [peer for peer in self._peers if peer in self.sides]
         pairs = [(side, peer) for side in self.sides if side not in peers for peer in peers]
         rows = [["times as fast as, or as small", *(f"{side} / {peer}" for side, peer in pairs)]]

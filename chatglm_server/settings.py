@@ -214,25 +214,3 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Every option of `Settings` by its subject, in the order in which people read of them."""
-
-
-class ParseOptions(BaseSettings):
-    """Read model output as the server does: JSON Lines from stdin to stdout.
-
-    In: {"format", "raw", "tools", "prompt_ends_in_think", "finish_reason"}; "format" and "raw" are required.
-    Out: {"content", "reasoning_content", "tool_calls", "finish_reason", "repairs"}.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="CHATGLM_PARSE_")
-
-    chunk_size: int = Field(0, ge=0, description="Characters of text that arrive at a time. 0: all at once.")
-
-
-class RenderOptions(BaseSettings):
-    """Write prompts as the server does: JSON Lines from stdin to stdout.
-
-    In: {"format", "messages", "tools", "enable_thinking", "extra_kwargs", "add_generation_prompt"}; "format" and
-    "messages" are required; extra_kwargs may hold clear_thinking and reasoning_effort. Out: {"prompt"}.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="CHATGLM_RENDER_")

@@ -27,12 +27,19 @@ _VALUES = {
 
 
 def command_line_parser(
-    options: type[BaseSettings], program: str, groups: dict[str, tuple[str, ...]], epilog: str = ""
+    options: type[BaseSettings],
+    program: str,
+    groups: dict[str, tuple[str, ...]],
+    words: tuple[str, ...] = (),
+    epilog: str = "",
 ) -> argparse.ArgumentParser:
-    """A parser whose result holds the options that were given, as text, under the names of the settings' fields."""
+    """A parser whose result holds the options that were given, as text, under the names of the settings' fields.
+
+    Those in `words` are given by place, without a name.
+    """
     parser = argparse.ArgumentParser(
         prog=program,
-        usage=f"{program} [--option VALUE ...]",
+        usage=" ".join([program, *map(str.upper, words), *(["[--option VALUE ...]"] if groups else [])]),
         description=inspect.getdoc(options),
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -40,6 +47,8 @@ def command_line_parser(
         allow_abbrev=False,
         add_help=False,
     )
+    for name in words:
+        parser.add_argument(name, metavar=name.upper(), help=options.model_fields[name].description)
     for title, names in groups.items():
         group = parser.add_argument_group(title)
         for name in names:

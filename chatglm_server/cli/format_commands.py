@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, BinaryIO
 
 from ..answer import Answer
@@ -15,6 +16,7 @@ from ..formats.base import CannotRender, ChatFormat, OutputParser
 from ..formats.registry import FORMATS
 from ..formats.scanning.markers import SpecialTokenScanner
 from ..json_text import join_surrogates
+from .commands import ParseOptions, RenderOptions
 
 Json = dict[str, Any]
 _REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "tool_calls": "stop"}
@@ -22,6 +24,16 @@ _REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "tool_c
 
 class BadLine(ValueError):
     """A line that does not say what it should; the message names the field."""
+
+
+def parse(options: ParseOptions) -> int:
+    """Run ``chatglm-server parse``. Returns the exit status: 1 if a line cannot be read."""
+    return run_lines(partial(parse_line, chunk_size=options.chunk_size), sys.stdin.buffer, sys.stdout.buffer)
+
+
+def render(_: RenderOptions) -> int:
+    """Run ``chatglm-server render``. Returns the exit status: 1 if a line cannot be read."""
+    return run_lines(render_line, sys.stdin.buffer, sys.stdout.buffer)
 
 
 def run_lines(convert: Callable[[Json], Json], lines: Iterable[bytes], out: BinaryIO) -> int:

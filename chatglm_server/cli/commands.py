@@ -1,0 +1,56 @@
+"""The commands of the command line, each with its options and the function that runs it: a line each in `COMMANDS`.
+
+A command's function takes the command's options and returns the exit status. It is imported when the command is chosen.
+It may raise BadOption and ModelFileError, which `main` prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ..settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`run` is ``"module:function"`` in this folder. Options in `words` are given by place, without a name."""
+
+    options: type[BaseSettings]
+    run: str
+    summary: str
+    words: tuple[str, ...] = ()
+
+
+class ParseOptions(BaseSettings):
+    """Read model output as the server does: JSON Lines from stdin to stdout.
+
+    In: {"format", "raw", "tools", "prompt_ends_in_think", "finish_reason"}; "format" and "raw" are required.
+    Out: {"content", "reasoning_content", "tool_calls", "finish_reason", "repairs"}.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_PARSE_")
+
+    chunk_size: int = Field(0, ge=0, description="Characters of text that arrive at a time. 0: all at once.")
+
+
+class RenderOptions(BaseSettings):
+    """Write prompts as the server does: JSON Lines from stdin to stdout.
+
+    In: {"format", "messages", "tools", "enable_thinking", "extra_kwargs", "add_generation_prompt"}; "format" and
+    "messages" are required; extra_kwargs may hold clear_thinking and reasoning_effort. Out: {"prompt"}.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_RENDER_")
+
+
+SERVE = "serve"
+"""The command that needs no name."""
+
+COMMANDS: dict[str, Command] = {
+    SERVE: Command(Settings, "serve_command:run_server", "serves a model"),
+    "parse": Command(ParseOptions, "format_commands:parse", "reads text that a model wrote"),
+    "render": Command(RenderOptions, "format_commands:render", "writes prompts"),
+}

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from ..errors import ModelFileError
 from .chatglm_bin_model import read_chatglm_bin_model
+from .gguf_model import read_gguf_model
 from .model_file import ModelFile
 
 _READERS: dict[bytes, Callable[[Path], ModelFile]] = {
     b"ggml": read_chatglm_bin_model,
+    b"GGUF": read_gguf_model,
 }
 
 

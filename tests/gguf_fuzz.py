@@ -16,6 +16,7 @@ import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import chatglm_native
 
@@ -28,7 +29,15 @@ from tests.random_gguf import CHATGLM3, GLM4_0414, GLM4_TEMPLATE, Kind, write_ra
 MEMORY = 1 << 30
 """Bytes that reading may take beside what the program takes itself."""
 SECONDS = 20
-SMALL = {"layers": 1, "hidden": 32, "heads": 2, "kv_heads": 1, "head_size": 16, "ffn": 32, "context": 64}
+SMALL: dict[str, Any] = {
+    "layers": 1,
+    "hidden": 32,
+    "heads": 2,
+    "kv_heads": 1,
+    "head_size": 16,
+    "ffn": 32,
+    "context": 64,
+}
 NUMBERS = [0, 1, 2, 7, 31, 32, 63, 64, 127, 128, 255, 256, 1 << 15, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
 NUMBERS += [1 << 32, 1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 

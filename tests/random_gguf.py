@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,16 +55,20 @@ def write_random_gguf(
     vocabulary: str = "gpt2",
     template: str = "",
     name: str = "tiny",
+    ends: Mapping[str, int] = {},
     seed: int = 0,
     split: int = 0,
 ) -> Path:
     """A file; always the same for the same arguments. Matrices take turns with `kinds`.
 
-    `vocabulary` is "gpt2" (GLM-4), "llama" (ChatGLM3), or "none", which has 320 tokens without text. With `split` the
-    model is written in parts of as many tensors, beside `path`.
+    `vocabulary` is "gpt2" (GLM-4), "llama" (ChatGLM3), or "none", which has 320 tokens without text. `ends`
+    are the ids of end tokens besides its own, by their names ("eom"). With `split` the model is written in parts of as
+    many tensors, beside `path`.
     """
     writer = gguf.GGUFWriter(path, shape.architecture, split_max_tensors=split)
     tokens = add_vocabulary(writer, vocabulary)
+    for end, token in ends.items():
+        writer.add_uint32(f"tokenizer.ggml.{end}_token_id", token)
     writer.add_name(name)
     if template:
         writer.add_chat_template(template)

@@ -33,7 +33,8 @@ MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
 _MAX_HEADER_BYTES = 32 << 20  # a vocabulary of 150,000 tokens with its merges takes 10 MB
-_MAX_TENSORS = 1 << 16
+_MAX_TENSORS = _MAX_PAIRS = 1 << 16
+_MAX_ELEMENTS = 1 << 22  # of all arrays together: a number in a list takes up to 36 bytes, and in the file maybe one
 _MAX_DIMENSIONS = 4
 _MAX_KEY_BYTES = (1 << 16) - 1
 _MAX_NAME_BYTES = 63
@@ -75,6 +76,7 @@ class _Reader:
         self._size = os.fstat(file.fileno()).st_size
         self._data = b""
         self._at = 0
+        self._elements_left = _MAX_ELEMENTS
 
     def read(self) -> GGUFFile:
         if self._bytes(4, "the magic") != MAGIC:
@@ -85,8 +87,8 @@ class _Reader:
         if version not in _VERSIONS:
             raise self._error(f"has the GGUF version {version}; this server reads versions 2 and 3")
         tensors, pairs = self._integer("Q", "the number of tensors"), self._integer("Q", "the number of keys")
-        if tensors > _MAX_TENSORS:
-            raise self._error(f"says that it holds {tensors} tensors")
+        if tensors > _MAX_TENSORS or pairs > _MAX_PAIRS:
+            raise self._error(f"says that it holds {tensors} tensors and {pairs} keys")
         metadata = self._metadata(pairs)
         alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
         if type(alignment) is not int or alignment < 1 or alignment & (alignment - 1):
@@ -127,6 +129,9 @@ class _Reader:
         count = self._integer("Q", what)
         if count * size > self._size - self._at:
             raise self._error(f"says that {what} has {count} elements, which it has no room for")
+        self._elements_left -= count
+        if self._elements_left < 0:
+            raise self._error(f"has arrays of more than {_MAX_ELEMENTS} elements")
         return count
 
     def _strings(self, count: int, what: str) -> list[str]:
@@ -164,7 +169,7 @@ class _Reader:
 
     def _metadata(self, count: int) -> dict[str, Value]:
         metadata: dict[str, Value] = {}
-        for index in range(count):  # each takes bytes of the file, so a wrong count ends at the file's end
+        for index in range(count):
             key = self._name(_MAX_KEY_BYTES, f"key {index + 1}")
             if key in metadata:
                 raise self._error(f"has the key {key} twice")

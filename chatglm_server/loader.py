@@ -18,9 +18,8 @@ from .engine.upstream.engine import load_upstream
 from .engine.upstream.text_formats import UpstreamOptions
 from .errors import BadOption, ModelFileError
 from .formats.registry import FORMATS
-from .model_files.chatglm_bin import ModelFile, read_model_file
-from .model_files.chatglm_bin_spec import model_spec
-from .model_files.tokenizer import load_tokenizer
+from .model_files.containers import read_model_file
+from .model_files.model_file import ModelFile
 from .settings import Settings
 
 _log = logging.getLogger("chatglm_server")
@@ -83,16 +82,14 @@ def load_local_engine(settings: Settings) -> LocalEngine:
     """The engine for a model file. Raises: ModelFileError."""
     path = model_path(settings.model)
     file = read_model_file(path)
-    family = file.family if settings.chat_format == "auto" else settings.chat_format
-    _check_format(file, family)
-    chat_format = FORMATS[family]
+    chat_format = FORMATS[file.chat_format if settings.chat_format == "auto" else settings.chat_format]
     try:
-        tokenizer = load_tokenizer(file.family, file.tokenizer, chat_format)
+        tokenizer = file.load_tokenizer(chat_format)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error.message}") from None
-    if tokenizer.size > file.header.vocab_size:
+    if tokenizer.size > file.spec.vocab_size:
         raise ModelFileError(
-            f"{path}: the file has {file.header.vocab_size} token embeddings, its tokenizer needs {tokenizer.size}"
+            f"{path}: the file has {file.spec.vocab_size} token embeddings, its tokenizer needs {tokenizer.size}"
         )
     context = _context_length(file, settings.context_length)
     options = BackendOptions(context, settings.parallel, settings.threads, settings.cpu)
@@ -111,10 +108,9 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         capabilities=LOGITS if backend.gives_logits else frozenset(),
         choices=parallel,
     )
-    positions = max(context, (settings.kv_cache_mb << 20) // _cache_bytes(file))
-    eos_token = file.header.eos_token_id
+    positions = max(context, (settings.kv_cache_mb << 20) // file.spec.cache_bytes)
     load = partial(backend.load, file, options)
-    return LocalEngine(info, chat_format, tokenizer, eos_token, load, positions, settings.max_queue)
+    return LocalEngine(info, chat_format, tokenizer, file.end_tokens, load, positions, settings.max_queue)
 
 
 def load_embedder(settings: Settings) -> SentenceEmbedder | None:
@@ -144,28 +140,19 @@ def model_path(model: str) -> Path:
         raise ModelFileError(f"the demo model is missing: {places[0]}; install the package again")
     path = Path(model).expanduser()
     if path.is_dir():
-        raise ModelFileError(f"{path}: is a folder; --model takes a chatglm.cpp .bin file")
+        raise ModelFileError(f"{path}: is a folder; --model takes a GGUF file or a chatglm.cpp .bin file")
     if not path.exists():
-        raise ModelFileError(f"{path}: no such file; --model takes demo or the path of a chatglm.cpp .bin file")
+        raise ModelFileError(f"{path}: no such file; --model takes demo or the path of a GGUF or chatglm.cpp .bin file")
     return path
 
 
-def _check_format(file: ModelFile, family: str) -> None:
-    """A format can replace another only if the tokenizer has its special tokens. Raises: ModelFileError."""
-    kinds = ({"chatglm"}, {"chatglm2", "chatglm3"}, {"glm4", "glm-z1"})
-    if not any({file.family, family} <= kind for kind in kinds):
-        raise ModelFileError(
-            f"{file.path}: holds a {file.family} model, whose tokenizer does not fit --chat-format {family}"
-        )
-
-
 def _context_length(file: ModelFile, wanted: int | None) -> int:
-    most = file.header.max_length
+    most = file.spec.context_length
     if wanted is not None and wanted > most:
         raise ModelFileError(f"{file.path}: --context-length {wanted}: the model was made for at most {most} tokens")
     context = wanted or most
-    per_token = _cache_bytes(file)
-    cache = per_token * (context + file.header.num_virtual_tokens)
+    per_token = file.spec.cache_bytes
+    cache = per_token * context
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if cache > memory:
         raise ModelFileError(
@@ -174,8 +161,3 @@ def _context_length(file: ModelFile, wanted: int | None) -> int:
             f"try --context-length {min(context, memory // per_token // 4)}"
         )
     return context
-
-
-def _cache_bytes(file: ModelFile) -> int:
-    """Bytes of keys and values, in float16, that a token takes."""
-    return model_spec(file).cache_bytes

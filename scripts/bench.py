@@ -67,7 +67,7 @@ from benchmark.rounds import LONG, NAMES, Rounds  # noqa: E402
 from benchmark.side import SIDES, Job  # noqa: E402
 
 from chatglm_server.errors import ModelFileError  # noqa: E402
-from chatglm_server.model_files.chatglm_bin import ModelFile, read_model_file  # noqa: E402
+from chatglm_server.model_files.chatglm_bin import ChatGLMBin, read_chatglm_bin  # noqa: E402
 from chatglm_server.model_files.chatglm_bin_spec import model_spec  # noqa: E402
 
 SLOW = ("chatglm-cpp", "native-generic")
@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
     """Measures and reports. Raises: ModelFileError, OSError."""
     path = options.model or (DEMO if options.measures == ["sample"] else None)
     path = path or model_pair.random_model(options.folder, options.layers, options.type)
-    file = read_model_file(path)
+    file = read_chatglm_bin(path)
     left_out = {side: why for side in options.sides if (why := why_not(side, file))}
     sides = [side for side in options.sides if side not in left_out]
     gguf = model_pair.gguf_copy(file, options.folder) if "llama.cpp" in sides else None
@@ -178,7 +178,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if rounds.results.sides else 1
 
 
-def why_not(side: str, file: ModelFile) -> str:
+def why_not(side: str, file: ChatGLMBin) -> str:
     """Why a side cannot take part; "" if it can."""
     kernels = side.removeprefix("native-")
     if kernels != side and kernels not in chatglm_native.kernels():
@@ -202,7 +202,7 @@ def warn_of_memory(sides: Sequence[str], size: int) -> None:
         )
 
 
-def key_value_size(file: ModelFile, job: Job) -> str:
+def key_value_size(file: ChatGLMBin, job: Job) -> str:
     """The memory of the full caches, in words."""
     size = model_spec(file).cache_bytes * job.context * job.sequences
     return f"keys and values of {job.sequences} x {job.context} tokens: {size / 1e9:.2f} GB"

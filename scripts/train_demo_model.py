@@ -25,7 +25,7 @@ from demo_model.model import Network  # noqa: E402
 from demo_model.recipes import RECIPES, Prepared, prepare  # noqa: E402
 from demo_model.transfer import transfer  # noqa: E402
 
-from chatglm_server.model_files.chatglm_bin import read_model_file  # noqa: E402
+from chatglm_server.model_files.chatglm_bin import read_chatglm_bin  # noqa: E402
 
 MEASURING_SEED = 99
 
@@ -40,7 +40,7 @@ def make(prepared: Prepared, folder: Path, seed: int, save_every: int) -> None:
     for other in RECIPES.values():
         if other.name == recipe.starts_from:
             file = folder / f"{other.name}.bin"
-            known = prepare(other, seed, read_model_file(file).tokenizer)
+            known = prepare(other, seed, read_chatglm_bin(file).tokenizer)
             source = Network(known.shape)
             weights.load(source, file)
             rows = transfer(source, known, network, prepared)
@@ -86,7 +86,7 @@ def main() -> None:
             continue
         chosen = replace(recipe, plan=replace(recipe.plan, steps=args.steps)) if args.steps else recipe
         finished = args.out / f"{recipe.name}.bin"
-        prepared = prepare(chosen, args.seed, read_model_file(finished).tokenizer if args.measure_only else None)
+        prepared = prepare(chosen, args.seed, read_chatglm_bin(finished).tokenizer if args.measure_only else None)
         if not args.measure_only:
             make(prepared, args.out, args.seed, args.save_every)
         measure(prepared, args.out, args.cases, args.show)

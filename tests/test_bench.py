@@ -16,7 +16,7 @@ from benchmark.measures import Figure
 from benchmark.random_model import random_blocks
 from benchmark.report import Results, render
 
-from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
 from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType
 from tests.random_models import write_random_model as write_small_model
 from tests.reference import decode
@@ -127,7 +127,7 @@ def test_random_weights_have_the_spread_of_real_ones(dtype: DType) -> None:
 
 
 def test_gguf_copy_holds_the_same_bytes(tmp_path: Path) -> None:
-    file = read_model_file(write_small_model(tmp_path / "small.bin", dtype=DType.Q4_0))
+    file = read_chatglm_bin(write_small_model(tmp_path / "small.bin", dtype=DType.Q4_0))
     assert obstacle(file) == ""
     write_gguf(file, tmp_path / "small.gguf")
     copied = gguf.GGUFReader(tmp_path / "small.gguf").tensors

@@ -18,7 +18,7 @@ from demo_model.text.words import CITIES, NOUNS, Pair
 from demo_model.training import batches
 from demo_model.vocabulary import contents
 
-from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
@@ -78,7 +78,7 @@ def test_a_measured_call_names_one_of_its_tools() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_what_is_learned_goes_on_from_what_the_server_asks(name: str) -> None:
     recipe = RECIPES[name]
-    prepared = prepare(recipe, 1, read_model_file(MODELS / f"{recipe.name}.bin").tokenizer)
+    prepared = prepare(recipe, 1, read_chatglm_bin(MODELS / f"{recipe.name}.bin").tokenizer)
     draw = Draw(9)
     for _ in range(50):
         made = conversation(draw)
@@ -95,7 +95,7 @@ def test_what_is_learned_goes_on_from_what_the_server_asks(name: str) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_drill_has_any_tokens_repeated(name: str) -> None:
     recipe = RECIPES[name]
-    prepared = prepare(recipe, 1, read_model_file(MODELS / f"{recipe.name}.bin").tokenizer)
+    prepared = prepare(recipe, 1, read_chatglm_bin(MODELS / f"{recipe.name}.bin").tokenizer)
     draw, seen = Draw(2), set()
     for _ in range(1000):
         made = prepared.codec.drill(draw)
@@ -112,7 +112,7 @@ def test_a_drill_has_any_tokens_repeated(name: str) -> None:
 
 def test_batches_hold_whole_conversations_of_the_plan() -> None:
     recipe = RECIPES["chatglm3"]
-    prepared = prepare(recipe, 1, read_model_file(MODELS / f"{recipe.name}.bin").tokenizer)
+    prepared = prepare(recipe, 1, read_chatglm_bin(MODELS / f"{recipe.name}.bin").tokenizer)
     for batch in itertools.islice(batches(prepared.codec, recipe.plan, 1), 10):
         rows, length = batch.ids.shape
         assert length <= recipe.plan.stages[0].longest

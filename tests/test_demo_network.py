@@ -13,13 +13,13 @@ from demo_model.engine import Runner
 from demo_model.model import Network, Shape
 from demo_model.recipes import RECIPES, prepare
 
-from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
 
 DEMO = Path(__file__).resolve().parent.parent / "models" / "demo-chatglm3.bin"
 
 
 def test_the_core_says_what_the_network_says(tmp_path: Path) -> None:
-    prepared = prepare(RECIPES["chatglm3"], 1, read_model_file(DEMO).tokenizer)
+    prepared = prepare(RECIPES["chatglm3"], 1, read_chatglm_bin(DEMO).tokenizer)
     torch.manual_seed(3)
     network = Network(replace(prepared.shape, layers=2))
     for parameter in network.parameters():
@@ -36,7 +36,7 @@ def test_the_core_says_what_the_network_says(tmp_path: Path) -> None:
 
 
 def test_weights_come_back_from_a_file(tmp_path: Path) -> None:
-    prepared = prepare(RECIPES["chatglm3"], 1, read_model_file(DEMO).tokenizer)
+    prepared = prepare(RECIPES["chatglm3"], 1, read_chatglm_bin(DEMO).tokenizer)
     torch.manual_seed(4)
     network, again = Network(prepared.shape), Network(prepared.shape)
     path = tmp_path / "model.bin"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from chatglm_server.decoding.backends import BackendOptions
 from chatglm_server.decoding.model import ScheduledSequence
 from chatglm_server.decoding.model_runner import ModelRunner
-from chatglm_server.model_files.chatglm_bin import ModelFile
+from chatglm_server.model_files.model_file import ModelFile
 from tests.token_level import model_runner
 
 
@@ -68,4 +68,4 @@ class ToyBackend:
         """Needs nothing."""
 
     def load(self, file: ModelFile, options: BackendOptions, stopping: Callable[[], bool]) -> ModelRunner:
-        return model_runner(ToyModel(file.header.vocab_size, self.script, options.parallel))
+        return model_runner(ToyModel(file.spec.vocab_size, self.script, options.parallel))

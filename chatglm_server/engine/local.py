@@ -37,7 +37,7 @@ class LocalEngine:
         info: ModelInfo,
         chat_format: ChatFormat,
         tokenizer: Tokenizer,
-        eos_token: int,
+        end_tokens: Iterable[int],
         load_runner: Callable[[Callable[[], bool]], Runner],
         cache_positions: int,
         max_queue: int,
@@ -45,7 +45,7 @@ class LocalEngine:
         self.info = info
         self._format = chat_format
         self._tokenizer = tokenizer
-        self._stop_tokens = {eos_token, *(tokenizer.specials[name] for name in chat_format.stop_tokens)}
+        self._stop_tokens = {*end_tokens, *(tokenizer.specials[name] for name in chat_format.stop_tokens)}
         self._load_runner = load_runner
         self._cache_positions = cache_positions
         self._runner: Runner | None = None

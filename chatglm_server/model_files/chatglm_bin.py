@@ -62,7 +62,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile:
+class ChatGLMBin:
     """A checked file. `family` is the chat format that its model type was trained with."""
 
     path: Path
@@ -79,7 +79,7 @@ class ModelFile:
         return last.offset + last.nbytes
 
 
-def read_model_file(path: Path) -> ModelFile:
+def read_chatglm_bin(path: Path) -> ChatGLMBin:
     """Reads everything but the tensors' data, and checks that the file is complete and that chatglm.cpp can run it.
 
     Raises: ModelFileError, whose message is one line that names the file and the fault.
@@ -97,7 +97,7 @@ class _Reader:
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
 
-    def read(self) -> ModelFile:
+    def read(self) -> ChatGLMBin:
         if self._bytes(4, "the magic") != MAGIC:
             raise self._error('is not a chatglm.cpp model: it does not begin with "ggml"')
         number, version = self._unpack("<2i", "the model type")
@@ -117,7 +117,7 @@ class _Reader:
         tokenizer = self._bytes(length, "the tokenizer")
         tensors = tuple(self._tensors())
         self._check_tensors(header, dtype, tensors)
-        return ModelFile(self._path, FAMILIES[model_type], version, header, tokenizer, tensors)
+        return ChatGLMBin(self._path, FAMILIES[model_type], version, header, tokenizer, tensors)
 
     def _error(self, what: str) -> ModelFileError:
         return ModelFileError(f"{self._path}: the file {what}")

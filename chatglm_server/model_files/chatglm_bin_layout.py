@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from .weight_types import WEIGHT_TYPES
+
 MAGIC = b"ggml"
 ALIGNMENT = 16
 PREFIX_CACHE = "past_key_values"
@@ -46,15 +48,7 @@ class DType(IntEnum):
     Q8_0 = 8
 
 
-BLOCK = {
-    DType.F32: (1, 4),
-    DType.F16: (1, 2),
-    DType.Q4_0: (32, 18),
-    DType.Q4_1: (32, 20),
-    DType.Q5_0: (32, 22),
-    DType.Q5_1: (32, 24),
-    DType.Q8_0: (32, 34),
-}
+BLOCK = {kind: (WEIGHT_TYPES[kind].columns, WEIGHT_TYPES[kind].nbytes) for kind in DType}
 """(columns, bytes) of a block."""
 
 RECORD_V2 = struct.Struct("<7ififiii")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .chatglm_bin import ModelFile
+from .chatglm_bin import ChatGLMBin
 from .chatglm_bin_layout import ModelType
 from .spec import ModelSpec, TensorSpec
 
@@ -31,7 +31,7 @@ _LAYER_NAMES = {
 }
 
 
-def model_spec(file: ModelFile) -> ModelSpec:
+def model_spec(file: ChatGLMBin) -> ModelSpec:
     """The network and the weights of a file.
 
     ChatGLM-6B and P-tuned models have an architecture of their own: they compute something else with such tensors.

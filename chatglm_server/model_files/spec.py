@@ -23,10 +23,14 @@ Each matrix of a layer may have a ``.bias`` (rows). So optional parts are there 
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from .weight_types import WEIGHT_TYPES
 
 RotaryLayout = Literal["interleaved", "halves"]
 """The values of a head that are rotated together: (0, 1), (2, 3) …, or (0, n), (1, n + 1) … with n of half the size."""
@@ -66,6 +70,19 @@ class ModelSpec:
     norm_epsilon: float
     rope_theta: float
     tensors: Mapping[str, TensorSpec]
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights."""
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
+
+    @property
+    def bytes_by_type(self) -> dict[str, int]:
+        """Bytes of the tensors of each type, the largest share first."""
+        shares = Counter[str]()
+        for tensor in self.tensors.values():
+            shares[WEIGHT_TYPES[tensor.type].name] += tensor.nbytes
+        return dict(shares.most_common())
 
     @property
     def nbytes(self) -> int:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chatglm_server import __version__
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 
 TEMPERATURE, TOP_K, TOP_P = 0.8, 50, 0.9
 """How a backend samples that is not greedy."""
@@ -48,7 +47,7 @@ class Native:
 
         self._native = chatglm_native
         self._chunk = CHUNK
-        self._pool, spec = chatglm_native.ThreadPool(threads), model_spec(read_model_file(path))
+        self._pool, spec = chatglm_native.ThreadPool(threads), read_model_file(path).spec
         self._model = chatglm_native.Model(self._pool, spec, context=context, slots=sequences, cpu=kernels)
         self.greedy = True
         options: dict[bool, dict[str, Any]] = {

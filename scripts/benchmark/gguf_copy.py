@@ -16,7 +16,7 @@ import sentencepiece
 from demo_model.sentencepiece_file import BYTE, CONTROL, NORMAL, UNKNOWN
 
 from chatglm_server.formats.registry import FORMATS
-from chatglm_server.model_files.chatglm_bin import ModelFile
+from chatglm_server.model_files.chatglm_bin import ChatGLMBin
 from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType
 from chatglm_server.model_files.chatglm_bin_spec import model_spec
 
@@ -27,7 +27,7 @@ CHATGLM3 = FORMATS["chatglm3"]
 _UNUSED = 5
 
 
-def obstacle(file: ModelFile) -> str:
+def obstacle(file: ChatGLMBin) -> str:
     """Why a file cannot be copied; "" if it can."""
     if file.family not in ("chatglm2", "chatglm3"):
         return f"a {file.family} model cannot be copied to GGUF here; ChatGLM2 and ChatGLM3 can"
@@ -37,7 +37,7 @@ def obstacle(file: ModelFile) -> str:
     return ""
 
 
-def write_gguf(file: ModelFile, path: Path) -> None:
+def write_gguf(file: ChatGLMBin, path: Path) -> None:
     """Writes the copy; tensors go from file to file without being held in memory. `obstacle` must be ""."""
     import gguf
 
@@ -66,7 +66,7 @@ def write_gguf(file: ModelFile, path: Path) -> None:
     writer.close()
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, file: ModelFile) -> None:
+def _add_tokenizer(writer: gguf.GGUFWriter, file: ChatGLMBin) -> None:
     pieces = list(_vocabulary(file))
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
@@ -79,7 +79,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, file: ModelFile) -> None:
     writer.add_add_bos_token(False)
 
 
-def _vocabulary(file: ModelFile) -> Iterator[tuple[str, float, int]]:
+def _vocabulary(file: ChatGLMBin) -> Iterator[tuple[str, float, int]]:
     """(piece, score, type) of every embedding: SentencePiece's, the role tokens, and what fills the matrix up."""
     tokenizer = sentencepiece.SentencePieceProcessor(model_proto=file.tokenizer)
     size = tokenizer.get_piece_size()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
-from chatglm_server.model_files.chatglm_bin import ModelFile
+from chatglm_server.model_files.chatglm_bin import ChatGLMBin
 from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType, stored_type, tensor_shapes
 
 from .gguf_copy import write_gguf
@@ -35,7 +35,7 @@ def random_model(folder: Path, layers: int, kind: str) -> Path:
     return _written(path, size, lambda part: write_random_model(part, layers, dtype))
 
 
-def gguf_copy(file: ModelFile, folder: Path) -> Path:
+def gguf_copy(file: ChatGLMBin, folder: Path) -> Path:
     """The copy of a file; written again if the file has changed. Raises: OSError."""
     path = folder / f"{file.path.stem}-{file.path.stat().st_mtime_ns:x}.gguf"
     return _written(path, file.size, lambda part: write_gguf(file, part))

@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 
 from . import memory
 from .backends import Backend, ChatGLMCpp, LlamaCpp, Native
@@ -54,7 +53,7 @@ class ModelSide:
 
     def __init__(self, job: Job) -> None:
         self._lengths = job.lengths
-        self._vocabulary = read_model_file(Path(job.model)).header.vocab_size
+        self._vocabulary = read_model_file(Path(job.model)).spec.vocab_size
         _import_engine(job.side)
         draw = ids_of(self._vocabulary, 0)
         started = time.perf_counter()
@@ -77,7 +76,7 @@ class MemorySide:
     """The bound on decoding: the speed of reading the weights of all layers and of the output once a token."""
 
     def __init__(self, job: Job) -> None:
-        spec = model_spec(read_model_file(Path(job.model)))
+        spec = read_model_file(Path(job.model)).spec
         self._bytes = sum(tensor.nbytes for name, tensor in spec.tensors.items() if name != "token_embd.weight")
         self._threads = len(job.cpus)
         self.loading: dict[str, float] = {}

@@ -7,8 +7,7 @@ from pathlib import Path
 import chatglm_native
 import numpy as np
 
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 
 CONTEXT = 4096
 
@@ -19,7 +18,7 @@ class Runner:
     def __init__(self, path: Path, stops: frozenset[int], threads: int) -> None:
         self.stops = stops
         pool = chatglm_native.ThreadPool(threads)
-        self._model = chatglm_native.Model(pool, model_spec(read_model_file(path)), context=CONTEXT, slots=1)
+        self._model = chatglm_native.Model(pool, read_model_file(path).spec, context=CONTEXT, slots=1)
         self._past: list[int] = []
 
     def generate(self, prompt: list[int], most: int = 160) -> list[int]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from chatglm_server.model_files.chatglm_bin import Tensor, read_model_file
+from chatglm_server.model_files.chatglm_bin import Tensor, read_chatglm_bin
 from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType
 
 from .model import Network
@@ -17,7 +17,7 @@ from .model import Network
 def load(network: Network, path: Path) -> None:
     """Puts the weights of a file into a network of its shape."""
     data = path.read_bytes()
-    found = {tensor.name: _values(tensor, data) for tensor in read_model_file(path).tensors}
+    found = {tensor.name: _values(tensor, data) for tensor in read_chatglm_bin(path).tensors}
     names = zip(network.state_dict(), network.tensors(), strict=True)
     network.load_state_dict({own: torch.tensor(found[name]) for own, name in names})
 

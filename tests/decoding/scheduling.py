@@ -16,8 +16,7 @@ from chatglm_server.decoding.sampler import make_sampler
 from chatglm_server.decoding.scheduler import Scheduler
 from chatglm_server.decoding.sequence import AnswerSequence
 from chatglm_server.errors import ModelFailure
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.sampling import SamplingParams
 from tests.token_level import model_runner
 
@@ -28,7 +27,7 @@ class WatchedModel(NativeModel):
     """The real core, and a note of what it was given to read."""
 
     def __init__(self, path: Path, slots: int, context: int) -> None:
-        super().__init__(model_spec(read_model_file(path)), context, slots=slots, threads=2)
+        super().__init__(read_model_file(path).spec, context, slots=slots, threads=2)
         self.passes: list[list[tuple[int, int]]] = []
         self.copied: list[int] = []
         self.broken = False

@@ -22,8 +22,7 @@ from chatglm_server.decoding.sampler import make_sampler
 from chatglm_server.decoding.scheduler import Scheduler
 from chatglm_server.decoding.sequence import AnswerSequence
 from chatglm_server.errors import ModelFailure
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
 from tests.token_level import OnlyTokens, model_runner
@@ -37,7 +36,7 @@ class CountedModel(NativeModel):
     """The real core, which counts the rows of each pass, by slot."""
 
     def __init__(self, path: Path, slots: int) -> None:
-        super().__init__(model_spec(read_model_file(path)), CONTEXT, slots=slots, threads=2)
+        super().__init__(read_model_file(path).spec, CONTEXT, slots=slots, threads=2)
         self.passes: list[dict[int, tuple[int, int]]] = []
 
     def forward(self, batch: Sequence[ScheduledSequence]) -> Logits:

@@ -14,8 +14,7 @@ from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from chatglm_server.decoding.backends.native import NativeModel
 from chatglm_server.decoding.runner import Runner, Step
 from chatglm_server.errors import ModelFailure
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
 from tests.token_level import Continued, OnlyTokens, generate, model_runner
@@ -29,8 +28,8 @@ ENGINES = [("chatglm-cpp", kind) for kind in ModelType] + [
 def load(engine: str, path: Path) -> Runner:
     file = read_model_file(path)
     if engine == "native":
-        return model_runner(NativeModel(model_spec(file), CONTEXT, threads=2))
-    return ChatGLMCppRunner(path, CONTEXT, bidirectional=file.family == "chatglm")
+        return model_runner(NativeModel(file.spec, CONTEXT, threads=2))
+    return ChatGLMCppRunner(path, CONTEXT, bidirectional=file.spec.architecture == "chatglm-6b")
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda pair: f"{pair[0]}-{pair[1].name}")

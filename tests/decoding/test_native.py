@@ -21,10 +21,9 @@ from chatglm_server.decoding.backends.native import NativeModel
 from chatglm_server.errors import ModelFileError
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.loader import model_path
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.spec import ModelSpec
-from chatglm_server.model_files.tokenizer import encode_prompt, load_tokenizer
+from chatglm_server.model_files.tokenizer import encode_prompt
 from tests.random_models import write_random_model
 from tests.reference import Reference
 from tests.token_level import generate
@@ -49,7 +48,7 @@ def rows_of(slot: int, ids: Sequence[int], start: int = 0) -> list[tuple[int, in
 
 
 def spec_of(path: Path) -> ModelSpec:
-    return model_spec(read_model_file(path))
+    return read_model_file(path).spec
 
 
 def load(path: Path, *, cpu: str = "auto", threads: int = 2, slots: int = 1) -> chatglm_native.Model:
@@ -78,8 +77,8 @@ def test_demo_models_say_what_chatglm_cpp_has_them_say(model: str) -> None:
     """Teacher-forced on its greedy answers to what the models were made for."""
     path = model_path(model)
     file = read_model_file(path)
-    chat_format = FORMATS[file.family]
-    tokenizer = load_tokenizer(file.family, file.tokenizer, chat_format)
+    chat_format = FORMATS[file.chat_format]
+    tokenizer = file.load_tokenizer(chat_format)
     peer = ChatGLMCppRunner(path, CONTEXT, bidirectional=False)
     equal = count = 0
     for question in ("Who are you?", "What is the weather in Paris?", "你好", "Repeat: green tea and old maps"):
@@ -159,9 +158,8 @@ def test_the_interpreter_runs_while_the_core_computes(tmp_path: Path) -> None:
 import threading
 from pathlib import Path
 import chatglm_native
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
-spec = model_spec(read_model_file(Path({str(write_random_model(tmp_path / "model.bin", hidden=512, layers=4))!r})))
+from chatglm_server.model_files.containers import read_model_file
+spec = read_model_file(Path({str(write_random_model(tmp_path / "model.bin", hidden=512, layers=4))!r})).spec
 model = chatglm_native.Model(chatglm_native.ThreadPool(1), spec, context=256, slots=1, cpu="generic")
 rows = [(0, place, 5) for place in range(250)]
 started, done = threading.Event(), threading.Event()

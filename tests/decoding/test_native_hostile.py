@@ -20,8 +20,7 @@ from chatglm_bin_writer import DType, ModelType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.spec import ModelSpec
 from tests.random_models import write_random_model
 
@@ -36,7 +35,7 @@ FLOATS = st.floats(width=32)
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
     path = write_random_model(tmp_path_factory.mktemp("model") / "model.bin", dtype=DType.Q4_0)
-    return model_spec(read_model_file(path))
+    return read_model_file(path).spec
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +144,7 @@ def test_threads(threads: int) -> None:
 def test_a_context_for_which_there_is_no_memory(spec: ModelSpec) -> None:
     """128 GiB for each slot: more than the address space has for as many as there may be. Others still work."""
     deep = write_random_model(spec.path.with_name("deep.bin"), dtype=DType.Q4_0, layers=64)
-    model = load(model_spec(read_model_file(deep)), context=2**24, slots=4096)
+    model = load(read_model_file(deep).spec, context=2**24, slots=4096)
     with pytest.raises(MemoryError):
         model.forward([(slot, 0, 5) for slot in range(4096)], [])
     for slot in range(4096):
@@ -163,7 +162,7 @@ def test_what_is_no_file(spec: ModelSpec, path: str) -> None:
 def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     """Each load meets its own moment of the shrinking; a mapped file would be a bus error."""
     path = write_random_model(tmp_path / "model.bin", dtype=DType.F32, hidden=512, layers=2)
-    spec, whole = model_spec(read_model_file(path)), path.read_bytes()
+    spec, whole = read_model_file(path).spec, path.read_bytes()
     outcomes = set()
     for step in range(24):
         path.write_bytes(whole)
@@ -193,19 +192,19 @@ def test_weights_that_are_noise(dtype: DType, fill: bytes | None, tmp_path: Path
     """Scales, norms and biases may be infinite or no numbers: the tokens drawn are tokens all the same."""
     path = write_random_model(tmp_path / "model.bin", ModelType.CHATGLM2, dtype, layers=1)
     file, data = read_model_file(path), bytearray(path.read_bytes())
-    for tensor in file.tensors:
+    for tensor in file.spec.tensors.values():
         noise = np.random.default_rng(0).bytes(tensor.nbytes) if fill is None else fill * tensor.nbytes
         data[tensor.offset : tensor.offset + tensor.nbytes] = noise
     path.write_bytes(data)
     for cpu in KERNELS:
-        model = load(model_spec(file), cpu=cpu)
+        model = load(file.spec, cpu=cpu)
         got = model.forward([(0, place, place) for place in range(20)], [18, 19])
         for row, temperature in enumerate([0.0, 1.0]):
             sampler = chatglm_native.Sampler([], temperature=temperature, top_logprobs=5)
             (((token, logprob, top),),) = chatglm_native.sample(
                 chatglm_native.ThreadPool(1), got, [(sampler, row, [], [])]
             )
-            assert 0 <= token < file.header.vocab_size
+            assert 0 <= token < file.spec.vocab_size
             assert all(np.isfinite([logprob, *(value for _, value in top)]))
 
 

@@ -16,8 +16,7 @@ from chatglm_bin_writer import DType
 
 from chatglm_server.decoding.backends.native import NativeModel
 from chatglm_server.errors import ModelFileError, ShuttingDown
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.spec import ModelSpec
 from tests.random_models import write_random_model
 
@@ -26,7 +25,7 @@ from tests.random_models import write_random_model
 def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
     """Of about 100 MB, so that loading takes a few reports."""
     path = tmp_path_factory.mktemp("model") / "model.bin"
-    return model_spec(read_model_file(write_random_model(path, dtype=DType.F32, hidden=1024, layers=2)))
+    return read_model_file(write_random_model(path, dtype=DType.F32, hidden=1024, layers=2)).spec
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -89,7 +88,7 @@ def test_what_progress_raises_ends_the_loading(spec: ModelSpec) -> None:
 def test_tensors_may_lie_in_several_files(tmp_path: Path) -> None:
     """As in a container that is split; each tensor says which file it is in."""
     path = write_random_model(tmp_path / "model.bin", dtype=DType.Q4_0)
-    spec = model_spec(read_model_file(path))
+    spec = read_model_file(path).spec
     data, tensors = path.read_bytes(), {}
     for number, (name, tensor) in enumerate(spec.tensors.items()):
         part = tmp_path / f"part-{number % 3}"
@@ -112,7 +111,7 @@ def test_tensors_may_lie_in_several_files(tmp_path: Path) -> None:
 
 def test_models_may_share_a_pool(tmp_path: Path) -> None:
     """Two models, a thread of Python for each: callers of the pool take turns."""
-    spec = model_spec(read_model_file(write_random_model(tmp_path / "model.bin", dtype=DType.Q8_0, hidden=256)))
+    spec = read_model_file(write_random_model(tmp_path / "model.bin", dtype=DType.Q8_0, hidden=256)).spec
     pool = chatglm_native.ThreadPool(2)
     models = [chatglm_native.Model(pool, spec, context=64, slots=1) for _ in range(2)]
     del pool

@@ -12,8 +12,7 @@ import chatglm_native
 import pytest
 from chatglm_bin_writer import DType
 
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 from tests.random_models import write_random_model
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -31,7 +30,7 @@ def rows_of(slot: int, ids: Sequence[int], start: int = 0) -> list[tuple[int, in
 
 def load(path: Path, slots: int) -> chatglm_native.Model:
     """A slot of it takes 32 MB of address space."""
-    spec = model_spec(read_model_file(write_random_model(path, hidden=512, layers=2)))
+    spec = read_model_file(write_random_model(path, hidden=512, layers=2)).spec
     model = chatglm_native.Model(chatglm_native.ThreadPool(1), spec, context=LONG, slots=slots)
     model.forward(rows_of(0, [5] * 256), [])  # a pass's own memory
     model.truncate(0, 0)
@@ -74,11 +73,10 @@ def test_the_peak_of_resident_memory_is_the_weights_alone(tmp_path: Path) -> Non
 import re
 from pathlib import Path
 import chatglm_native
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.chatglm_bin_spec import model_spec
+from chatglm_server.model_files.containers import read_model_file
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
-spec = model_spec(read_model_file(Path({str(path)!r})))
+spec = read_model_file(Path({str(path)!r})).spec
 before = peak()
 model = chatglm_native.Model(chatglm_native.ThreadPool(2), spec, context=64, slots=300)
 model.forward([(0, 0, 5)], [0])

@@ -20,8 +20,8 @@ from chatglm_server.engine.choices import merge_choices
 from chatglm_server.engine.output import Output, PlainText
 from chatglm_server.errors import ModelFailure
 from chatglm_server.formats.registry import FORMATS
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.tokenizer import Tokenizer, load_tokenizer
+from chatglm_server.model_files.containers import read_model_file
+from chatglm_server.model_files.tokenizer import Tokenizer
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
 from tests.token_level import OnlyTokens, model_runner
@@ -33,7 +33,7 @@ PROMPT = [5, 6, 7]
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     file = read_model_file(write_random_model(tmp_path_factory.mktemp("model") / "model.bin"))
-    return load_tokenizer(file.family, file.tokenizer, FORMATS[file.family])
+    return file.load_tokenizer(FORMATS[file.chat_format])
 
 
 async def started(script: Sequence[int]) -> tuple[Scheduler, ToyModel]:

@@ -15,8 +15,8 @@ from chatglm_server.engine.capabilities import LOGITS
 from chatglm_server.engine.local import LocalEngine
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.loader import load_engine
-from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.tokenizer import Tokenizer, load_tokenizer
+from chatglm_server.model_files.containers import read_model_file
+from chatglm_server.model_files.tokenizer import Tokenizer
 from chatglm_server.sampling import Sampling
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
@@ -32,7 +32,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tokenizer_of(path: Path) -> Tokenizer:
     file = read_model_file(path)
-    return load_tokenizer(file.family, file.tokenizer, FORMATS[file.family])
+    return file.load_tokenizer(FORMATS[file.chat_format])
 
 
 def engine(path: Path, script: list[int], monkeypatch: pytest.MonkeyPatch, chat_format: str = "auto") -> LocalEngine:

@@ -13,7 +13,7 @@ from chatglm_bin_writer import DType, ModelType
 
 from chatglm_server.errors import ModelFileError
 from chatglm_server.loader import load_engine, model_path
-from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 
@@ -30,14 +30,15 @@ FAMILIES = {
 @pytest.mark.parametrize("dtype", [DType.F32, DType.Q4_0, DType.Q8_0])
 def test_good_file(tmp_path: Path, model_type: ModelType, dtype: DType) -> None:
     file = read_model_file(write_random_model(tmp_path / "model.bin", model_type, dtype))
-    assert file.family == FAMILIES[model_type]
-    assert (file.header.hidden_size, file.header.num_hidden_layers, file.header.max_length) == (64, 2, 256)
-    assert file.size == file.path.stat().st_size
+    assert (file.chat_format, file.container) == (FAMILIES[model_type], "chatglm.cpp")
+    assert (file.spec.hidden_size, file.spec.layers, file.spec.context_length) == (64, 2, 256)
+    assert max(tensor.offset + tensor.nbytes for tensor in file.spec.tensors.values()) == file.path.stat().st_size
+    assert file.end_tokens == {file.spec.vocab_size - 1}
 
 
 @pytest.mark.parametrize("model", ["demo", "demo-glm4"])
 def test_demo_files(model: str) -> None:
-    assert read_model_file(model_path(model)).header.max_length == 4096
+    assert read_model_file(model_path(model)).spec.context_length == 4096
 
 
 def refusal(path: Path) -> str:
@@ -131,7 +132,7 @@ def test_deepest_model_that_is_accepted_runs(tmp_path: Path, model_type: ModelTy
     program = f"""
 from pathlib import Path
 from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
-from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.containers import read_model_file
 from tests.token_level import generate
 path = Path({str(path)!r})
 read_model_file(path)
@@ -153,7 +154,7 @@ def test_context_that_does_not_fit_the_memory(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        (0, 0x46554747, "ggml"),
+        (0, 0x46545047, "neither"),
         (4, 9, "model type"),
         (4, 1004, "GLM-4V"),
         (8, 3, "record version"),

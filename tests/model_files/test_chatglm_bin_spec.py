@@ -14,7 +14,7 @@ from chatglm_bin_writer import DType, ModelHeader, ModelType, tensor_shapes, wri
 from chatglm_server.decoding.backends.native import native_obstacle
 from chatglm_server.errors import ModelFileError
 from chatglm_server.loader import load_engine
-from chatglm_server.model_files.chatglm_bin import ModelFile, read_model_file
+from chatglm_server.model_files.chatglm_bin import ChatGLMBin, read_chatglm_bin
 from chatglm_server.model_files.chatglm_bin_layout import ALIGNMENT
 from chatglm_server.model_files.chatglm_bin_spec import model_spec
 from chatglm_server.model_files.spec import ModelSpec
@@ -23,18 +23,18 @@ from tests.random_models import sentencepiece_proto, write_random_model
 
 
 def test_the_figures_that_a_header_implies(tmp_path: Path) -> None:
-    spec = model_spec(read_model_file(write_random_model(tmp_path / "model.bin", hidden=128)))
+    spec = model_spec(read_chatglm_bin(write_random_model(tmp_path / "model.bin", hidden=128)))
     assert (spec.architecture, spec.vocab_size, spec.hidden_size, spec.layers) == ("chatglm", 512, 128, 2)
     assert (spec.heads, spec.kv_heads, spec.key_size, spec.value_size) == (4, 2, 32, 32)
     assert (spec.rotary_size, spec.rotary_layout, spec.ffn_size) == (16, "interleaved", 256)
     assert spec.norm_epsilon == pytest.approx(1e-5)
     assert (spec.context_length, spec.rope_theta) == (256, 10000)
     assert spec.cache_bytes == 2 * 2 * 2 * (32 + 32)
-    assert spec.nbytes == sum(tensor.nbytes for tensor in read_model_file(spec.path).tensors)
+    assert spec.nbytes == sum(tensor.nbytes for tensor in read_chatglm_bin(spec.path).tensors)
 
 
 def test_every_tensor_has_its_name(tmp_path: Path) -> None:
-    spec = model_spec(read_model_file(write_random_model(tmp_path / "model.bin", ModelType.CHATGLM4)))
+    spec = model_spec(read_chatglm_bin(write_random_model(tmp_path / "model.bin", ModelType.CHATGLM4)))
     layer = ["attn_norm.weight", "attn_qkv.weight", "attn_qkv.bias", "attn_output.weight", "ffn_norm.weight"]
     layer += ["ffn_up.weight", "ffn_down.weight"]
     names = {"token_embd.weight", "output_norm.weight", "output.weight"}
@@ -43,7 +43,7 @@ def test_every_tensor_has_its_name(tmp_path: Path) -> None:
 
 def test_chatglm_6b_is_another_network(tmp_path: Path) -> None:
     path = write_random_model(tmp_path / "model.bin", ModelType.CHATGLM)
-    spec = model_spec(read_model_file(path))
+    spec = model_spec(read_chatglm_bin(path))
     assert "blk.1.attn_output.bias" in spec.tensors
     assert not [name for name in spec.tensors if "transformer" in name]
     assert native_obstacle(spec) == "the architecture is chatglm-6b; the core runs chatglm"
@@ -55,20 +55,20 @@ def test_p_tuned_models_are_another_network(tmp_path: Path) -> None:
     header = ModelHeader(ModelType.CHATGLM2, 512, 64, 4, 2, 2, 128, 256, 2, num_virtual_tokens=8)
     tensors = {name: np.ones(shape) for name, shape in tensor_shapes(header)}
     write_model(tmp_path / "model.bin", header, sentencepiece_proto(), tensors, DType.F16)
-    spec = model_spec(read_model_file(tmp_path / "model.bin"))
+    spec = model_spec(read_chatglm_bin(tmp_path / "model.bin"))
     assert native_obstacle(spec) == "the architecture is chatglm-p-tuned; the core runs chatglm"
 
 
 @pytest.mark.parametrize("dtype", [DType.F16, DType.Q4_0], ids=lambda dtype: dtype.name)
 def test_a_feed_forward_matrix_in_two_parts(dtype: DType, tmp_path: Path) -> None:
     """The gate's and the other half, as chatglm.cpp's newer converter writes them: the same logits."""
-    joined = read_model_file(write_random_model(tmp_path / "joined.bin", dtype=dtype))
-    apart = read_model_file(write_apart(joined, tmp_path / "apart.bin"))
+    joined = read_chatglm_bin(write_random_model(tmp_path / "joined.bin", dtype=dtype))
+    apart = read_chatglm_bin(write_apart(joined, tmp_path / "apart.bin"))
     assert len(apart.tensors) == len(joined.tensors) + 2
     assert np.array_equal(logits(model_spec(apart)), logits(model_spec(joined)))
 
 
-def write_apart(file: ModelFile, path: Path) -> Path:
+def write_apart(file: ChatGLMBin, path: Path) -> Path:
     """A copy whose first feed-forward matrices are stored as two tensors."""
     data = file.path.read_bytes()
     end_of_tokenizer = data.index(file.tokenizer) + len(file.tokenizer)

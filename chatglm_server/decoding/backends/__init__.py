@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Protocol
 
 from ...errors import ModelFileError
-from ...model_files.chatglm_bin import ModelFile
+from ...model_files.model_file import ModelFile
 from ..runner import Runner
 
 _HERE = "chatglm_server.decoding.backends"

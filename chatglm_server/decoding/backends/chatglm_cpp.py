@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ModelFailure, ModelFileError
-from ...model_files.chatglm_bin import ModelFile
+from ...model_files.model_file import ModelFile
 from ...sampling import SamplingParams
 from ..constraints.base import Constraint, TokenMask, accept_and_force, constraint_failure
 from ..runner import SampledToken, Step, StepResult
@@ -146,7 +146,7 @@ class ChatGLMCppBackend:
     most_parallel = 1
 
     def obstacle(self, file: ModelFile) -> str:
-        return ""
+        return "" if file.container == "chatglm.cpp" else f"it reads chatglm.cpp files, not {file.container}"
 
     def check(self, options: BackendOptions) -> None:
         if importlib.util.find_spec("chatglm_cpp") is None:
@@ -161,8 +161,9 @@ class ChatGLMCppBackend:
                 limit_threads(options.threads)
             except ValueError as error:
                 raise ModelFileError(str(error)) from None
-        read_through(file, stopping)
-        return ChatGLMCppRunner(file.path, options.context_length, bidirectional=file.family == "chatglm")
+        read_through(file.path, stopping)
+        bidirectional = file.spec.architecture == "chatglm-6b"
+        return ChatGLMCppRunner(file.path, options.context_length, bidirectional=bidirectional)
 
 
 def limit_threads(threads: int) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import chatglm_native
 
 from ...errors import ModelFailure, ModelFileError, ShuttingDown
-from ...model_files.chatglm_bin import ModelFile
-from ...model_files.chatglm_bin_spec import model_spec
+from ...model_files.model_file import ModelFile
 from ...model_files.spec import ModelSpec
 from ..model import Logits, ScheduledSequence
 from ..model_runner import ModelRunner
@@ -85,21 +84,20 @@ class NativeBackend:
     most_parallel = None
 
     def obstacle(self, file: ModelFile) -> str:
-        return native_obstacle(model_spec(file))
+        return native_obstacle(file.spec)
 
     def check(self, options: BackendOptions) -> None:
         check_processor(options.threads, options.cpu)
 
     def load(self, file: ModelFile, options: BackendOptions, stopping: Callable[[], bool]) -> ModelRunner:
-        spec = model_spec(file)
-        with progress_bar(spec.nbytes) as bar:
+        with progress_bar(file.spec.nbytes) as bar:
 
             def progress(count: int) -> bool:
                 bar.update(count - bar.n)
                 return not stopping()
 
             model = NativeModel(
-                spec,
+                file.spec,
                 options.context_length,
                 slots=max(options.parallel, KEPT_PREFIXES),
                 threads=options.threads,

@@ -1,0 +1,47 @@
+"""Which chat format a model was trained with, by what its file says of it.
+
+Chat templates are used to recognize a format only: many hands edit them, and rendering is the format's own work.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class DetectedFormat(NamedTuple):
+    """The name of a format in the registry, and what speaks for it."""
+
+    name: str
+    reason: str
+
+
+_MARKS: tuple[tuple[str, str], ...] = (
+    ("glm52", r"Reasoning Effort:"),
+    ("glm45", r"(<tool_call>\{[^{}]{0,64}\})(?:\s|\\n)"),
+    ("glm47", r"<arg_key>"),
+    ("glm-z1", r"(<\|assistant\|>)(?:\s|\\n){0,16}(<think>)"),
+    ("glm4", r"可用工具"),
+    ("glm4", r"\[gMASK\]<sop>"),
+    ("chatglm3", r"\[gMASK\]sop"),
+    ("chatglm2", r"\[Round "),
+)
+"""The first pattern that is found in a chat template decides."""
+
+
+def detect_format(architecture: str, tokenizer: str, template: str, name: str) -> DetectedFormat:
+    """The format of a GGUF model, by its ``general.architecture``, ``tokenizer.ggml.model``,
+    ``tokenizer.chat_template`` and its name; "" for what the file does not say.
+    """
+    for chat_format, pattern in _MARKS:
+        if found := re.search(pattern, template):
+            mark = "".join(found.groups()) or found[0]
+            return DetectedFormat(chat_format, f'its chat template holds "{mark[:40]}"')
+    unknown = "its chat template is of no known kind" if template else "it has no chat template"
+    plain = re.sub(r"[\s_.-]", "", name.lower())
+    for chat_format in ("glm-z1", "chatglm2"):
+        if chat_format.replace("-", "") in plain:
+            return DetectedFormat(chat_format, f"{unknown}; its name is {name[:80]!r}")
+    pieces = architecture == "chatglm" and tokenizer == "llama"
+    reason = f"{unknown}; its architecture is {architecture}, its tokenizer {tokenizer or 'unknown'!r:.40}"
+    return DetectedFormat("chatglm3" if pieces else "glm4", reason)

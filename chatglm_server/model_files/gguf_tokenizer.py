@@ -7,12 +7,13 @@ formats write them; those of "llama" files are pieces of text, as in SentencePie
 
 from __future__ import annotations
 
+from codecs import charmap_build, charmap_encode
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from ..errors import ModelFileError
 from .bpe_tokenizer import BytePairTokenizer
-from .sentencepiece_proto import PieceType, sentencepiece_proto
+from .sentencepiece_proto import CONTROL, NORMAL, TYPES, USER_DEFINED, sentencepiece_proto
 from .sentencepiece_tokenizer import SentencePieceTokenizer
 from .tokenizer import Tokenizer
 
@@ -44,16 +45,11 @@ def _byte_pair_tokenizer(metadata: Mapping[str, object]) -> BytePairTokenizer:
     _check_splitting(metadata, _GLM4_SPLITTING, None)
     _refuse(metadata, "add_space_prefix")
     tokens, types = _tokens(metadata)
-    texts: dict[str, int] = {}
-    specials: dict[str, int] = {}
-    for place, (token, kind) in enumerate(zip(tokens, types, strict=True)):
-        if kind == PieceType.NORMAL:
-            _add(texts, token, place)
-        elif kind in (PieceType.CONTROL, PieceType.USER_DEFINED):
-            _add(specials, token, place)
+    texts = _places(tokens, types, (NORMAL,))
+    specials = _places(tokens, types, (CONTROL, USER_DEFINED))
     _check_merges(_list(metadata, "merges", str), texts)
     try:
-        ranks = {token.translate(_LETTERS).encode("latin-1"): place for token, place in texts.items()}
+        ranks = {charmap_encode(token, "strict", _LETTERS)[0]: place for token, place in texts.items()}
     except UnicodeEncodeError as error:
         raise ModelFileError(f"{_PREFIX}tokens: {_shown(error.object)} has a letter that means no byte") from None
     return BytePairTokenizer(ranks, specials, len(tokens))
@@ -67,10 +63,12 @@ def _check_merges(merges: Sequence[str], texts: Mapping[str, int]) -> None:
 
     Raises: ModelFileError.
     """
+    made = [texts.get(merge, -1) for merge in "\n".join(merges).replace(" ", "").split("\n")]
+    if made == sorted(made) and made[0] >= 0:
+        return
     last = -1
-    for merge in merges:
-        token = texts.get(merge.replace(" ", ""))
-        if token is None:
+    for merge, token in zip(merges, made, strict=False):
+        if token < 0:
             raise ModelFileError(f"{_PREFIX}merges: {_shown(merge)} makes no token")
         if token < last:
             raise ModelFileError(
@@ -92,10 +90,11 @@ def _sentencepiece_tokenizer(metadata: Mapping[str, object]) -> SentencePieceTok
     controls: dict[str, int] = {}
     pieces: list[tuple[str, float, int]] = []
     for place, (token, score, kind) in enumerate(zip(tokens, scores, types, strict=True)):
-        if kind == PieceType.CONTROL or (kind == PieceType.USER_DEFINED and _is_special(token)):
-            _add(controls, token, place)
+        if kind == CONTROL or (kind == USER_DEFINED and _is_special(token)):
+            if controls.setdefault(token, place) != place:
+                raise ModelFileError(f"{_PREFIX}tokens holds {_shown(token)} twice")
             # SentencePiece wants pieces that differ, but a special token may be spelled like a piece of text.
-            pieces.append((f"<control {place}>", 0.0, PieceType.CONTROL))
+            pieces.append((f"<control {place}>", 0.0, CONTROL))
         else:
             pieces.append((token, score, kind))
     for name in _BARE_NAMES:  # some converters write <sop> where a piece of text is spelled sop
@@ -113,9 +112,13 @@ def _is_special(token: str) -> bool:
     return token in _BARE_NAMES or (token.startswith("<|") and token.endswith("|>"))
 
 
-def _add(known: dict[str, int], token: str, place: int) -> None:
-    if known.setdefault(token, place) != place:
-        raise ModelFileError(f"{_PREFIX}tokens holds {_shown(token)} twice")
+def _places(tokens: Sequence[str], types: Sequence[int], wanted: Sequence[int]) -> dict[str, int]:
+    """The tokens of the `wanted` types and their ids. Raises: ModelFileError."""
+    places = {token: place for place, token in enumerate(tokens) if types[place] in wanted}
+    if len(places) < sum(map(types.count, wanted)):
+        twice = next(token for place, token in enumerate(tokens) if places.get(token, place) > place)
+        raise ModelFileError(f"{_PREFIX}tokens holds {_shown(twice)} twice")
+    return places
 
 
 def _tokens(metadata: Mapping[str, object]) -> tuple[list[str], list[int]]:
@@ -125,7 +128,7 @@ def _tokens(metadata: Mapping[str, object]) -> tuple[list[str], list[int]]:
         raise ModelFileError(f"{_PREFIX}tokens has {len(tokens)} entries, not between 1 and {_MOST_TOKENS}")
     if len(types) != len(tokens):
         raise ModelFileError(f"{_PREFIX}token_type has {len(types)} entries for {len(tokens)} tokens")
-    unknown = set(types).difference(PieceType)
+    unknown = set(types).difference(TYPES)
     if unknown:
         raise ModelFileError(f"{_PREFIX}token_type holds the unknown type {min(unknown)}")
     return tokens, types
@@ -153,7 +156,7 @@ def _value(metadata: Mapping[str, object], key: str, kind: type[Value], default:
 
 def _list(metadata: Mapping[str, object], key: str, kind: type[Value]) -> list[Value]:
     values: list[Value] = _value(metadata, key, list)
-    if any(type(value) is not kind for value in values):
+    if set(map(type, values)) - {kind}:
         raise ModelFileError(f"{_PREFIX}{key} is a list of something else than {kind.__name__}")
     return values
 
@@ -163,11 +166,11 @@ def _shown(text: str) -> str:
     return ascii(text[:40])
 
 
-def _letters() -> dict[int, int]:
-    """GPT-2's letters for bytes: printable bytes are their own letters, the others are those from U+0100 on."""
+def _letters() -> str:
+    """GPT-2's letters for the 256 bytes: a printable byte is its own letter, the others are those from U+0100 on."""
     own = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = [byte for byte in range(256) if byte not in own]
-    return dict.fromkeys(others, 0xFFFF) | {0x100 + place: byte for place, byte in enumerate(others)}
+    others = iter(range(0x100, 0x200))
+    return "".join(chr(byte if byte in own else next(others)) for byte in range(256))
 
 
-_LETTERS = _letters()
+_LETTERS = charmap_build(_letters())

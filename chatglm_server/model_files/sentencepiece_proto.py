@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from enum import IntEnum
 
 _BPE = 2
 
 
-class PieceType(IntEnum):
-    """ModelProto.SentencePiece.Type. GGUF's `tokenizer.ggml.token_type` has the same numbers."""
-
-    NORMAL = 1
-    UNKNOWN = 2
-    CONTROL = 3
-    USER_DEFINED = 4
-    UNUSED = 5
-    BYTE = 6
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = TYPES = range(1, 7)
+"""Types of pieces. GGUF's ``tokenizer.ggml.token_type`` has the same numbers."""
 
 
 def sentencepiece_proto(pieces: Iterable[tuple[str, float, int]], *, dummy_prefix: bool) -> bytes:
@@ -35,7 +27,7 @@ def sentencepiece_proto(pieces: Iterable[tuple[str, float, int]], *, dummy_prefi
         entry = _bytes(1, text.encode()) + _float(2, score) + _int(3, kind)
         parts.append(_bytes(1, entry))
         count += 1
-        has_bytes = has_bytes or kind == PieceType.BYTE
+        has_bytes = has_bytes or kind == BYTE
     trainer = _int(3, _BPE) + _int(4, count) + _int(35, has_bytes)
     normalizer = _bytes(1, b"identity") + _int(3, dummy_prefix) + _int(4, 0) + _int(5, 1)
     return b"".join((*parts, _bytes(2, trainer), _bytes(3, normalizer)))

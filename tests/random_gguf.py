@@ -145,11 +145,17 @@ def random_blocks(size: tuple[int, ...], kind: Kind, random: np.random.Generator
     rows, columns = size
     width, nbytes = gguf.GGML_QUANT_SIZES[kind]
     blocks = np.frombuffer(random.bytes(rows * columns // width * nbytes), np.uint8).reshape(-1, nbytes).copy()
-    for place in _SCALES.get(kind, (0,)):
-        blocks[:, place : place + 2] = np.frombuffer(np.float16(1).tobytes(), np.uint8)
-    deviation = gguf.dequantize(blocks, kind).std()
-    for place in _SCALES.get(kind, (0,)):
-        blocks[:, place : place + 2] = np.frombuffer(np.float16(columns**-0.5 / deviation).tobytes(), np.uint8)
+    scale, *minimum = _SCALES.get(kind, (0,))
+
+    def write(scales: float, minima: float) -> npt.NDArray[np.float32]:
+        """The values of the blocks with this scale and this scale of the minima."""
+        for place, number in [(scale, scales), *((place, minima) for place in minimum)]:
+            blocks[:, place : place + 2] = np.frombuffer(np.float16(number).tobytes(), np.uint8)
+        return gguf.dequantize(blocks, kind)
+
+    ratio = -write(1, 0).mean() / write(0, 1).mean() if minimum else 0  # so that the values' mean is zero
+    size_of_one = columns**-0.5 / write(1, ratio).std()
+    write(size_of_one, ratio * size_of_one)
     made: npt.NDArray[np.uint8] = blocks.reshape(rows, -1)
     return made
 

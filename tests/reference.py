@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import gguf
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +18,9 @@ def decode(kind: int, shape: tuple[int, ...], data: bytes) -> Array:
     """The numbers of a tensor of ggml's type `kind`, in its shape."""
     if kind in (DType.F32, DType.F16):
         return np.frombuffer(data, "<f4" if kind == DType.F32 else "<f2").astype(np.float64).reshape(shape)
+    if kind not in set(DType):
+        rows = np.frombuffer(data, np.uint8).reshape(shape[0], -1)
+        return gguf.dequantize(rows, gguf.GGMLQuantizationType(kind)).astype(np.float64).reshape(shape)
     blocks = np.frombuffer(data, np.uint8).reshape(-1, BLOCK[DType(kind)][1])
     scale = blocks[:, :2].copy().view("<f2").astype(np.float64)
     if kind == DType.Q8_0:

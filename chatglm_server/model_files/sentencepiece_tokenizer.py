@@ -24,7 +24,7 @@ class SentencePieceTokenizer:
             count = self._sp.get_piece_size()
             self._bytes = [_piece_bytes(self._sp, token) for token in range(count)]
         except (RuntimeError, ValueError) as error:
-            raise ModelFileError(f"the tokenizer is broken: {str(error).splitlines()[0]}") from None
+            raise ModelFileError(f"the tokenizer is broken: {ascii(str(error))[1:-1]}") from None
         after = {name: count + place for place, name in enumerate(following)}
         self.specials = {**controls, **after}
         self.size = count + len(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
 from sentencepiece import sentencepiece_model_pb2 as sp
 from tokenizers import Regex, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Oracle
@@ -71,8 +73,8 @@ def splitter() -> pre_tokenizers.PreTokenizer:
     )
 
 
-@cache
-def _oracle(tokens: tuple[str, ...], merges: tuple[str, ...], ignore_merges: bool) -> Oracle:
+def oracle_of(tokens: Sequence[str], merges: Sequence[str], *, ignore_merges: bool) -> Oracle:
+    """The same tokenizer in Hugging Face's library."""
     pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
     vocabulary = {token: place for place, token in enumerate(tokens)}
     oracle = Oracle(models.BPE(vocabulary, pairs, ignore_merges=ignore_merges))
@@ -80,9 +82,22 @@ def _oracle(tokens: tuple[str, ...], merges: tuple[str, ...], ignore_merges: boo
     return oracle
 
 
-def oracle_of(tokens: Sequence[str], merges: Sequence[str], *, ignore_merges: bool) -> Oracle:
-    """The same tokenizer in Hugging Face's library."""
-    return _oracle(tuple(tokens), tuple(merges), ignore_merges)
+@cache
+def trained_sentencepiece(size: int = 3000) -> bytes:
+    """A SentencePiece model as ChatGLM3's: BPE with bytes, nothing normalized, all blanks kept."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(line for page in corpus() for line in page.splitlines()),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=size,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        character_coverage=0.999,
+        minloglevel=2,
+    )
+    return model.getvalue()
 
 
 def gpt2_metadata(pre: str = "glm4", size: int = 4000, *, padding: int = 7) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from tests.vocabularies import (
     GLM4_SPECIALS,
     NORMAL,
     THOUGHTS,
+    UNKNOWN,
     UNUSED,
     USER_DEFINED,
     all_merges,
@@ -38,6 +39,7 @@ from tests.vocabularies import (
     nasty_texts,
     oracle_of,
     trained,
+    trained_sentencepiece,
 )
 
 STRINGS = int(os.environ.get("CHATGLM_TEST_STRINGS", "3000"))
@@ -54,6 +56,12 @@ def demo_proto() -> bytes:
 @cache
 def bpe(pre: str = "glm4") -> Tokenizer:
     return gguf_tokenizer(gpt2_metadata(pre))
+
+
+@cache
+def hugging_faces() -> Callable[[str], list[int]]:
+    oracle = oracle_of(*trained(), ignore_merges=True)
+    return lambda text: list(oracle.encode(text).ids)
 
 
 @cache
@@ -83,8 +91,7 @@ def test_bpe_is_hugging_faces() -> None:
 
 @given(text=st.text())
 def test_bpe_of_any_text(text: str) -> None:
-    tokens, merges = trained()
-    assert bpe().encode_text(text) == oracle_of(tokens, merges, ignore_merges=True).encode(text).ids
+    assert bpe().encode_text(text) == hugging_faces()(text)
 
 
 def test_tokens_that_merges_cannot_reach_are_taken_whole() -> None:
@@ -109,9 +116,11 @@ def test_merges_of_several_parts() -> None:
     assert_same(gguf_tokenizer(metadata), bpe().encode_text, 100)
 
 
-def test_sentencepiece_is_the_files_own() -> None:
-    own = sentencepiece.SentencePieceProcessor(model_proto=demo_proto())
-    assert_same(sentencepiece_of_demo(), lambda text: list(own.encode(text)))
+@pytest.mark.parametrize("proto", [demo_proto, trained_sentencepiece])
+def test_sentencepiece_is_the_files_own(proto: Callable[[], bytes]) -> None:
+    own = sentencepiece.SentencePieceProcessor(model_proto=proto())
+    tokenizer = gguf_tokenizer(llama_metadata(proto(), CHATGLM3_SPECIALS))
+    assert_same(tokenizer, lambda text: list(own.encode(text)))
 
 
 @given(text=st.text())
@@ -131,10 +140,11 @@ def test_sentencepiece_without_a_blank_in_front() -> None:
 def test_same_ids_as_llama_cpp(pre: str, tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip install '.[test-upstream]'")
     if pre == "chatglm-spm":
-        metadata = llama_metadata(demo_proto(), CHATGLM3_SPECIALS)
+        # llama.cpp lets the text sop become the special token, so it gets none of this name
+        metadata = llama_metadata(trained_sentencepiece(), [name for name in CHATGLM3_SPECIALS if "op" not in name])
     else:
         metadata = gpt2_metadata(pre)
-        # llama.cpp lets text become user-defined tokens
+        # llama.cpp lets text become user-defined tokens, so it gets none
         metadata[KEY + "token_type"] = [
             CONTROL if kind == USER_DEFINED else kind for kind in metadata[KEY + "token_type"]
         ]
@@ -212,7 +222,7 @@ def test_prompts(name: str) -> None:
 
 
 def test_missing_special_token_is_named() -> None:
-    with pytest.raises(ModelFileError, match="lacks the special token <sop> of the chat format glm4"):
+    with pytest.raises(ModelFileError, match=r"lacks the special token <.endoftext.> of the chat format glm4"):
         check_special_tokens(sentencepiece_of_demo(), FORMATS["glm4"])
 
 
@@ -235,16 +245,15 @@ def test_half_a_surrogate_pair_is_a_replacement_character(make: Callable[[], Tok
     assert tokenizer.encode_text("\ud83d\ude00") == tokenizer.encode_text("😀")
 
 
-@pytest.mark.parametrize("blank", [" ", "\t", "\u3000", "\xa0"])
-@pytest.mark.parametrize("before", ["", "a", "!", "\n", "! \n\n"])
-@pytest.mark.parametrize("after", ["", "a", "!", "1", "\n", "\n a", "\x1c"])
+@pytest.mark.parametrize("blank", [" "])
+@pytest.mark.parametrize("before", ["", "a", "!\n", "\n", "! \n"])
+@pytest.mark.parametrize("after", ["", "a", "!", "1", "\n a", "\x1c"])
 def test_long_runs_of_blanks_are_cut_where_the_pattern_cuts(blank: str, before: str, after: str) -> None:
-    tokens, merges = trained()
     text = before + blank * 100_003 + after
-    assert bpe().encode_text(text) == oracle_of(tokens, merges, ignore_merges=True).encode(text).ids
+    assert bpe().encode_text(text) == hugging_faces()(text)
 
 
-@pytest.mark.parametrize("unit", [" ", "\n", "a", "!", "1", "你", " \n", "a ", "\0"])
+@pytest.mark.parametrize("unit", [" ", "\n", "a", "你", "\0"])
 @pytest.mark.parametrize("make", [bpe, sentencepiece_of_demo])
 def test_a_million_characters(make: Callable[[], Tokenizer], unit: str) -> None:
     tokenizer = make()
@@ -267,7 +276,7 @@ def test_a_million_characters(make: Callable[[], Tokenizer], unit: str) -> None:
         ("token_type", [1, 1], "token_type has 2 entries"),
         ("token_type", None, "no tokenizer.ggml.token_type"),
         ("merges", None, "no tokenizer.ggml.merges"),
-        ("merges", ["Ġ x\ny"], "makes no token"),
+        ("merges", ["Ġ 你"], "makes no token"),
         ("add_space_prefix", True, "add_space_prefix is true"),
     ],
 )
@@ -319,7 +328,8 @@ def test_broken_sentencepiece(key: str, value: object, error: str) -> None:
         ("scores", 500, float("nan"), "no score"),
         ("scores", 500, 1e39, "no score"),
         ("token_type", 500, 7, "unknown type 7"),
-        ("token_type", 0, NORMAL, "the tokenizer is broken"),
+        ("token_type", 0, NORMAL, "marks no token as unknown"),
+        ("token_type", 500, UNKNOWN, "the tokenizer is broken"),
         ("token_type", 5, NORMAL, "the tokenizer is broken"),
         ("tokens", 500, "", "the tokenizer is broken"),
         ("tokens", 5, "<0xZZ>", "the tokenizer is broken"),

@@ -15,7 +15,8 @@ from chatglm_server.formats.base import Prompt, Special
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.loader import model_path
 from chatglm_server.model_files.chatglm_bin import read_model_file
-from chatglm_server.model_files.tokenizer import ChatGLMTokenizer, Detokenizer, Tokenizer, encode_prompt, load_tokenizer
+from chatglm_server.model_files.sentencepiece_tokenizer import ChatGLMTokenizer
+from chatglm_server.model_files.tokenizer import Detokenizer, Tokenizer, encode_prompt, load_tokenizer
 from tests.random_models import CHATGLM_PIECES, sentencepiece_proto, write_random_model
 
 TEXTS = [

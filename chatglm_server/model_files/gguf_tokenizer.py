@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from codecs import charmap_build, charmap_encode
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from ..errors import ModelFileError
 from .bpe_tokenizer import BytePairTokenizer
-from .sentencepiece_proto import CONTROL, NORMAL, TYPES, USER_DEFINED, sentencepiece_proto
+from .sentencepiece_proto import CONTROL, NORMAL, TYPES, UNKNOWN, USER_DEFINED, sentencepiece_proto
 from .sentencepiece_tokenizer import SentencePieceTokenizer
 from .tokenizer import Tokenizer
 
@@ -63,19 +64,15 @@ def _check_merges(merges: Sequence[str], texts: Mapping[str, int]) -> None:
 
     Raises: ModelFileError.
     """
-    made = [texts.get(merge, -1) for merge in "\n".join(merges).replace(" ", "").split("\n")]
-    if made == sorted(made) and made[0] >= 0:
-        return
-    last = -1
-    for merge, token in zip(merges, made, strict=False):
-        if token < 0:
-            raise ModelFileError(f"{_PREFIX}merges: {_shown(merge)} makes no token")
-        if token < last:
+    made = [texts.get(merge.replace(" ", ""), -1) for merge in merges]
+    if -1 in made:
+        raise ModelFileError(f"{_PREFIX}merges: {_shown(merges[made.index(-1)])} makes no token")
+    for before, after in pairwise(made):
+        if before > after:
             raise ModelFileError(
-                f"{_PREFIX}merges: {_shown(merge)} makes token {token} after one that makes token {last}; this server "
-                "needs merges in the order of the tokens, as GLM's are"
+                f"{_PREFIX}merges: a merge makes token {after} after one that makes token {before}; this server needs "
+                "merges in the order of the tokens, as GLM's are"
             )
-        last = token
 
 
 def _sentencepiece_tokenizer(metadata: Mapping[str, object]) -> SentencePieceTokenizer:
@@ -87,6 +84,8 @@ def _sentencepiece_tokenizer(metadata: Mapping[str, object]) -> SentencePieceTok
         raise ModelFileError(f"{_PREFIX}scores has {len(scores)} entries for {len(tokens)} tokens")
     if not all(-1e30 < score < 1e30 for score in scores):
         raise ModelFileError(f"{_PREFIX}scores holds a number that is no score")
+    if UNKNOWN not in types:
+        raise ModelFileError(f"{_PREFIX}token_type marks no token as unknown (2), which SentencePiece needs")
     controls: dict[str, int] = {}
     pieces: list[tuple[str, float, int]] = []
     for place, (token, score, kind) in enumerate(zip(tokens, scores, types, strict=True)):

@@ -28,7 +28,7 @@ _PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""As the tokenizer.json of GLM-4-9B-0414 has it."""
+"""The splitting pattern of GLM-4 and later, as models of Hugging Face's library write it."""
 
 
 @cache

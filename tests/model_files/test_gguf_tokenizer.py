@@ -22,7 +22,7 @@ from chatglm_server.errors import ModelFileError
 from chatglm_server.formats.base import Special
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.loader import model_path
-from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
 from chatglm_server.model_files.gguf_tokenizer import gguf_tokenizer
 from chatglm_server.model_files.tokenizer import Tokenizer, check_special_tokens, encode_prompt
 from tests.vocabularies import (
@@ -50,7 +50,7 @@ CHATGLM3_SPECIALS = FORMATS["chatglm3"].special_tokens
 @cache
 def demo_proto() -> bytes:
     """The SentencePiece model in the ChatGLM3 demo."""
-    return read_model_file(model_path("demo")).tokenizer
+    return read_chatglm_bin(model_path("demo")).tokenizer
 
 
 @cache
@@ -245,11 +245,10 @@ def test_half_a_surrogate_pair_is_a_replacement_character(make: Callable[[], Tok
     assert tokenizer.encode_text("\ud83d\ude00") == tokenizer.encode_text("😀")
 
 
-@pytest.mark.parametrize("blank", [" "])
 @pytest.mark.parametrize("before", ["", "a", "!\n", "\n", "! \n"])
 @pytest.mark.parametrize("after", ["", "a", "!", "1", "\n a", "\x1c"])
-def test_long_runs_of_blanks_are_cut_where_the_pattern_cuts(blank: str, before: str, after: str) -> None:
-    text = before + blank * 100_003 + after
+def test_long_runs_of_blanks_are_cut_where_the_pattern_cuts(before: str, after: str) -> None:
+    text = before + " " * 100_003 + after
     assert bpe().encode_text(text) == hugging_faces()(text)
 
 

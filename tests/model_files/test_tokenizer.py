@@ -14,7 +14,7 @@ from chatglm_server.errors import ModelFileError
 from chatglm_server.formats.base import Prompt, Special
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.loader import model_path
-from chatglm_server.model_files.chatglm_bin import read_model_file
+from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
 from chatglm_server.model_files.sentencepiece_tokenizer import ChatGLMTokenizer
 from chatglm_server.model_files.tokenizer import Detokenizer, Tokenizer, encode_prompt, load_tokenizer
 from tests.random_models import CHATGLM_PIECES, sentencepiece_proto, write_random_model
@@ -31,7 +31,7 @@ TEXTS = [
 
 
 def tokenizer_of(path: Path) -> Tokenizer:
-    file = read_model_file(path)
+    file = read_chatglm_bin(path)
     return load_tokenizer(file.family, file.tokenizer, FORMATS[file.family])
 
 
@@ -45,7 +45,7 @@ def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.parametrize("text", TEXTS)
 def test_same_ids_as_chatglm_cpp(path: Path, text: str) -> None:
     reference = binding.Pipeline(str(path)).tokenizer.encode(text, 1 << 30)
-    family = read_model_file(path).family
+    family = read_chatglm_bin(path).family
     assert encode_prompt(tokenizer_of(path), FORMATS[family].bare_prompt(text)) == reference
 
 

@@ -23,7 +23,7 @@ llama_cpp: Any = pytest.importorskip(
 )
 
 TOKENS = 600
-LEAST = {Kind.F32: 0.99999, Kind.F16: 0.9999}
+LEAST = {Kind.F32: 0.9999}
 """Cosines; 0.999 for other types. llama.cpp quantizes activations, too, but not as this server does."""
 KINDS = [Kind.F32, Kind.F16, Kind.Q4_0, Kind.Q4_1, Kind.Q5_0, Kind.Q5_1, Kind.Q8_0]
 CASES = [(name, [kind]) for name in ("chatglm3", "glm-4-0414") for kind in KINDS]
@@ -74,6 +74,6 @@ def test_logits_are_those_of_llama_cpp(tmp_path: Path, name: str, kinds: list[Ki
     assert least_cosine(got, expected) >= min(LEAST.get(kind, 0.999) for kind in kinds)
     noise = np.sqrt(((expected - Reference(spec).logits(ids)) ** 2).mean())  # what quantized activations change
     best = np.sort(expected, axis=1)
-    clear = best[:, -1] - best[:, -2] > 2 * noise
+    clear = best[:, -1] - best[:, -2] > 3 * noise  # 1.8 deviations of a difference of two differences
     assert clear.mean() > 0.5
     assert (got.argmax(axis=1) == expected.argmax(axis=1))[clear].mean() >= 0.99

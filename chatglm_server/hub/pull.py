@@ -15,7 +15,7 @@ from .choice import choose, offer, preferred
 from .local_models import HUBS, in_cache, stored
 from .references import Address, Reference, Repository, Stored, near_names, read_reference
 from .sizes import size_text
-from .transfer import Download, check_disk, fetch, sha256_of
+from .transfer import Download, DownloadStopped, check_disk, fetch, sha256_of
 
 _log = logging.getLogger("chatglm_server")
 
@@ -46,7 +46,18 @@ def model_id(model: str, path: Path) -> str:
 
 
 def pull(reference: Reference) -> Path:
-    """Fetches what `reference` names, or compares it with the hub's hash if it is here. Raises: ModelFileError."""
+    """Fetches what `reference` names, or compares it with the hub's hash if it is here.
+
+    Raises: ModelFileError, DownloadStopped.
+    """
+    try:
+        return _pull(reference)
+    except KeyboardInterrupt:
+        raise DownloadStopped("stopped; the same command goes on from there") from None
+
+
+def _pull(reference: Reference) -> Path:
+    """Raises: ModelFileError."""
     if isinstance(reference, Repository):
         return _pull_repository(reference)
     if isinstance(reference, Address):

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from chatglm_server.errors import ModelFileError
-from chatglm_server.hub import transfer
 from chatglm_server.hub.local_models import local_models, remove
 from chatglm_server.hub.pull import local_path
 from tests.hub.stand_in import Repository, StandIn, gguf
@@ -16,15 +15,8 @@ from tests.hub.stand_in import Repository, StandIn, gguf
 FILES = {"d/GLM-Q4_K_M.gguf": gguf(50_000), "page.gguf": b"<html>not a model</html>", "short.gguf": b"GG"}
 
 
-@pytest.fixture(autouse=True)
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
-    monkeypatch.setattr(transfer, "_FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "none"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "none"))
-    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def hub() -> Iterator[StandIn]:
     with StandIn({"glm/files": Repository(FILES)}) as hub:
         yield hub
 

@@ -15,18 +15,6 @@ from tests.hub.stand_in import gguf
 DIGEST = "ab" * 32
 
 
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A home folder of its own, with empty caches of the hubs, which have tests of their own."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "none"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "none"))
-    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def write(path: Path, content: bytes = b"GGUF") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -100,7 +88,7 @@ def test_the_folder_models(home: Path) -> None:
 def test_a_folder_that_cannot_be_read(home: Path) -> None:
     write(home / "models/GLM.gguf")
     write(home / ".lmstudio/models")
-    write(home / "none/manifests")
+    write(home / "ollama/manifests")
     assert names() == ["models/GLM.gguf"]
 
 

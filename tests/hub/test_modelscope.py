@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from chatglm_server.errors import ModelFileError
-from chatglm_server.hub import transfer
 from chatglm_server.hub.local_models import local_models, remove
 from chatglm_server.hub.pull import local_path, pull
 from chatglm_server.hub.references import read_reference
@@ -28,14 +27,8 @@ FILES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
-    monkeypatch.setattr(transfer, "_FIRST_PAUSE_S", 0.001)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    for name in ("MODELSCOPE_API_TOKEN", "XDG_CACHE_HOME", "OLLAMA_MODELS"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     with StandIn({"glm/GLM-4.1-GGUF": Repository(FILES), "glm/locked": Repository(FILES, gated=True)}) as hub:
         monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.url)
         yield hub
@@ -46,7 +39,7 @@ def test_what_suits_this_machine_is_fetched_once(
 ) -> None:
     caplog.set_level(logging.INFO)
     path = local_path(NAME)
-    assert path == tmp_path / "cache" / "models" / "glm--GLM-4.1-GGUF" / "snapshots" / "master" / "GLM-Q4_K_M.gguf"
+    assert path == tmp_path / "modelscope" / "models" / "glm--GLM-4.1-GGUF" / "snapshots" / "master" / "GLM-Q4_K_M.gguf"
     assert path.read_bytes() == FILES["GLM-Q4_K_M.gguf"]
     assert f"{NAME}: Q4_K_M (5.0 kB), which fits into the" in caplog.text
     hub.requests.clear()
@@ -80,7 +73,7 @@ def test_remove_frees_the_bytes(hub: StandIn) -> None:
 
 def test_the_old_layout_is_used_on(hub: StandIn, tmp_path: Path) -> None:
     """Older tools write a dot in a folder's name as three underscores."""
-    folder = tmp_path / "cache" / "hub" / "models" / "glm" / "GLM-4___1-GGUF"
+    folder = tmp_path / "modelscope" / "hub" / "models" / "glm" / "GLM-4___1-GGUF"
     folder.mkdir(parents=True)
     (folder / "GLM-Q8_0.gguf").write_bytes(FILES["GLM-Q8_0.gguf"])
     assert local_path(NAME) == folder / "GLM-Q8_0.gguf"

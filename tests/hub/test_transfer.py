@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from chatglm_server.errors import ModelFileError
-from chatglm_server.hub import transfer
 from chatglm_server.hub.transfer import Download, fetch
 from tests.hub.stand_in import Repository, StandIn, gguf
 
@@ -23,8 +22,7 @@ CONTENT = gguf(300_000)
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(transfer, "_FIRST_PAUSE_S", 0.001)
+def hub() -> Iterator[StandIn]:
     with StandIn({"glm/small": Repository({"a.gguf": CONTENT})}) as hub:
         yield hub
 
@@ -58,9 +56,7 @@ def test_waits_for_a_busy_server(hub: StandIn, tmp_path: Path) -> None:
 
 
 def test_gives_up_and_a_later_run_goes_on(hub: StandIn, tmp_path: Path) -> None:
-    hub.faults.break_after = [1000]
-    hub.faults.statuses = []
-    hub.faults.break_after += [0] * 10
+    hub.faults.break_after = [1000, *[0] * 10]
     with pytest.raises(ModelFileError, match="the same command goes on from there"):
         fetch(download(hub, tmp_path))
     assert partial(tmp_path).read_bytes() == CONTENT[:1000]
@@ -149,7 +145,6 @@ def test_two_programs_do_not_write_one_file(hub: StandIn, tmp_path: Path) -> Non
 def test_ctrl_c_keeps_what_came(hub: StandIn, tmp_path: Path) -> None:
     """A process of its own is stopped while it waits for the server; the next one goes on."""
     hub.faults.break_after = [120_000]
-    hub.faults.statuses = []
     script = (
         "import sys; from pathlib import Path; from chatglm_server.hub import transfer\n"
         "transfer._FIRST_PAUSE_S = 30\n"
@@ -158,7 +153,10 @@ def test_ctrl_c_keeps_what_came(hub: StandIn, tmp_path: Path) -> None:
     )
     job = download(hub, tmp_path)
     process = subprocess.Popen(
-        [sys.executable, "-c", script, job.url, str(job.target), str(job.size)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, job.url, str(job.target), str(job.size)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent.parent.parent,  # which has the package
     )
     while not hub.requests or not partial(tmp_path).exists() or partial(tmp_path).stat().st_size < 120_000:
         time.sleep(0.01)

@@ -18,6 +18,8 @@ from .engine.upstream.engine import load_upstream
 from .engine.upstream.text_formats import UpstreamOptions
 from .errors import BadOption, ModelFileError
 from .formats.registry import FORMATS
+from .hub.pull import local_path, model_id
+from .hub.references import is_file_address
 from .model_files.containers import read_model_file
 from .model_files.model_file import ModelFile
 from .settings import Settings
@@ -61,7 +63,7 @@ def _upstream(settings: Settings) -> tuple[str, str]:
 
     Raises: ModelFileError.
     """
-    asked = settings.model.lower().startswith(("http://", "https://"))
+    asked = settings.model.lower().startswith(("http://", "https://")) and not is_file_address(settings.model)
     if not asked and (settings.openai_base_url is None or "model" in settings.model_fields_set):
         return "", ""
     address = settings.model if asked else settings.openai_base_url or ""
@@ -98,7 +100,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
     if parallel < settings.parallel and "parallel" in settings.model_fields_set:
         _log.warning("--parallel %d: this backend runs at most %d", settings.parallel, parallel)
     info = ModelInfo(
-        id=settings.model if settings.model in DEMO_MODELS else path.stem,
+        id=settings.model if settings.model in DEMO_MODELS else model_id(settings.model, path),
         aliases=tuple(settings.alias),
         context_length=context,
         chat_format=chat_format.name,
@@ -131,14 +133,14 @@ def load_embedder(settings: Settings) -> SentenceEmbedder | None:
 
 
 def model_path(model: str) -> Path:
-    """The file that ``--model`` means. Raises: ModelFileError."""
+    """The file that ``--model`` means, which is fetched if a hub has it. Raises: ModelFileError."""
     if model in DEMO_MODELS:
         places = [_PACKAGE / "models" / DEMO_MODELS[model], _PACKAGE.parent / "models" / DEMO_MODELS[model]]
         for path in places:
             if path.is_file():
                 return path
         raise ModelFileError(f"the demo model is missing: {places[0]}; install the package again")
-    path = Path(model).expanduser()
+    path = local_path(model)
     if path.is_dir():
         raise ModelFileError(f"{path}: is a folder; --model takes a GGUF file or a chatglm.cpp .bin file")
     if not path.exists():

@@ -24,17 +24,19 @@ ALLOWED: dict[str, set[str]] = {
     "model_files": {"errors", "formats.base", "formats.detection", "model_files"},
     "decoding": {"errors", "sampling", "queueing", "model_files", "decoding"},
     "embeddings": {"errors", "queueing", "embeddings"},
+    "hub": {"errors", "hub", "__init__"},
     "engine": GROUND | {"engine", "formats", "decoding", "model_files", "queueing"},
     "service": {"engine.base", "embeddings.base"},
-    "loader": GROUND | {"settings", "engine", "formats", "decoding.backends", "model_files", "embeddings.embedder"},
+    "loader": GROUND
+    | {"settings", "engine", "formats", "decoding.backends", "model_files", "embeddings.embedder", "hub"},
     "api": GROUND
     | {"answer", "api", "service", "engine.base", "engine.capabilities", "embeddings.base", "__init__"}
     | {"formats.inline.python_calls"},
     "app": GROUND | {"api", "service", "settings", "__init__"},
     # the commands read a conversation as the API does, without its web framework
     "cli": GROUND
-    | {"answer", "app", "cli", "formats", "loader", "service", "settings", "__init__"}
-    | {"api.http.connection", "api.openai", "engine.capabilities"},
+    | {"answer", "app", "cli", "formats", "hub", "loader", "service", "settings", "__init__"}
+    | {"api.http.connection", "api.openai", "engine.capabilities", "model_files.gguf"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -46,11 +46,40 @@ class RenderOptions(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHATGLM_RENDER_")
 
 
+class PullOptions(BaseSettings):
+    """Fetch a model, check it, and say where it is. What came before a break is not fetched again."""
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_PULL_")
+
+    model: str = Field(
+        description="A short name such as glm-4-9b-0414 (chatglm-server list shows all), hf:OWNER/NAME of Hugging "
+        "Face, ms:OWNER/NAME of ModelScope, each with :QUANTIZATION or :FILE.gguf if you like, or the address of a "
+        ".gguf file."
+    )
+
+
+class ListOptions(BaseSettings):
+    """Show the models on this machine, those of Ollama and LM Studio too, by the names that --model takes."""
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_LIST_")
+
+
+class RemoveOptions(BaseSettings):
+    """Delete a model that came from a hub or an address."""
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_RM_")
+
+    model: str = Field(description="Its name, as chatglm-server list shows it.")
+
+
 SERVE = "serve"
 """The command that needs no name."""
 
 COMMANDS: dict[str, Command] = {
     SERVE: Command(Settings, "serve_command:run_server", "serves a model"),
+    "pull": Command(PullOptions, "model_commands:run_pull", "fetches a model", ("model",)),
+    "list": Command(ListOptions, "model_commands:run_list", "shows the models on this machine"),
+    "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a model that was fetched", ("model",)),
     "parse": Command(ParseOptions, "format_commands:parse", "reads text that a model wrote"),
     "render": Command(RenderOptions, "format_commands:render", "writes prompts"),
 }

@@ -1,0 +1,72 @@
+"""The commands about model files: fetch one, list those that are here, delete one."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import ModelFileError
+from ..hub.base import LocalModel
+from ..hub.catalog import CATALOG
+from ..hub.local_models import local_models, remove
+from ..hub.pull import pull
+from ..hub.references import read_reference
+from ..hub.sizes import size_text
+from ..model_files.gguf import read_gguf
+from .commands import ListOptions, PullOptions, RemoveOptions
+
+_MISSING = "–"
+
+
+def run_pull(options: PullOptions) -> int:
+    """Raises: ModelFileError."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stdout)
+    logging.getLogger("chatglm_server").setLevel(logging.INFO)
+    path = pull(read_reference(options.model))
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file")
+    print(f"{path}\nserve it: chatglm-server --model {options.model}")
+    return 0
+
+
+def run_list(_options: ListOptions) -> int:
+    models = local_models()
+    rows = [_row(model) for model in models]
+    _print_table([("NAME", "SIZE", "NETWORK", "WHERE"), *rows] if rows else [])
+    names = (f"{name} ({entry.size_gb:g} GB)" for name, entry in CATALOG.items())
+    print(f"{chr(10) if rows else 'No models here. '}chatglm-server pull knows {', '.join(names)}")
+    return 0
+
+
+def run_remove(options: RemoveOptions) -> int:
+    """Raises: ModelFileError."""
+    model, freed = remove(options.model)
+    print(f"{model.name}: deleted, {size_text(freed)} are free again")
+    return 0
+
+
+def _row(model: LocalModel) -> tuple[str, str, str, str]:
+    path = model.paths[0]
+    home = str(Path.home())
+    where = f"~{str(path).removeprefix(home)}" if str(path).startswith(f"{home}/") else str(path)
+    try:
+        size = size_text(model.size)
+    except OSError:
+        size = _MISSING
+    return model.name, size, _architecture(path), f"{model.store}: {where}"
+
+
+def _architecture(path: Path) -> str:
+    """The network that a GGUF file names; a dash for other files and broken ones."""
+    try:
+        return str(read_gguf(path).metadata.get("general.architecture", _MISSING))
+    except ModelFileError:
+        return _MISSING
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

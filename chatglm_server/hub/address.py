@@ -1,0 +1,101 @@
+"""A GGUF file at an http(s) address: kept in this server's own cache, under the address."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..errors import ModelFileError
+from .base import USER_AGENT, LocalModel
+from .references import is_file_address
+from .transfer import Download, fetch
+
+_MAGIC = b"GGUF"
+_TIMEOUT_S = 30.0
+FOLDER_OPTION = "XDG_CACHE_HOME"
+
+
+def path_of(url: str) -> Path:
+    """The place of an address's file: ``SCHEME/HOST/PATH`` below the cache."""
+    scheme, _, rest = url.partition("://")
+    return _cache() / scheme / rest
+
+
+def fetch_address(url: str) -> Path:
+    """Fetches a file of which only the server's headers are known. Raises: ModelFileError."""
+    download = _download(url)
+    for other in download.target.parent.glob(f"{glob.escape(download.target.name)}.*.incomplete"):
+        if other != download.partial:
+            other.unlink(missing_ok=True)
+    fetch(download)
+    return download.target
+
+
+def cached() -> Iterator[LocalModel]:
+    """The files that were fetched so."""
+    root = _cache()
+    for path in sorted(root.rglob("*.gguf")):
+        scheme, *rest = path.relative_to(root).parts
+        url = f"{scheme}://{'/'.join(rest)}"
+        if path.is_file() and is_file_address(url):
+            yield LocalModel(url, "address", [path], file=path.name)
+
+
+def remove(model: LocalModel) -> int:
+    """Deletes a file of the cache. Returns the bytes that became free. Raises: OSError."""
+    size = model.size
+    for path in model.paths:
+        path.unlink()
+    return size
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base).expanduser() if base else Path.home() / ".cache") / "chatglm-server" / "models"
+
+
+def _download(url: str) -> Download:
+    """Asks for the first bytes: they say whether this is a GGUF file, how long, and which version.
+
+    Raises: ModelFileError.
+    """
+    import httpx
+
+    try:
+        with (
+            httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True) as client,
+            client.stream("GET", url, headers={"Range": "bytes=0-3", "Accept-Encoding": "identity"}) as response,
+        ):
+            if response.status_code not in (200, 206):
+                raise ModelFileError(f"{url}: the server answers {response.status_code}")
+            begin = b""
+            for chunk in response.iter_raw():
+                begin += chunk
+                if len(begin) >= len(_MAGIC):
+                    break
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ModelFileError(f"{url}: cannot be reached ({str(error) or type(error).__name__})") from None
+    if not begin.startswith(_MAGIC):
+        raise ModelFileError(f"{url}: not a GGUF file; it begins with {begin[:4]!r}")
+    size = _whole_size(response.status_code, response.headers)
+    if size is None:
+        raise ModelFileError(f"{url}: the server does not say how long the file is; fetch it yourself")
+    tag = response.headers.get("ETag", "")
+    version = hashlib.sha256(f"{size} {tag} {response.headers.get('Last-Modified', '')}".encode()).hexdigest()[:12]
+    only_same = {"If-Range": tag} if tag.startswith('"') else {}  # a weak tag is not allowed there
+    return Download(
+        url, url, path_of(url), size, version=version, headers=USER_AGENT | only_same, folder_option=FOLDER_OPTION
+    )
+
+
+def _whole_size(status: int, headers: Mapping[str, str]) -> int | None:
+    """The size of the file of which an answer holds all, or the first four bytes."""
+    if status == 200:
+        match = re.fullmatch(r"(\d{1,15})", headers.get("Content-Length", ""))
+    else:
+        match = re.fullmatch(r"bytes 0-3/(\d{1,15})", headers.get("Content-Range", ""))
+    return int(match[1]) if match else None

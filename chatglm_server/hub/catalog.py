@@ -1,0 +1,48 @@
+"""The short names: models that people ask for, and the repositories that publish them as GGUF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A model and its repositories.
+
+    `size_gb` is the size of its Q4_K_M file in GB (1e9 bytes). `cache_bytes` are the keys and values of a token, in
+    float16: 2 * layers * kv_heads * (key + value). `modelscope` is "" where no repository is known.
+    """
+
+    huggingface: str
+    modelscope: str
+    size_gb: float
+    cache_bytes: int
+    license: str
+
+
+_GLM4_LICENSE = "glm-4 (research is free, commercial use needs a registration)"
+
+CATALOG: dict[str, CatalogEntry] = {
+    "chatglm3-6b": CatalogEntry(
+        *("mradermacher/chatglm3-6b-GGUF", "", 4.1, 28_672),
+        "ChatGLM3-6B (research is free, commercial use needs a registration)",
+    ),
+    "glm-4-9b": CatalogEntry(
+        "bartowski/glm-4-9b-chat-GGUF", "LLM-Research/glm-4-9b-chat-GGUF", 6.3, 40_960, _GLM4_LICENSE
+    ),
+    "glm-4-9b-0414": CatalogEntry(
+        "bartowski/THUDM_GLM-4-9B-0414-GGUF", "bartowski/THUDM_GLM-4-9B-0414-GGUF", 6.2, 40_960, "MIT"
+    ),
+    "glm-z1-9b": CatalogEntry("bartowski/THUDM_GLM-Z1-9B-0414-GGUF", "", 6.2, 40_960, "MIT"),
+    "glm-4-32b-0414": CatalogEntry("bartowski/THUDM_GLM-4-32B-0414-GGUF", "", 19.7, 62_464, "MIT"),
+    "glm-z1-32b": CatalogEntry("bartowski/THUDM_GLM-Z1-32B-0414-GGUF", "", 19.7, 62_464, "MIT"),
+}
+"""By short name. The figures follow from the models' shapes; the licences are those of the models' own pages."""
+
+
+def short_name(hub: str, repository: str) -> str:
+    """The short name of a repository of the hub ``hf`` or ``ms``, or ""."""
+    for name, entry in CATALOG.items():
+        if repository.lower() == (entry.huggingface if hub == "hf" else entry.modelscope).lower():
+            return name
+    return ""

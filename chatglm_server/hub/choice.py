@@ -1,0 +1,76 @@
+"""Which quantization of a model suits this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from ..errors import ModelFileError
+from .memory import memory_limit
+from .sizes import size_text
+
+PREFERRED = (
+    *("Q4_K_M", "Q4_K_S", "IQ4_XS", "IQ4_NL", "Q4_0", "Q4_1", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"),
+    *("Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1", "Q6_K", "Q8_0", "BF16", "F16", "F32"),
+)
+"""First the one that most people run: 4 bits lose little. Then smaller ones, and larger ones if no other is there."""
+
+_CONTEXT = 8192
+_CACHE_BYTES = 131_072  # of a token, for a model that the catalog does not know
+_SYSTEM_BYTES = 2 << 30  # for the system and other programs; in a container they have their own
+_OURS_BYTES = 1 << 29
+
+
+class _Sized(Protocol):
+    @property
+    def quantization(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+
+
+Model = TypeVar("Model", bound=_Sized)
+
+
+def choose(models: Sequence[Model], title: str, cache_bytes: int = 0) -> tuple[Model, str]:
+    """The model to take, and the reason. `cache_bytes` are the keys and values of a token, 0 if unknown.
+
+    Raises: ModelFileError if there is none in `PREFERRED`, or none that fits into memory.
+    """
+    known = sorted((model for model in models if model.quantization in PREFERRED), key=_rank)
+    if not known:
+        raise ModelFileError(f"{title}: no quantization that this server knows; {offer(models)}")
+    limit, in_container = memory_limit()
+    rest = (cache_bytes or _CACHE_BYTES) * _CONTEXT + (_OURS_BYTES if in_container else _SYSTEM_BYTES)
+    place = "this container" if in_container else "this machine"
+    fitting = [model for model in known if model.size + rest <= limit]
+    if not fitting:
+        smallest = min(known, key=lambda model: model.size)
+        raise ModelFileError(
+            f"{title}: even {smallest.quantization} needs {size_text(smallest.size + rest)} of memory, {place} has "
+            f"{size_text(limit)}; {title}:{smallest.quantization} takes it all the same"
+        )
+    best, chosen = known[0], fitting[0]
+    if chosen is best:
+        return (
+            chosen,
+            f"{chosen.quantization} ({size_text(chosen.size)}), which fits into the {size_text(limit)} of {place}",
+        )
+    return chosen, (
+        f"{chosen.quantization} ({size_text(chosen.size)}): {best.quantization} needs "
+        f"{size_text(best.size + rest)} of memory, {place} has {size_text(limit)}"
+    )
+
+
+def preferred(models: Sequence[Model]) -> Model:
+    """The one that would be chosen if all of them fit."""
+    return min(models, key=_rank)
+
+
+def offer(models: Sequence[_Sized]) -> str:
+    """The quantizations to choose from, in words."""
+    names = sorted({model.quantization or "a file without a quantization in its name" for model in models})
+    return f"it has {', '.join(names)}" if names else "it has no GGUF file"
+
+
+def _rank(model: _Sized) -> int:
+    return PREFERRED.index(model.quantization) if model.quantization in PREFERRED else len(PREFERRED)

@@ -1,0 +1,135 @@
+"""From a model's name to its file on this machine: looks here first, and fetches what a hub's name asks for."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import ModelFileError
+from . import address
+from .base import Hub, RemoteFile, RemoteModel, matching
+from .catalog import CATALOG, short_name
+from .choice import choose, offer, preferred
+from .local_models import HUBS, in_cache, stored
+from .references import Address, Reference, Repository, Stored, near_names, read_reference
+from .sizes import size_text
+from .transfer import Download, DownloadStopped, check_disk, fetch, sha256_of
+
+_log = logging.getLogger("chatglm_server")
+
+
+def local_path(model: str) -> Path:
+    """The file that ``--model`` means; of a split model, the first part. Fetches it if it is not here.
+
+    The network is asked only for a name of a hub's repository or an address, and only if the file is not here.
+
+    Raises: ModelFileError.
+    """
+    reference = read_reference(model)
+    if isinstance(reference, Path):
+        return reference
+    if isinstance(reference, Repository) and (models := in_cache(reference)):
+        return preferred(models).paths[0]
+    return pull(reference)
+
+
+def model_id(model: str, path: Path) -> str:
+    """The name under which clients ask for the model: a short name as it is, or else that of the file."""
+    name = model.partition(":")[0].lower()
+    if name in CATALOG:
+        return name
+    if name == "ollama":
+        return model.partition(":")[2]
+    return re.sub(r"-\d{5}-of-\d{5}$", "", path.stem)
+
+
+def pull(reference: Reference) -> Path:
+    """Fetches what `reference` names, or compares it with the hub's hash if it is here.
+
+    Raises: ModelFileError, DownloadStopped.
+    """
+    try:
+        return _pull(reference)
+    except KeyboardInterrupt:
+        raise DownloadStopped("stopped; the same command goes on from there") from None
+
+
+def _pull(reference: Reference) -> Path:
+    """Raises: ModelFileError."""
+    if isinstance(reference, Repository):
+        return _pull_repository(reference)
+    if isinstance(reference, Address):
+        path = address.path_of(reference.url)
+        return path if path.exists() else address.fetch_address(reference.url)
+    if isinstance(reference, Stored):
+        return stored(reference.name).paths[0]
+    return reference
+
+
+def _pull_repository(reference: Repository) -> Path:
+    """Raises: ModelFileError."""
+    hub = HUBS[reference.hub]
+    entry = CATALOG.get(short_name(reference.hub, reference.name))
+    model = _select(hub.models(reference.name), reference, entry.cache_bytes if entry else 0)
+    if entry:
+        _log.info("licence of the model: %s", entry.license)
+    missing = [part for part in model.parts if not part.path.exists()]
+    check_disk(model.parts[0].target.parent, sum(part.size for part in missing), str(reference), hub.folder_option)
+    for part in model.parts:
+        if part.path.exists():
+            _check(part)
+        else:
+            _fetch(hub, reference.name, part)
+    return model.parts[0].path
+
+
+def _select(models: Sequence[RemoteModel], reference: Repository, cache_bytes: int) -> RemoteModel:
+    """The model that is wanted, or the one that suits this machine. Raises: ModelFileError."""
+    wanted = reference.wanted
+    found = matching(models, wanted)
+    if not found:
+        near = near_names(wanted, [model.file for model in models]) if wanted.endswith(".gguf") else ""
+        raise ModelFileError(f"{reference}: not in this repository; {near or offer(models)}")
+    if not wanted:
+        chosen, reason = choose(models, str(reference), cache_bytes)
+        _log.info("%s: %s", reference, reason)
+        found = matching(models, chosen.quantization)
+    if len(found) > 1:
+        files = ", ".join(model.file for model in found)
+        raise ModelFileError(f"{reference}: several files fit; write {reference.hub}:{reference.name}:FILE of {files}")
+    return found[0]
+
+
+def _fetch(hub: Hub, repository: str, part: RemoteFile) -> None:
+    """Raises: ModelFileError."""
+    _log.info("fetching %s (%s) from %s", part.name, size_text(part.size), hub.title)
+    refusals = {status: hub.refusal(repository, status) for status in (401, 403, 404)}
+    fetch(
+        Download(
+            title=part.name,
+            url=part.url,
+            target=part.target,
+            size=part.size,
+            sha256=part.sha256,
+            headers=hub.headers(),
+            refusals=refusals,
+            folder_option=hub.folder_option,
+        )
+    )
+    try:
+        hub.publish(part)
+    except OSError as error:
+        raise ModelFileError(f"{part.path}: {error.strerror}") from None
+
+
+def _check(part: RemoteFile) -> None:
+    """A file that is here already must be the hub's. Raises: ModelFileError."""
+    try:
+        if part.path.stat().st_size == part.size and sha256_of(part.path) == part.sha256:
+            _log.info("%s: is here already, with the right SHA-256", part.path)
+            return
+    except OSError as error:
+        raise ModelFileError(f"{part.path}: {error.strerror}") from None
+    raise ModelFileError(f"{part.path}: is not the file that the hub has now; delete it and pull again")

@@ -1,0 +1,163 @@
+"""The commands against Hugging Face's stand-in, through the real client: its settings are read when it is imported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.hub.stand_in import COMMIT, TOKEN, Repository, StandIn, gguf
+
+ROOT = Path(__file__).parent.parent.parent
+NAME = "glm-4-9b-0414"
+REPOSITORY = "bartowski/THUDM_GLM-4-9B-0414-GGUF"
+FILES = {
+    "README.md": b"# a model",
+    "THUDM_GLM-4-9B-0414-Q4_K_M.gguf": gguf(50_000),
+    "THUDM_GLM-4-9B-0414-Q8_0.gguf": gguf(9000),
+    "THUDM_GLM-4-9B-0414-bf16/THUDM_GLM-4-9B-0414-bf16-00001-of-00002.gguf": gguf(400),
+    "THUDM_GLM-4-9B-0414-bf16/THUDM_GLM-4-9B-0414-bf16-00002-of-00002.gguf": gguf(500),
+}
+Q4 = FILES["THUDM_GLM-4-9B-0414-Q4_K_M.gguf"]
+
+
+@pytest.fixture
+def hub() -> Iterator[StandIn]:
+    with StandIn({REPOSITORY: Repository(FILES), "glm/locked": Repository(FILES, gated=True)}) as hub:
+        yield hub
+
+
+_RUN = """
+import contextlib, io, json, sys
+from chatglm_server.cli.main import main
+results, output, errors = [], io.StringIO(), io.StringIO()
+for command in sys.argv[1:]:
+    before = len(output.getvalue()), len(errors.getvalue())
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        status = main(command.split())
+    results.append((status, output.getvalue()[before[0]:], errors.getvalue()[before[1]:]))
+print(json.dumps(results))
+"""
+
+
+class Result(NamedTuple):
+    """What a command returned and printed."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Machine:
+    """A home folder and an environment for commands."""
+
+    def __init__(self, hub: StandIn, home: Path) -> None:
+        self.home = home
+        self.cache = home / ".cache" / "huggingface" / "hub"
+        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
+        self.environment = kept | {
+            "HOME": str(home),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), kept.get("PYTHONPATH", "")]),
+            "HF_ENDPOINT": hub.url,
+            "MODELSCOPE_ENDPOINT": hub.url,
+            "OLLAMA_MODELS": str(home / "none"),
+        }
+
+    def run(self, *commands: str, **environment: str) -> list[Result]:
+        """Runs command lines, one after the other in one process."""
+        output = self.python(_RUN, *commands, **environment)
+        return [Result(*result) for result in json.loads(output)]
+
+    def python(self, code: str, *words: str, **environment: str) -> str:
+        """What `code` prints in this environment."""
+        return subprocess.run(
+            [sys.executable, "-c", code, *words],
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=300,
+            cwd=self.home,
+            env=self.environment | environment,
+            check=True,
+        ).stdout
+
+
+@pytest.fixture
+def machine(hub: StandIn, tmp_path: Path) -> Machine:
+    return Machine(hub, tmp_path)
+
+
+def test_pull_list_rm(hub: StandIn, machine: Machine) -> None:
+    """After a break in the middle. The file is then in the cache as the hub's own client would have put it there."""
+    hub.faults.break_after = [20_000]
+    pulled, again, wrong = machine.run(f"pull {NAME}", f"pull {NAME}", f"pull {NAME}:Q5_K_M")
+    path = machine.cache / f"models--{REPOSITORY.replace('/', '--')}/snapshots/{COMMIT}/THUDM_GLM-4-9B-0414-Q4_K_M.gguf"
+    assert (pulled.status, pulled.stderr) == (0, "")
+    assert "Q4_K_M (50.0 kB), which fits into the" in pulled.stdout
+    assert "licence of the model: MIT" in pulled.stdout
+    assert pulled.stdout.splitlines()[-2:] == [str(path), f"serve it: chatglm-server --model {NAME}"]
+    assert path.read_bytes() == Q4
+    assert path.resolve().name == hashlib.sha256(Q4).hexdigest()
+    assert hub.ranges() == ["bytes=0-", "bytes=20000-"]
+    assert "is here already, with the right SHA-256" in again.stdout
+    assert "it has BF16, Q4_K_M, Q8_0" in wrong.stderr
+
+    found = machine.python(
+        "import huggingface_hub as h\n"
+        f"print(h.hf_hub_download({REPOSITORY!r}, {path.name!r}, local_files_only=True))\n"
+        f"print(h.hf_hub_download({REPOSITORY!r}, {path.name!r}))\n"
+        "info = h.scan_cache_dir()\n"
+        "print(info.size_on_disk, len(info.warnings), *[repo.refs['main'].commit_hash for repo in info.repos])\n"
+    )
+    assert found.splitlines() == [str(path), str(path), f"{len(Q4)} 0 {COMMIT}"]
+    assert len(hub.ranges()) == 2
+
+    _, listed, several, first, last = machine.run(
+        f"pull {NAME}:BF16", "list", f"rm {NAME}", f"rm hf:{REPOSITORY}:bf16", f"rm {NAME}"
+    )
+    assert [line.split()[:3] for line in listed.stdout.splitlines()[:3]] == [
+        ["NAME", "SIZE", "NETWORK"],
+        [f"{NAME}:Q4_K_M", "50.0", "kB"],
+        [f"{NAME}:BF16", "0.9", "kB"],
+    ]
+    assert several.stderr.endswith("name one of glm-4-9b-0414:Q4_K_M, glm-4-9b-0414:BF16\n")
+    assert first.stdout == f"{NAME}:BF16: deleted, 0.9 kB are free again\n"
+    assert last.stdout == f"{NAME}:Q4_K_M: deleted, 50.0 kB are free again\n"
+    assert list(machine.cache.glob("models--*")) == []
+
+
+def test_wrong_bytes_and_a_token(hub: StandIn, machine: Machine) -> None:
+    """No half or wrong file gets a name. Without a token, the error says how to get one."""
+    hub.faults.damage = True
+    damaged, locked, missing = machine.run(f"pull {NAME}", "pull hf:glm/locked", "pull hf:glm/looked")
+    assert damaged.status == locked.status == missing.status == 1
+    assert damaged.stderr.startswith("error: THUDM_GLM-4-9B-0414-Q4_K_M.gguf: damaged on its way: its SHA-256 is ")
+    assert [path for path in machine.cache.rglob("*") if path.is_file()] == []
+    what = f"accept the licence at {hub.url}/glm/locked and set HF_TOKEN"
+    assert locked.stderr == f"error: hf:glm/locked: the hub wants to know who asks; {what}\n"
+    assert missing.stderr == ("error: hf:glm/looked: no such repository on Hugging Face; did you mean glm/locked?\n")
+    hub.faults.damage = False
+    (refused,) = machine.run("pull hf:glm/locked", HF_TOKEN="hf_wrong")
+    assert "refuses it to your token" in refused.stderr
+    hub.requests.clear()
+    assert [result.status for result in machine.run("pull hf:glm/locked", HF_TOKEN=TOKEN)] == [0]
+    (fetched,) = (request for request in hub.requests if "/bytes/" in request.path)
+    assert fetched.host.startswith("localhost:")
+    assert "authorization" not in fetched.headers
+
+
+def test_offline_and_without_a_hub(hub: StandIn, machine: Machine) -> None:
+    served, listed, unknown = machine.run(f"--model {NAME}", "list", "--model glm-4-9b-0141", HF_HUB_OFFLINE="1")
+    assert served.stderr.endswith("not in the cache, and HF_HUB_OFFLINE forbids to fetch it\n")
+    assert listed.stdout.startswith("No models here. chatglm-server pull knows chatglm3-6b (4.1 GB), ")
+    assert "did you mean glm-4-9b-0414 or" in unknown.stderr
+    assert hub.requests == []
+    hub.__exit__(None, None, None)
+    (unreachable,) = machine.run(f"pull {NAME}")
+    assert "cannot be reached" in unreachable.stderr

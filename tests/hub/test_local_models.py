@@ -1,0 +1,100 @@
+"""What is on this machine already: every store in its own layout, and each model served by the name shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chatglm_server.errors import ModelFileError
+from chatglm_server.hub.local_models import local_models, remove
+from chatglm_server.hub.pull import local_path, model_id
+from tests.hub.stand_in import gguf
+
+DIGEST = "ab" * 32
+
+
+def write(path: Path, content: bytes = b"GGUF") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def manifest(root: Path, name: str, digest: str = f"sha256:{DIGEST}") -> None:
+    layers = [
+        {"mediaType": "application/vnd.ollama.image.template", "digest": "sha256:" + "0" * 64},
+        {"mediaType": "application/vnd.ollama.image.model", "digest": digest, "size": 5},
+    ]
+    write(root / "manifests" / name, json.dumps({"schemaVersion": 2, "layers": layers}).encode())
+
+
+def names() -> list[str]:
+    return [model.name for model in local_models()]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_ollama(home: Path, moved: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = home / ("elsewhere" if moved else ".ollama/models")
+    if moved:
+        monkeypatch.setenv("OLLAMA_MODELS", str(root))
+    else:
+        monkeypatch.delenv("OLLAMA_MODELS")
+    blob = write(root / "blobs" / f"sha256-{DIGEST}")
+    manifest(root, "registry.ollama.ai/library/glm4/latest")
+    manifest(root, "registry.ollama.ai/someone/glm4/9b")
+    manifest(root, "hf.co/owner/GLM-4-GGUF/Q4_K_M")
+    manifest(root, "registry.ollama.ai/library/gone/latest", "sha256:" + "1" * 64)
+    manifest(root, "registry.ollama.ai/library/away/latest", "sha256:../../../etc/passwd")
+    write(root / "manifests/registry.ollama.ai/library/broken/latest", b"{")
+    write(root / "manifests/registry.ollama.ai/library/odd/latest", b'{"layers": [3]}')
+    write(root / "manifests/registry.ollama.ai/library/deep/latest", b"[" * 100_000)
+    expected = ["ollama:hf.co/owner/GLM-4-GGUF:Q4_K_M", "ollama:glm4:latest", "ollama:someone/glm4:9b"]
+    assert (
+        names() == expected if moved else set(expected) <= set(names())
+    )  # this machine may have a store of the system, too
+    assert {local_path(name) for name in expected} == {blob}
+    assert local_path("ollama:glm4") == blob
+    assert model_id("ollama:glm4:latest", blob) == "glm4:latest"
+    with pytest.raises(ModelFileError, match=r"did you mean ollama:glm4:latest"):
+        local_path("ollama:glm5:latest")
+    with pytest.raises(ModelFileError, match="found in Ollama; ollama rm glm4:latest"):
+        remove("ollama:glm4")
+    assert blob.exists()
+
+
+def test_lm_studio(home: Path) -> None:
+    write(home / ".lmstudio/models/pub/GLM-4/GLM-4-Q4_K_M.gguf")
+    write(home / ".lmstudio/models/pub/GLM-4/mmproj-GLM-4.gguf")
+    part = write(home / ".cache/lm-studio/models/pub/GLM-32B/g-00001-of-00002.gguf")
+    write(home / ".cache/lm-studio/models/pub/GLM-32B/g-00002-of-00002.gguf", gguf(10))
+    assert names() == ["lmstudio:pub/GLM-4/GLM-4-Q4_K_M.gguf", "lmstudio:pub/GLM-32B/g-00001-of-00002.gguf"]
+    assert local_path("lmstudio:pub/GLM-32B/g-00001-of-00002.gguf") == part
+    assert local_models()[1].size == 14
+    with pytest.raises(ModelFileError, match="LM Studio"):
+        remove("lmstudio:pub/GLM-4/GLM-4-Q4_K_M.gguf")
+
+
+def test_the_folder_models(home: Path) -> None:
+    write(home / "models/GLM.gguf")
+    write(home / "models/chatglm3.bin", b"ggml")
+    write(home / "models/notes.txt")
+    assert names() == ["models/GLM.gguf", "models/chatglm3.bin"]
+    assert local_path("models/GLM.gguf") == Path("models/GLM.gguf")
+    with pytest.raises(ModelFileError, match=r"found in this folder; delete models/GLM.gguf yourself"):
+        remove("models/GLM.gguf")
+
+
+def test_a_folder_that_cannot_be_read(home: Path) -> None:
+    write(home / "models/GLM.gguf")
+    write(home / ".lmstudio/models")
+    write(home / "ollama/manifests")
+    assert names() == ["models/GLM.gguf"]
+
+
+def test_nothing_here() -> None:
+    assert names() == []
+    with pytest.raises(ModelFileError, match="chatglm-server list"):
+        remove("ollama:glm4")
+    with pytest.raises(ModelFileError, match="not among the models here"):
+        remove("glm-4-9b")

@@ -1,0 +1,124 @@
+"""What the names of models mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from chatglm_server.errors import ModelFileError
+from chatglm_server.hub.catalog import CATALOG, short_name
+from chatglm_server.hub.references import Address, Repository, Stored, is_file_address, read_reference
+
+REFERENCES = {
+    "hf:owner/repo": Repository("hf", "owner/repo"),
+    "hf:owner/repo:Q5_K_M": Repository("hf", "owner/repo", "Q5_K_M"),
+    "hf:owner/repo:q5_k_m": Repository("hf", "owner/repo", "q5_k_m"),
+    "hf:owner/repo:UD-Q4_K_XL": Repository("hf", "owner/repo", "UD-Q4_K_XL"),
+    "ms:o.w-n/r_e.po:folder/a.gguf": Repository("ms", "o.w-n/r_e.po", "folder/a.gguf"),
+    "glm-4-9b-0414": Repository("hf", "bartowski/THUDM_GLM-4-9B-0414-GGUF"),
+    "GLM-4-9B-0414:Q8_0": Repository("hf", "bartowski/THUDM_GLM-4-9B-0414-GGUF", "Q8_0"),
+    "ms:glm-4-9b-0414:Q8_0": Repository("ms", "bartowski/THUDM_GLM-4-9B-0414-GGUF", "Q8_0"),
+    "ollama:glm4:9b": Stored("ollama:glm4:9b"),
+    "lmstudio:lmstudio-community/GLM/GLM.gguf": Stored("lmstudio:lmstudio-community/GLM/GLM.gguf"),
+    "https://host/a/b.gguf": Address("https://host/a/b.gguf"),
+    "HTTP://HOST:80/a/b.GGUF": Address("http://host:80/a/b.GGUF"),
+    "http://[::1]:80/b.gguf": Address("http://[::1]:80/b.gguf"),
+    "https://huggingface.co/o/r/resolve/main/d/a.gguf?download=true": Repository("hf", "o/r", "d/a.gguf"),
+    "https://hf-mirror.com/o/r/blob/main/a.gguf": Repository("hf", "o/r", "a.gguf"),
+    "model.gguf": Path("model.gguf"),
+    "./glm-4-9b": Path("glm-4-9b"),
+    "models/old/chatglm3.bin": Path("models/old/chatglm3.bin"),
+    "/dev": Path("/dev"),
+}
+
+ERRORS = {
+    "glm-4-9b-414": "did you mean glm-4-9b-0414",
+    "glm": "one of demo, chatglm3-6b, glm-4-9b",
+    "gpt-4": "no known name",
+    "hf:glm-9b": "no known name",
+    "owner/repo": "write hf:owner/repo",
+    "owner/repo:Q4_K_M": "write hf:owner/repo:Q4_K_M",
+    "hf:owner/repo:latest": "a quantization such as Q4_K_M",
+    "hf:owner/repo:../a.gguf": "a quantization such as Q4_K_M",
+    "hf:owner/repo:/etc/a.gguf": "a quantization such as Q4_K_M",
+    "hf:../repo": "not a repository",
+    "hf:owner/a--b": "not a repository",
+    "hf:": "no known name",
+    "ms:glm-z1-32b": "no repository on ModelScope",
+    "https://user:secret@host/a.gguf": "no user, query or fragment",
+    "https://host/a.gguf?token=secret": "no user, query or fragment",
+    "https://host/../a.gguf": "cannot name a file",
+    "https://host//a.gguf": "cannot name a file",
+    "~nobody-of-this-name/a.gguf": "home directory",
+    "x" * 300: "File name too long",
+    "https:///a.gguf": "not an address",
+    "https://host:99999/a.gguf": "not an address",
+    "https://ho st/a.gguf": "not an address",
+    "https://[/a.gguf": "not an address",
+}
+
+
+@pytest.mark.parametrize("text", REFERENCES)
+def test_reference(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_reference(text) == REFERENCES[text]
+
+
+@pytest.mark.parametrize("text", ERRORS)
+def test_error_says_what_to_write(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelFileError) as caught:
+        read_reference(text)
+    assert ERRORS[text] in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+def test_a_file_wins_over_a_short_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("glm-4-9b").write_bytes(b"")
+    assert read_reference("glm-4-9b") == Path("glm-4-9b")
+
+
+@pytest.mark.parametrize("text", ["http://host/v1", "https://a.gguf/v1", "https://host/v1?m=a.gguf", "a.gguf", "hf:a"])
+def test_addresses_of_servers_stay_those_of_servers(text: str) -> None:
+    assert not is_file_address(text)
+
+
+def test_catalog() -> None:
+    for name, entry in CATALOG.items():
+        reference = read_reference(f"hf:{name}")
+        assert reference == Repository("hf", entry.huggingface) == read_reference(f"hf:{entry.huggingface}")
+        assert short_name("hf", entry.huggingface) == name
+        assert not entry.modelscope or short_name("ms", entry.modelscope) == name
+
+
+@settings(max_examples=200, deadline=None)
+@example("~\0")
+@example("http://../.gguf")
+@given(
+    st.one_of(
+        st.text(),
+        st.text("hfms:/.-_ab~Q4KM\\%?#[]@\0\n", max_size=40),
+        st.builds(
+            "{}{}".format, st.sampled_from(["hf:", "ms:glm-4-9b:", "ollama:", "http://", "https://h/"]), st.text()
+        ),
+        st.builds("https://{}/{}.gguf".format, st.text(), st.text()),
+    )
+)
+def test_any_text_is_a_reference_or_one_line(text: str) -> None:
+    """And no name of a repository, a file or an address leads out of a cache's folder."""
+    try:
+        reference = read_reference(text)
+    except ModelFileError as error:
+        assert len(error.message.splitlines()) == 1 or not text.isprintable()
+        return
+    if isinstance(reference, Repository):
+        parts = f"{reference.name}/{reference.wanted}".split("/")
+        assert not {"..", "."} & set(parts)
+        assert read_reference(str(reference)) == reference
+    elif isinstance(reference, Address):
+        assert reference.url.lower().endswith(".gguf")
+        assert not {"..", ".", ""} & set(reference.url.split("/")[2:])

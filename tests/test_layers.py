@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     # the commands read a conversation as the API does, without its web framework
     "cli": GROUND
     | {"answer", "app", "cli", "formats", "loader", "service", "settings", "__init__"}
-    | {"api.http.connection", "api.openai", "engine.capabilities"},
+    | {"api.http.connection", "api.openai", "engine.capabilities", "model_files", "decoding.backends.cpus"},
     "__main__": {"cli"},
     "__init__": set(),
 }

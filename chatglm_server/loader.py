@@ -132,15 +132,15 @@ def load_embedder(settings: Settings) -> SentenceEmbedder | None:
     )
 
 
-def model_path(model: str) -> Path:
-    """The file that ``--model`` means, which is fetched if a hub has it. Raises: ModelFileError."""
+def model_path(model: str, *, may_fetch: bool = True) -> Path:
+    """The file that ``--model`` means; if a hub has it, it is fetched if it may. Raises: ModelFileError."""
     if model in DEMO_MODELS:
         places = [_PACKAGE / "models" / DEMO_MODELS[model], _PACKAGE.parent / "models" / DEMO_MODELS[model]]
         for path in places:
             if path.is_file():
                 return path
         raise ModelFileError(f"the demo model is missing: {places[0]}; install the package again")
-    path = local_path(model)
+    path = local_path(model, may_fetch=may_fetch)
     if path.is_dir():
         raise ModelFileError(f"{path}: is a folder; --model takes a GGUF file or a chatglm.cpp .bin file")
     if not path.exists():

@@ -35,8 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     "app": GROUND | {"api", "service", "settings", "__init__"},
     # the commands read a conversation as the API does, without its web framework
     "cli": GROUND
-    | {"answer", "app", "cli", "formats", "hub", "loader", "service", "settings", "__init__"}
-    | {"api.http.connection", "api.openai", "engine.capabilities", "model_files.gguf"},
+    | {"answer", "app", "cli", "formats", "hub", "loader", "model_files", "service", "settings", "__init__"}
+    | {"api.http.connection", "api.openai", "engine.capabilities", "decoding.backends.cpus"},
     "__main__": {"cli"},
     "__init__": set(),
 }

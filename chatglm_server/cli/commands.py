@@ -72,6 +72,17 @@ class RemoveOptions(BaseSettings):
     model: str = Field(description="Its name, as chatglm-server list shows it.")
 
 
+class ShowOptions(BaseSettings):
+    """Show what a model file is: its network, weights, chat format, the memory it takes and the speed to expect here.
+
+    The speed comes from a measurement of about a second on this machine.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_SHOW_")
+
+    model: str = Field(description="What --model takes: demo, a name, or the path of a file.")
+
+
 SERVE = "serve"
 """The command that needs no name."""
 
@@ -80,6 +91,7 @@ COMMANDS: dict[str, Command] = {
     "pull": Command(PullOptions, "model_commands:run_pull", "fetches a model", ("model",)),
     "list": Command(ListOptions, "model_commands:run_list", "shows the models on this machine"),
     "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a model that was fetched", ("model",)),
+    "show": Command(ShowOptions, "show_command:show", "says what a model file is", ("model",)),
     "parse": Command(ParseOptions, "format_commands:parse", "reads text that a model wrote"),
     "render": Command(RenderOptions, "format_commands:render", "writes prompts"),
 }

@@ -58,7 +58,7 @@ class ReplayEngine:
         return [self.info]
 
     async def tokenize(self, text: str) -> list[Token]:
-        raise NotSupported("recordings have no tokenizer; give --model a chatglm.cpp .bin file")
+        raise NotSupported("recordings have no tokenizer; give --model the file of a model")
 
     async def status(self) -> Status:
         return Status(True, self._turns.status())

@@ -20,8 +20,8 @@ from .transfer import Download, DownloadStopped, check_disk, fetch, sha256_of
 _log = logging.getLogger("chatglm_server")
 
 
-def local_path(model: str) -> Path:
-    """The file that ``--model`` means; of a split model, the first part. Fetches it if it is not here.
+def local_path(model: str, *, may_fetch: bool = True) -> Path:
+    """The file that ``--model`` means; of a split model, the first part. Fetches it if it is not here, and if it may.
 
     The network is asked only for a name of a hub's repository or an address, and only if the file is not here.
 
@@ -32,6 +32,10 @@ def local_path(model: str) -> Path:
         return reference
     if isinstance(reference, Repository) and (models := in_cache(reference)):
         return preferred(models).paths[0]
+    if isinstance(reference, Address) and (path := address.path_of(reference.url)).exists():
+        return path
+    if not may_fetch and not isinstance(reference, Stored):
+        raise ModelFileError(f"{model}: is not on this machine; chatglm-server pull {model} fetches it")
     return pull(reference)
 
 

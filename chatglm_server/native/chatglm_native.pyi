@@ -66,6 +66,15 @@ class ThreadPool:
     @property
     def threads(self) -> int: ...
 
+def measure_speed(pool: ThreadPool, type: int, seconds: float, cpu: str = "auto") -> tuple[float, float]:
+    """Multiplies with a matrix of the weight type `type` (ggml's number) that no cache holds, for about `seconds`.
+
+    Returns the bytes of weights that a pass of one token reads in a second, and the products of a weight and an
+    activation that a pass of many tokens computes in a second.
+
+    Raises: ValueError for an unknown type, MemoryError.
+    """
+
 class Model:
     """A network with its weights, and the keys and values of a number of slots."""
 

@@ -16,6 +16,7 @@
 #include <tuple>
 
 #include "model.h"
+#include "probe.h"
 #include "sampler_module.h"
 
 namespace nb = nanobind;
@@ -127,6 +128,12 @@ Logits forward(Model &model, const Rows &rows, const std::vector<int> &wanted) {
     return Logits(data, {wanted.size(), vocab}, owner);
 }
 
+std::pair<double, double> measure(ThreadPool &pool, int type, double seconds, const std::string &cpu) {
+    Compute compute{pool, kernels_by_name(cpu), {}, {}, {}};
+    const Speed speed = measure_speed(compute, static_cast<Type>(type), seconds);
+    return {speed.bytes, speed.products};
+}
+
 }  // namespace
 
 NB_MODULE(chatglm_native, m) {
@@ -145,6 +152,9 @@ NB_MODULE(chatglm_native, m) {
     nb::class_<ThreadPool>(m, "ThreadPool", "Threads that compute for one caller at a time, the caller's among them.")
         .def(nb::new_(&make_pool), nb::arg("threads"))
         .def_prop_ro("threads", &ThreadPool::threads);
+    m.def("measure_speed", &measure, nb::arg("pool"), nb::arg("type"), nb::arg("seconds"), nb::arg("cpu") = "auto",
+          nb::call_guard<nb::gil_scoped_release>(),
+          "Bytes of weights that a token's pass reads in a second, and products that a prompt's pass computes.");
     nb::class_<Model>(m, "Model", "A network with its weights, and the keys and values of a number of slots.")
         .def(nb::new_(&make_model), nb::arg("pool"), nb::arg("spec"), nb::kw_only(), nb::arg("context"),
              nb::arg("slots"), nb::arg("cpu") = "auto", nb::arg("progress") = nb::none(),

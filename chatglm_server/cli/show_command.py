@@ -1,0 +1,109 @@
+"""``chatglm-server show MODEL``: what a model file is, what memory it takes, and how fast this machine would run it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+
+import chatglm_native
+
+from ..decoding.backends.cpus import usable_cpus
+from ..errors import ModelFileError
+from ..formats.registry import FORMATS
+from ..loader import model_path
+from ..model_files.containers import read_model_file
+from ..model_files.model_file import ModelFile
+from ..model_files.spec import ModelSpec
+from ..model_files.weight_types import WEIGHT_TYPES
+from .commands import ShowOptions
+
+_GB = 1e9
+_PROBE_S = 1.0
+
+
+def show(options: ShowOptions) -> int:
+    """Print what a model file is. Returns the exit status, 0. Raises: ModelFileError."""
+    file = read_model_file(model_path(options.model, may_fetch=False))
+    print(file.path)
+    for name, text in _lines(file):
+        print(f"  {name:<13} {text}", flush=True)
+    return 0
+
+
+def _lines(file: ModelFile) -> Iterator[tuple[str, str]]:
+    spec = file.spec
+    files = {tensor.path for tensor in spec.tensors.values()}
+    size = sum(path.stat().st_size for path in files)
+    yield "file", f"{file.container}, {_gb(size)}" + (f" in {len(files)} parts" if len(files) > 1 else "")
+    yield (
+        "architecture",
+        f"{file.architecture}: {spec.layers} layers of {spec.hidden_size}, feed-forward {spec.ffn_size}, "
+        f"{spec.heads} heads, {spec.kv_heads} for keys and values",
+    )
+    yield "parameters", _count(spec.parameters)
+    shares = (f"{name} {nbytes / spec.nbytes:.0%}" for name, nbytes in spec.bytes_by_type.items())
+    yield "weights", f"{', '.join(shares)} of the bytes; {8 * spec.nbytes / spec.parameters:.2f} bits a parameter"
+    yield "context", f"{spec.context_length} tokens"
+    yield "chat format", f"{file.chat_format}: {file.chat_format_reason}"
+    yield "end tokens", _end_tokens(file)
+    yield "memory", _memory(spec)
+    try:
+        chatglm_native.check(spec)
+    except (RuntimeError, ValueError) as error:
+        yield "speed", f"the native core cannot run it: {error}"
+        return
+    yield "speed", _speed(spec)
+
+
+def _end_tokens(file: ModelFile) -> str:
+    """The tokens that end an answer: those that the file names, and the chat format's. Raises: ModelFileError."""
+    chat_format = FORMATS[file.chat_format]
+    try:
+        tokenizer = file.load_tokenizer(chat_format)
+    except ModelFileError as error:
+        raise ModelFileError(f"{file.path}: {error.message}") from None
+    names = {token: name for name, token in tokenizer.specials.items()}
+    ends = file.end_tokens | {tokenizer.specials[name] for name in chat_format.stop_tokens}
+    return " ".join(names[token] if token in names else tokenizer.piece(token) for token in sorted(ends))
+
+
+def _memory(spec: ModelSpec) -> str:
+    cache = spec.cache_bytes * spec.context_length
+    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    text = f"{_gb(spec.nbytes)} of weights"
+    if spec.nbytes + cache <= 0.9 * present:
+        return f"{text} and {_gb(cache)} for {spec.context_length} tokens; this machine has {_gb(present)}"
+    text += f" and {_gb(cache)} for {spec.context_length} tokens; this machine has only {_gb(present)}: "
+    room = int((0.9 * present - spec.nbytes) // spec.cache_bytes)
+    if room < min(2048, spec.context_length):
+        return text + "choose a file with fewer bits a parameter"
+    return text + f"start with --context-length {room // 1024 * 1024}"
+
+
+def _speed(spec: ModelSpec) -> str:
+    """What one token reads and computes, over what this machine does in a second with the commonest weight type."""
+    kind = next(number for number, kind in WEIGHT_TYPES.items() if kind.name == next(iter(spec.bytes_by_type)))
+    pool = chatglm_native.ThreadPool(usable_cpus())
+    read, computed = chatglm_native.measure_speed(pool, kind, _PROBE_S)
+    lookup = "token_embd.weight" if "output.weight" in spec.tensors else ""  # one row of it only, if it is not tied
+    matrices = [tensor for name, tensor in spec.tensors.items() if len(tensor.shape) == 2 and name != lookup]
+    answers = read / sum(tensor.nbytes for tensor in matrices)
+    prompts = computed / sum(math.prod(tensor.shape) for tensor in matrices)
+    return (
+        f"about {_rate(answers)} tokens a second in answers, {_rate(prompts)} in prompts "
+        f"({pool.threads} CPUs, {chatglm_native.kernels()[0]}: {_gb(read)} and {computed / 1e9:.0f} billion products "
+        "a second)"
+    )
+
+
+def _rate(tokens: float) -> str:
+    return f"{tokens:.1f}" if tokens < 10 else f"{tokens:.0f}"
+
+
+def _gb(nbytes: float) -> str:
+    return f"{nbytes / _GB:.2f} GB" if nbytes >= 0.1 * _GB else f"{nbytes / 1e6:.1f} MB"
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2f} billion" if parameters >= 1e9 else f"{parameters:,}"

@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "foreign_names": set(),
     "formats": {"chat", "json_text", "formats"},
     "queueing": {"errors", "queueing"},
+    "convert": {"errors", "formats", "model_files", "convert"},
     "model_files": {"errors", "formats.base", "formats.detection", "model_files"},
     "decoding": {"errors", "sampling", "queueing", "model_files", "decoding"},
     "embeddings": {"errors", "queueing", "embeddings"},

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import ModelFileError
-from ..model_files.sentencepiece_proto import PieceType
+from ..model_files.sentencepiece_proto import NORMAL
 from .gguf_writer import Value
 from .vocabulary import filled
 
@@ -28,7 +28,7 @@ def byte_pair_keys(tokens: Sequence[bytes], specials: Mapping[str, int], vocab_s
         raise ModelFileError(f"the tokenizer has a token of {longest} bytes; at most {_LONGEST} are supported")
     spelled = [spell(token) for token in tokens]
     names = {token: name for name, token in specials.items()}
-    texts, types = filled(spelled, [PieceType.NORMAL] * len(tokens), names, vocab_size)
+    texts, types = filled(spelled, [NORMAL] * len(tokens), names, vocab_size)
     return {
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "glm4",

@@ -14,15 +14,15 @@ from ..model_files.chatglm_bin import ChatGLMBin
 from ..model_files.chatglm_bin_spec import model_spec
 from ..model_files.spec import TensorSpec
 from ..model_files.tokenizer import load_tokenizer
+from ..model_files.weight_types import WEIGHT_TYPES
 from .byte_pair_keys import byte_pair_keys
 from .contents import Contents, network_keys
 from .gguf_writer import TensorData, Value
+from .mixes import MIXES
 from .sentencepiece_keys import sentencepiece_keys
 from .vocabulary import end_keys
 
 _PIECE_BYTES = 8 << 20
-_FILE_TYPES = {0: 0, 1: 1, 2: 2, 3: 3, 6: 8, 7: 9, 8: 7}
-"""ggml's number of the matrices' type → llama.cpp's number of a file of such matrices."""
 _GATE, _UP = ".ffn_gate.weight", ".ffn_up.weight"
 
 
@@ -39,9 +39,9 @@ def bin_contents(file: ChatGLMBin) -> Contents:
     metadata: dict[str, Value] = {
         "general.architecture": spec.architecture,
         "general.name": file.path.stem if named else f"{file.family} {file.path.stem}",
-        "general.file_type": _FILE_TYPES[max(tensor.type for tensor in tensors)],
+        "general.file_type": MIXES[WEIGHT_TYPES[max(tensor.type for tensor in tensors)].name.lower()].number,
         "general.quantization_version": 2,
-        **network_keys(spec),
+        **network_keys(spec.architecture, spec),
         **_tokenizer_keys(file),
     }
     return Contents(metadata, tensors)

@@ -21,8 +21,8 @@ class Contents:
         return sum(tensor.nbytes for tensor in self.tensors)
 
 
-def network_keys(spec: ModelSpec) -> dict[str, Value]:
-    """The keys of a network's figures, under its architecture's name."""
+def network_keys(architecture: str, spec: ModelSpec) -> dict[str, Value]:
+    """The keys of a network's figures, under the name that GGUF has for its architecture."""
     figures: dict[str, Value] = {
         "vocab_size": spec.vocab_size,
         "context_length": spec.context_length,
@@ -37,4 +37,4 @@ def network_keys(spec: ModelSpec) -> dict[str, Value]:
         "rope.dimension_count": spec.rotary_size,
         "rope.freq_base": spec.rope_theta,
     }
-    return {f"{spec.architecture}.{name}": value for name, value in figures.items()}
+    return {f"{architecture}.{name}": value for name, value in figures.items()}

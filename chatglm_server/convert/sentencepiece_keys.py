@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import ModelFileError
-from ..model_files.sentencepiece_proto import PieceType
+from ..model_files.sentencepiece_proto import CONTROL, NORMAL, UNKNOWN
 from .gguf_writer import Value
 from .vocabulary import filled
 
@@ -56,9 +56,9 @@ def sentencepiece_keys(proto: bytes, specials: Mapping[str, int], vocab_size: in
         "tokenizer.ggml.remove_extra_whitespaces": model.squeezes_blanks,
         "tokenizer.ggml.add_bos_token": False,
     }
-    if PieceType.UNKNOWN in model.types:
-        keys["tokenizer.ggml.unknown_token_id"] = model.types.index(PieceType.UNKNOWN)
-    if "<s>" in taken and model.types[begin := model.pieces.index("<s>")] == PieceType.CONTROL:
+    if UNKNOWN in model.types:
+        keys["tokenizer.ggml.unknown_token_id"] = model.types.index(UNKNOWN)
+    if "<s>" in taken and model.types[begin := model.pieces.index("<s>")] == CONTROL:
         keys["tokenizer.ggml.bos_token_id"] = begin
     return keys
 
@@ -72,7 +72,7 @@ def _read(proto: bytes) -> _Model:
             model.pieces.append(_message(piece[1]).decode())
             (score,) = struct.unpack("<f", _message(piece.get(2, bytes(4))))
             model.scores.append(score)
-            model.types.append(_number(piece.get(3, PieceType.NORMAL)))
+            model.types.append(_number(piece.get(3, NORMAL)))
         elif number == _TRAINER:
             model.algorithm = _number(dict(_fields(_message(value))).get(3, model.algorithm))
         elif number == _NORMALIZER:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import ModelFileError
-from ..model_files.sentencepiece_proto import PieceType
+from ..model_files.sentencepiece_proto import CONTROL, UNUSED
 from .gguf_writer import Value
 
 _END_OF_TURN, _END_OF_CALL = "<|user|>", "<|observation|>"
@@ -22,9 +22,9 @@ def filled(
     if needed > vocab_size:
         raise ModelFileError(f"the tokenizer has {needed} tokens, but the model's vocab_size is {vocab_size}")
     texts = [*tokens, *(f"[PAD{token}]" for token in range(len(tokens), vocab_size))]
-    kinds = [*types, *[PieceType.UNUSED] * (vocab_size - len(types))]
+    kinds = [*types, *[UNUSED] * (vocab_size - len(types))]
     for token, text in specials.items():
-        texts[token], kinds[token] = text, PieceType.CONTROL
+        texts[token], kinds[token] = text, CONTROL
     return texts, kinds
 
 

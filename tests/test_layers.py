@@ -36,8 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "app": GROUND | {"api", "service", "settings", "__init__"},
     # the commands read a conversation as the API does, without its web framework
     "cli": GROUND
-    | {"answer", "app", "cli", "formats", "hub", "loader", "service", "settings", "__init__"}
-    | {"api.http.connection", "api.openai", "engine.capabilities", "model_files.gguf"},
+    | {"answer", "app", "cli", "convert", "formats", "hub", "loader", "service", "settings", "__init__"}
+    | {"api.http.connection", "api.openai", "decoding.backends.cpus", "engine.capabilities", "model_files.gguf"},
     "__main__": {"cli"},
     "__init__": set(),
 }

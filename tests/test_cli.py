@@ -29,7 +29,7 @@ def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"--{name.replace('_', '-')}" in shown for name in Settings.model_fields)
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["parse"], ["render"]])
+@pytest.mark.parametrize("command", [[], ["serve"], ["parse"], ["render"], ["convert"]])
 def test_help_is_in_a_persons_words(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([*command, "--help"])

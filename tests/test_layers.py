@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "foreign_names": set(),
     "formats": {"chat", "json_text", "formats"},
     "queueing": {"errors", "queueing"},
+    "convert": {"errors", "formats", "model_files", "convert"},
     "model_files": {"errors", "formats.base", "formats.detection", "model_files"},
     "decoding": {"errors", "sampling", "queueing", "model_files", "decoding"},
     "embeddings": {"errors", "queueing", "embeddings"},
@@ -35,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "app": GROUND | {"api", "service", "settings", "__init__"},
     # the commands read a conversation as the API does, without its web framework
     "cli": GROUND
-    | {"answer", "app", "cli", "formats", "hub", "loader", "model_files", "service", "settings", "__init__"}
+    | {"answer", "app", "cli", "convert", "formats", "hub", "loader", "model_files", "service", "settings", "__init__"}
     | {"api.http.connection", "api.openai", "engine.capabilities", "decoding.backends.cpus"},
     "__main__": {"cli"},
     "__init__": set(),

@@ -23,6 +23,7 @@ _VALUES = {
     "openai_base_url": "ADDRESS",
     "allowed_host": "HOST",
     "allowed_origin": "ORIGIN",
+    "out": "FILE",
 }
 
 
@@ -94,7 +95,7 @@ def _metavar(name: str, kind: Any) -> str:
 
 def _default(field: FieldInfo) -> str:
     default = field.get_default()
-    if default is None or default is False or default == []:
+    if field.is_required() or default is None or default is False or default == []:
         return ""
     if isinstance(default, list):
         more = f" and {len(default) - _SHOWN_NAMES} more" if len(default) > _SHOWN_NAMES else ""

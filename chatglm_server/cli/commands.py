@@ -7,6 +7,7 @@ It may raise BadOption and ModelFileError, which `main` prints.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -83,6 +84,26 @@ class ShowOptions(BaseSettings):
     model: str = Field(description="What --model takes: demo, a name, or the path of a file.")
 
 
+class ConvertOptions(BaseSettings):
+    """Write a model as a GGUF file: a folder from Hugging Face, or a chatglm.cpp .bin file.
+
+    Folders of ChatGLM3, GLM-4-9B, GLM-4-0414 and GLM-Z1 can be converted. Needs the extra [convert].
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_CONVERT_")
+
+    model: Path = Field(description="Folder with config.json, the tokenizer and *.safetensors; or a .bin file.")
+    out: Path = Field(description="File to write.")
+    type: str | None = Field(
+        None,
+        description="How weights are stored: f32, f16, bf16, or quantized as q8_0, q6_k, q5_k_m, q4_k_m, q4_k_s, "
+        "iq4_xs, q4_0, q3_k_m, q2_k and llama.cpp's other names. Without it: q4_k_m; of a .bin file, as they are.",
+    )
+    threads: int | None = Field(
+        None, ge=1, description="CPUs to compute on. Without it: all that this process may use."
+    )
+
+
 SERVE = "serve"
 """The command that needs no name."""
 
@@ -92,6 +113,7 @@ COMMANDS: dict[str, Command] = {
     "list": Command(ListOptions, "model_commands:run_list", "shows the models on this machine"),
     "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a model that was fetched", ("model",)),
     "show": Command(ShowOptions, "show_command:show", "says what a model file is", ("model",)),
+    "convert": Command(ConvertOptions, "convert_command:run_convert", "writes a model as GGUF", ("model",)),
     "parse": Command(ParseOptions, "format_commands:parse", "reads text that a model wrote"),
     "render": Command(RenderOptions, "format_commands:render", "writes prompts"),
 }

@@ -1,0 +1,1 @@
+"""Conversion of model files to GGUF: from Hugging Face's safetensors and from chatglm.cpp's ``.bin``."""

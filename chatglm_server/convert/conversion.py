@@ -1,0 +1,40 @@
+"""A conversion from start to end: what is read, in which types it is written, and on how many threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ..errors import ModelFileError
+from ..model_files.chatglm_bin import read_chatglm_bin
+from .chatglm_bin import bin_contents
+from .contents import Contents
+from .gguf_writer import write_gguf
+from .mixes import MIXES
+
+Progress = Callable[[int], Callable[[int], object]]
+"""Takes the bytes of the whole file, and returns what takes the bytes of each piece when it is written."""
+
+_DEFAULT_MIX = "q4_k_m"
+
+
+def convert(source: Path, out: Path, mix: str | None, threads: int, progress: Progress) -> Contents:
+    """Writes a Hugging Face folder, or a chatglm.cpp file, as the GGUF file `out`.
+
+    `mix` is a name of `MIXES`; None means ``q4_k_m`` for a folder. The blocks of a chatglm.cpp file stay as they are.
+
+    Raises: ModelFileError for a source that cannot be converted, OSError if the file cannot be written.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        if source.is_dir():
+            from .huggingface import read_huggingface
+            from .quantization import quantized
+
+            contents = quantized(read_huggingface(source), MIXES[mix or _DEFAULT_MIX], pool, threads)
+        elif mix is not None:
+            raise ModelFileError(f"{source}: a chatglm.cpp file keeps its types of weights; leave out --type")
+        else:
+            contents = bin_contents(read_chatglm_bin(source))
+        write_gguf(out, contents.metadata, contents.tensors, progress(contents.nbytes))
+    return contents

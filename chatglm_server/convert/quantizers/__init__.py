@@ -1,0 +1,1 @@
+"""Quantizers: rows of float32 become blocks of a ggml type."""

@@ -1,30 +1,32 @@
 #!/usr/bin/env python3
-"""How fast the compute core is, compared with llama.cpp, chatglm-cpp and the machine's own bound.
+"""How fast the compute core is, compared with llama.cpp, chatglm-cpp and the machine's own bounds.
 
-    CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install ".[bench]" && python scripts/bench.py
+    pip install ".[bench]" && python scripts/bench.py
 
-Without options: a random model of ChatGLM3-6B's shape in q4_0 (3.5 GB, and 3.5 GB as GGUF, kept in --folder), all sides
-that this machine can run, 5 rounds. The figures are comparable because of this:
+Without options: a random model of GLM-4-9B-0414's shape in q4_k_m (6.2 GB, kept in --folder), all sides that this
+machine can run, 5 rounds. --model takes any GGUF or chatglm.cpp file. The figures are comparable because of this:
 
-same weights     llama.cpp gets a GGUF file of the same quantized blocks.
+same weights     all sides read the same GGUF file, or a GGUF copy of a chatglm.cpp file's quantized blocks.
 same processor   every side runs on the same CPUs only, one thread on each.
 same time        in a round all sides do one measure before the next measure begins; the order is reversed from round to
                  round. Figures are medians of the rounds, ratios are medians of the rounds' own ratios, and the range
                  is printed with both.
 no disturbance   a side is a process that waits on a pipe while another is measured; the processor time that it takes
                  meanwhile is counted and printed. A few warm-up tokens go before each measure, untimed.
-peers at their   llama.cpp with its defaults (passes of 512 tokens, flash attention, repacked weights), called through
-best             its C functions; build it for this machine, as pip does from source. chatglm_cpp is called below its
-                 pipeline, where it reads a whole prompt in one pass, which its own server does not always do. It cannot
-                 limit its threads: with --threads they share fewer CPUs.
+peers at their   llama.cpp (passes of 512 tokens, flash attention) is called through its C functions. Build it for this
+best             machine, as pip does from source. chatglm_cpp is called below its pipeline, where it reads a whole
+                 prompt in one pass, which its own server does not always do. It cannot limit its threads: with
+                 --threads they share fewer CPUs.
 
-The sides: native-avx512, native-avx2 and native-generic are the core's three families of kernels. "memory" reads as
-many bytes as the weights of a token have. This is the bound on decoding, because each token reads every weight. The
-measures, all with float16 keys and values and, but for sampled and sample, greedy sampling:
+The sides: native-avx512, -avxvnni, -avx2, -neon and -generic are the core's families of kernels. "llama.cpp" has its
+defaults; "llama.cpp-best" does not repack weights when it loads them, so that K types take its tiled kernels, which are
+faster for prompts. "memory" reads as many bytes as the weights of a token have, the bound on decoding, because each
+token reads every weight; and the file, the bound on loading. Headings name the kernels of a side, where it says so.
+The measures, all with float16 keys and values and, but for sampled and sample, greedy sampling:
 
 load      from the start of loading, with the file in the page cache, to the first token of a one-token prompt; and the
           memory that the process then holds. llama.cpp clears its cache of keys and values at once, which makes that
-          resident, too.
+          resident, too. memory: only reads the file, into memory that is new.
 prefill   a prompt of 512 tokens on an empty cache.
 decode    64 tokens after a prompt of 16, which is read before the clock starts.
 decode4   four sequences, 64 tokens each, in one pass a token; chatglm-cpp: one after the other.
@@ -32,7 +34,19 @@ cached    first token of a new prompt of 664 tokens; then of one that shares its
 sampled   decode and decode4 again, with temperature 0.8, top_k 50 and top_p 0.9.
 sample    the core's sampler alone, with the same settings, on random logits of 151,552 tokens: 1 and 4 sequences, with
           all tokens, half of them and one of them allowed. Needs no model: with "--measures sample" none is made.
-long      the last 512 tokens of 4096 against the first 512, by --long-sides alone: it compares a side with itself.
+depth     prefill of 512 tokens on an empty cache, and after --depth tokens. Those are read once a side, which takes
+          minutes: only if --measures names it. The ratio hardly depends on the number of layers: "--layers 2" does.
+
+chatglm-cpp reads no GGUF. For it, --bin makes a chatglm.cpp file of ChatGLM3-6B's shape, and a GGUF copy of it:
+
+    CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install ".[bench]" && python scripts/bench.py --bin --type q4_0
+
+--llama-cpp adds another build of llama.cpp as two more sides, LABEL and LABEL-best. For example, to compare kernels for
+AVX2 with each other on a processor that has AVX-512:
+
+    CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_AVX512=OFF" pip install --no-deps \
+        --no-binary llama-cpp-python --no-cache-dir --target build/llama-avx2 llama-cpp-python
+    python scripts/bench.py --sides native-avx2 --llama-cpp avx2=build/llama-avx2
 
 --core adds another build of the core as a side. Its folders come first on the module path of that side's process: the
 folder of the built module if its binding is the same, and else also the root and the scripts of its commit, whose own
@@ -41,7 +55,8 @@ code then does the measures. For example, to compare with an older commit:
     git worktree add ../old COMMIT && pip install --no-deps --target ../old/build/core ../old
     python scripts/bench.py --sides native-avx2 --measures decode --core old=../old/scripts:../old:../old/build/core
 
-A side that fails is left out of the further rounds, so --measures should name only those that the older commit has.
+A side that fails is left out of the further rounds, so --measures should name only those that the older commit has. A
+commit that reads no GGUF needs --bin.
 """
 
 from __future__ import annotations
@@ -52,28 +67,33 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-import chatglm_native  # noqa: E402
 from benchmark import machine, model_pair  # noqa: E402
-from benchmark.gguf_copy import obstacle  # noqa: E402
-from benchmark.measures import Lengths, figures  # noqa: E402
-from benchmark.report import PEERS, Results, render  # noqa: E402
-from benchmark.rounds import LONG, NAMES, Rounds  # noqa: E402
-from benchmark.side import SIDES, Job  # noqa: E402
+from benchmark.jobs import (  # noqa: E402
+    QUICK,
+    SHORTENED,
+    SLOW,
+    deep_jobs,
+    side_folders,
+    side_jobs,
+    side_kinds,
+    why_not,
+)
+from benchmark.measures import DEPTH, Lengths, figures  # noqa: E402
+from benchmark.random_gguf import SHAPES  # noqa: E402
+from benchmark.report import Results, render  # noqa: E402
+from benchmark.rounds import NAMES, Rounds  # noqa: E402
+from benchmark.side import LLAMA_CPP_SIDES, SIDES, Job  # noqa: E402
 
+from chatglm_server.convert.mixes import MIXES  # noqa: E402
 from chatglm_server.errors import ModelFileError  # noqa: E402
-from chatglm_server.model_files.chatglm_bin import ChatGLMBin, read_chatglm_bin  # noqa: E402
-from chatglm_server.model_files.chatglm_bin_spec import model_spec  # noqa: E402
+from chatglm_server.model_files.containers import read_model_file  # noqa: E402
+from chatglm_server.model_files.model_file import ModelFile  # noqa: E402
 
-SLOW = ("chatglm-cpp", "native-generic")
-QUICK = Lengths(prefill=128, decode=16)
-"""For slow sides, whose tokens a second hardly depend on the length: they spend all their time multiplying."""
-SHORTENED = f"prompts of {QUICK.prefill} tokens, answers of {QUICK.decode}; cached left out"
 SEQUENCES = 4
 DEMO = ROOT / "models" / "demo-chatglm3.bin"
 
@@ -95,15 +115,19 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options, checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--model", type=Path, help="a chatglm.cpp file instead of a random one")
-    add("--layers", type=_positive, default=28, help="layers of the random model (28)")
-    add("--type", choices=model_pair.TYPES, default="q4_0", help="type of its weights (q4_0)")
+    add("--model", type=Path, help="a GGUF or chatglm.cpp file instead of a random one")
+    add("--shape", choices=SHAPES, help="model whose shape the random one has (glm-4-9b-0414)")
+    add("--type", choices=MIXES, help="mix of types of its weights, as in the names of GGUF files (q4_k_m)")
+    add("--layers", type=_positive, help="layers of the random model (as many as the model has)")
+    add("--bin", action="store_true", help="a chatglm.cpp file and its copy, of chatglm3's shape, all in --type (q4_0)")
     add("--folder", type=Path, default=model_pair.default_folder(), help="where models are kept (%(default)s)")
     add("--make", action="store_true", help="write the models and stop")
     add("--sides", type=_names(SIDES), default=list(SIDES), help=f"of {','.join(SIDES)} (all)")
-    add("--core", type=_core, action="append", default=[], metavar="LABEL=FOLDERS", help="another build of the core")
-    add("--measures", type=_names(NAMES), default=list(NAMES), help=f"of {','.join(NAMES)} (all)")
-    add("--long-sides", type=_names(SIDES), help="sides of the measure long (the first native one)")
+    add("--core", type=_build, action="append", default=[], metavar="LABEL=FOLDERS", help="another build of the core")
+    add("--llama-cpp", type=_build, action="append", default=[], metavar="LABEL=FOLDER", help="another llama.cpp")
+    usual = [name for name in NAMES if name != DEPTH]
+    add("--measures", type=_names(NAMES), default=usual, help=f"of {','.join(NAMES)} (all but {DEPTH})")
+    add("--depth", type=_positive, default=Lengths.depth, help="tokens before what depth measures (%(default)s)")
     add("--rounds", type=_positive, default=5, help="(5)")
     add("--threads", type=_positive, help="CPUs to use (all that this process may)")
     add("--quick", action="store_true", help=f"fewer tokens for {' and '.join(SLOW)}; the output says how many")
@@ -111,9 +135,12 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="write all figures of all rounds")
     add("--plot", type=Path, metavar="FILE", help="write a plot, .svg or .png")
     options = parser.parse_args(words)
-    options.core = dict(options.core)
-    if taken := options.core.keys() & set(SIDES):
-        parser.error(f"--core {min(taken)}: a side has this name already")
+    options.core, options.llama_cpp = dict(options.core), dict(options.llama_cpp)
+    labels = [*options.core, *options.llama_cpp, *(f"{label}-best" for label in options.llama_cpp)]
+    if taken := [label for label in labels if label in SIDES or labels.count(label) > 1]:
+        parser.error(f"{taken[0]}: a side has this name already")
+    if options.bin and (options.shape not in (None, "chatglm3") or (options.type or "q4_0") not in model_pair.TYPES):
+        parser.error(f"--bin is for the shape chatglm3 and the types {', '.join(model_pair.TYPES)}")
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib: pip install '.[bench]'")
     if options.threads and options.threads > len(machine.usable_cpus()):
@@ -123,51 +150,39 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> int:
     """Measures and reports. Raises: ModelFileError, OSError."""
-    path = options.model or (DEMO if options.measures == ["sample"] else None)
-    path = path or model_pair.random_model(options.folder, options.layers, options.type)
-    file = read_chatglm_bin(path)
+    path = model(options)
+    file = read_model_file(path)
     left_out = {side: why for side in options.sides if (why := why_not(side, file))}
-    sides = [side for side in options.sides if side not in left_out]
-    gguf = model_pair.gguf_copy(file, options.folder) if "llama.cpp" in sides else None
+    kinds = side_kinds([side for side in options.sides if side not in left_out], options.core, options.llama_cpp)
+    gguf = path
+    if file.container != "GGUF" and any(kind in LLAMA_CPP_SIDES for kind in kinds.values()):
+        gguf = model_pair.gguf_copy(path, options.folder)
     if options.make:
         return 0
 
-    lengths = Lengths()
-    cpus = machine.usable_cpus()[: options.threads]
-    gguf_path = str(gguf.resolve()) if gguf else ""
-    job = Job("", str(path.resolve()), gguf_path, cpus, lengths.context(), SEQUENCES, lengths)
-    quick = SLOW if options.quick else ()
-    jobs = {side: replace(job, side=side, lengths=QUICK if side in quick else lengths) for side in sides}
-    natives = [side for side in sides if side.startswith("native")]
-    same_kernels = natives[0] if natives else f"native-{chatglm_native.kernels()[0]}"
-    jobs |= {label: replace(job, side=same_kernels) for label in options.core}
-    long_sides = options.long_sides or natives[:1]
-    long_sides = [side for side in long_sides if side in sides and side not in ("memory", "chatglm-cpp")]
-    need = lengths.long_context if LONG in options.measures and long_sides else lengths.context()
-    if file.header.max_length < need:
-        raise ModelFileError(f"{path}: the measures need a context of {need} tokens, it has {file.header.max_length}")
-    warn_of_memory(sides, file.size)
-
-    def skipped(side: str, measure: str) -> bool:
-        if measure == "sample":
-            return side in PEERS
-        return (side == "memory" and measure != "decode") or (side in quick and measure == "cached")
-
-    rounds = Rounds(jobs, Results(figures(lengths), [*options.core, *PEERS]), options.core)
+    lengths, cpus = Lengths(depth=options.depth), machine.usable_cpus()[: options.threads]
+    job = Job("", str(path.resolve()), str(gguf.resolve()), cpus, lengths.context(), SEQUENCES, lengths)
+    jobs = side_jobs(kinds, job, options.quick)
+    deep = deep_jobs(jobs) if DEPTH in options.measures else {}
+    for each in [*jobs.values(), *deep.values()]:
+        if each.context > (have := file.spec.context_length):
+            raise ModelFileError(f"{path}: the measures need a context of {each.context} tokens, it has {have}")
+    warn_of_memory(list(kinds.values()), file.spec.nbytes)
+    peers = [*options.core, *(side for side, kind in kinds.items() if kind in LLAMA_CPP_SIDES), "chatglm-cpp", "memory"]
+    rounds = Rounds(Results(figures(lengths), peers), side_folders(options.core, options.llama_cpp))
     interrupted = False
     try:
-        rounds.run(options.rounds, options.measures, skipped)
-        if LONG in options.measures:
-            rounds.run_long(options.rounds, long_sides)
+        rounds.run(jobs, options.rounds, [name for name in options.measures if name != DEPTH])
+        rounds.run(deep, options.rounds, [DEPTH])
     except KeyboardInterrupt:
         interrupted = True
     lines = [
         *machine.describe(cpus),
-        f"model: {path.name}, {file.size / 1e9:.2f} GB, {key_value_size(file, job)}",
+        f"model: {path.name}, {file.spec.nbytes / 1e9:.2f} GB ({shares(file)}), {key_value_size(file)}",
         *(f"{side}: {text}" for side, text in rounds.about.items()),
         *(f"{side}: left out: {why}" for side, why in left_out.items()),
         *(f"{side}: {why}" for side, why in rounds.failed.items()),
-        *(f"{side}: {SHORTENED}" for side in quick if side in rounds.about),
+        *(f"{side}: {SHORTENED}" for side in rounds.about if jobs[side].lengths == QUICK),
         f"{options.rounds} rounds; processor time taken by waiting sides: {rounds.idle_cpu_s:.2f} s",
         *(["interrupted: the figures are of the rounds until then"] if interrupted else []),
     ]
@@ -178,20 +193,20 @@ def run(options: argparse.Namespace) -> int:
     return 0 if rounds.results.sides else 1
 
 
-def why_not(side: str, file: ChatGLMBin) -> str:
-    """Why a side cannot take part; "" if it can."""
-    kernels = side.removeprefix("native-")
-    if kernels != side and kernels not in chatglm_native.kernels():
-        return "this processor cannot run it"
-    for name, modules in {"chatglm-cpp": ("chatglm_cpp",), "llama.cpp": ("llama_cpp", "gguf")}.items():
-        missing = [module for module in modules if side == name and importlib.util.find_spec(module) is None]
-        if missing:
-            return f"{missing[0]} is not installed: pip install '.[bench]'"
-    return obstacle(file) if side == "llama.cpp" else ""
+def model(options: argparse.Namespace) -> Path:
+    """The file that is measured, written if it is a random one. Raises: OSError."""
+    if options.model:
+        return Path(options.model)
+    if options.measures == ["sample"]:
+        return DEMO
+    if options.bin:
+        return model_pair.random_chatglm_bin(options.folder, options.layers, options.type or "q4_0")
+    shape = options.shape or "glm-4-9b-0414"
+    return model_pair.random_gguf(options.folder, shape, options.layers, options.type or "q4_k_m")
 
 
 def warn_of_memory(sides: Sequence[str], size: int) -> None:
-    """All sides are loaded at once; llama.cpp has the file's pages and repacked weights."""
+    """All sides are loaded at once; llama.cpp has the file's pages and, by default, repacked weights."""
     need = size * sum(2 if side == "llama.cpp" else 1 for side in sides)
     available = machine.available_memory()
     if 0 < available < need:
@@ -202,10 +217,15 @@ def warn_of_memory(sides: Sequence[str], size: int) -> None:
         )
 
 
-def key_value_size(file: ChatGLMBin, job: Job) -> str:
-    """The memory of the full caches, in words."""
-    size = model_spec(file).cache_bytes * job.context * job.sequences
-    return f"keys and values of {job.sequences} x {job.context} tokens: {size / 1e9:.2f} GB"
+def shares(file: ModelFile) -> str:
+    """What part of the weights' bytes each type has, in words."""
+    found = file.spec.bytes_by_type
+    return ", ".join(f"{kind} {count / file.spec.nbytes:.0%}" for kind, count in found.items() if kind != "F32")
+
+
+def key_value_size(file: ModelFile) -> str:
+    """The memory that a token of context takes, in words."""
+    return f"keys and values of a token: {file.spec.cache_bytes / 1e3:.0f} kB"
 
 
 def report(results: Results, title: str, lines: Sequence[str], options: argparse.Namespace) -> None:
@@ -230,7 +250,7 @@ def _positive(word: str) -> int:
     return int(word)
 
 
-def _core(text: str) -> tuple[str, list[str]]:
+def _build(text: str) -> tuple[str, list[str]]:
     """LABEL=FOLDER[:FOLDER…], the folders absolute."""
     label, _, folders = text.partition("=")
     found = [Path(folder).resolve() for folder in folders.split(os.pathsep) if folder]

@@ -6,6 +6,7 @@ All of them keep float16 keys and values, sample with their own samplers, and ru
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from chatglm_server.model_files.containers import read_model_file
 
 TEMPERATURE, TOP_K, TOP_P = 0.8, 50, 0.9
 """How a backend samples that is not greedy."""
+_LLAMA_CPP_KERNELS = {"AVX512": "avx512", "AVX_VNNI": "avxvnni", "AVX2": "avx2", "DOTPROD": "neon"}
+"""What llama.cpp says that it was compiled for, the fastest first, by the names of this project's kernels."""
 
 
 class Backend(Protocol):
@@ -24,6 +27,8 @@ class Backend(Protocol):
     """How many `step` computes in one pass."""
     about: str
     """Version and build, one line."""
+    kernels: str
+    """The instructions that it computes with, by the names of this project's kernels; "" if it does not say."""
     greedy: bool
     """True to take the likeliest token next, False to sample it; callers set it."""
 
@@ -60,7 +65,8 @@ class Native:
         }
         self.sequences = sequences
         self._lengths = [0] * sequences
-        self.about = f"{__version__}, {self._model.kernels} kernels, prompts in passes of {CHUNK} tokens"
+        self.kernels = str(self._model.kernels)
+        self.about = f"{__version__}, {self.kernels} kernels, prompts in passes of {CHUNK} tokens"
 
     def length(self, sequence: int) -> int:
         return self._lengths[sequence]
@@ -90,16 +96,19 @@ class Native:
 class LlamaCpp:
     """llama.cpp through the C functions that llama-cpp-python exposes, with llama.cpp's defaults but for the threads.
 
-    The defaults are: batches of 2,048 tokens in passes of 512, flash attention where it is supported, weights repacked
-    for the processor when loaded. llama-cpp-python's own (slower) Python layer is not used.
+    The defaults are: batches of 2,048 tokens in passes of 512, flash attention where it is supported, weights of some
+    types repacked for the processor when loaded. Without `repack`, as by ``--no-repack``, those of Q4_K and Q2_K stay
+    as they are in the file, and prompts take llama.cpp's tiled kernels, which are newer and faster. llama-cpp-python's
+    own (slower) Python layer is not used.
     """
 
-    def __init__(self, path: Path, context: int, sequences: int, threads: int) -> None:
+    def __init__(self, path: Path, context: int, sequences: int, threads: int, repack: bool) -> None:
         import llama_cpp
 
         self._c: Any = llama_cpp
         model_options = self._c.llama_model_default_params()
         model_options.n_gpu_layers = 0
+        model_options.use_extra_bufts = repack
         self._c.llama_backend_init()
         model = self._c.llama_model_load_from_file(str(path).encode(), model_options)
         if not model:
@@ -127,10 +136,12 @@ class LlamaCpp:
         self.sequences = sequences
         self._lengths = [0] * sequences
         flags = self._c.llama_print_system_info().decode()
+        has = set(re.findall(r"(\w+) = 1", flags))
+        self.kernels = next((name for flag, name in _LLAMA_CPP_KERNELS.items() if flag in has), "generic")
         version = importlib.metadata.version("llama-cpp-python")
         self.about = (
             f"llama-cpp-python {version}, batch {self._most}, pass {self._c.llama_n_ubatch(self._context)}, "
-            f"flash attention auto; {' '.join(flags.split())}"
+            f"flash attention auto, {'repacked weights' if repack else 'no repacking'}; {' '.join(flags.split())}"
         )
 
     def length(self, sequence: int) -> int:
@@ -180,6 +191,7 @@ class ChatGLMCpp:
         self._configs = {True: binding.GenerationConfig(do_sample=False), False: sampling}
         self.sequences = 1
         self._ids: list[int] = []
+        self.kernels = ""
         self.about = f"chatglm-cpp {importlib.metadata.version('chatglm-cpp')}"
 
     def length(self, sequence: int) -> int:

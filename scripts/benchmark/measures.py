@@ -18,6 +18,8 @@ from .backends import TEMPERATURE, TOP_K, TOP_P, Backend
 from .machine import usable_cpus
 
 SAMPLED = f"temperature {TEMPERATURE}, top_k {TOP_K}, top_p {TOP_P}"
+DEPTH = "depth"
+"""The measure that has processes of its own, with a larger cache."""
 SAMPLE_VOCABULARY = 151_552
 """GLM-4's."""
 SAMPLE_COUNTS = (1, 4)
@@ -34,11 +36,11 @@ class Lengths:
     decode: int = 64
     cached: int = 600
     new: int = 64
-    long_context: int = 4096
-    long_part: int = 512
+    depth: int = 16_000
+    part: int = 512
 
     def context(self) -> int:
-        """Tokens of a sequence that all measures but the long one need."""
+        """Tokens of a sequence that all measures but that of depth need."""
         return max(self.prefill, self.decode_prompt + self.decode, self.cached + self.new) + 32
 
 
@@ -54,7 +56,7 @@ class Figure:
 def figures(lengths: Lengths) -> dict[str, Figure]:
     """Every figure, in the table's order."""
     first = f"first token, {lengths.new} tokens after {lengths.cached}"
-    part, context = lengths.long_part, lengths.long_context
+    part, depth = lengths.part, lengths.depth
     return {
         "prefill": Figure(f"prefill, {lengths.prefill} tokens", "tok/s", 1),
         "decode": Figure("decode, 1 sequence", "tok/s", 1),
@@ -69,9 +71,9 @@ def figures(lengths: Lengths) -> dict[str, Figure]:
         "cold": Figure(f"{first}, all new", "s", -1),
         "cached": Figure(f"{first} cached", "s", -1),
         "gain": Figure("cold / cached", "x", 0),
-        "first": Figure(f"prefill, first {part} of {context}", "tok/s", 1),
-        "last": Figure(f"prefill, last {part} of {context}", "tok/s", 1),
-        "slowdown": Figure("last / first", "x", 0),
+        "first": Figure(f"prefill, first {part} tokens", "tok/s", 1),
+        "deep": Figure(f"prefill, {part} tokens after {depth}", "tok/s", 1),
+        "slowdown": Figure("deep / first", "x", 0),
         "load": Figure("load from page cache, to a token", "s", -1),
         "resident": Figure("resident memory", "GB", -1),
         "read": Figure("memory read", "GB/s", 0),
@@ -153,18 +155,17 @@ def cached(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
     return {"cold": cold, "cached": warm, "gain": cold / warm}
 
 
-def long(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
-    """The first part of a long context, then the last part.
+def depth(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
+    """A part of a prompt on an empty cache, then one deep in a long context.
 
-    The tokens before the last part are read once, untimed, and kept in sequence 1; the last part is truncated and read
-    again each time. The first part is read into sequence 0.
+    The tokens before it are read once, untimed, and kept in sequence 1; there the part is truncated and read again each
+    time. The first part is read into sequence 0.
     """
-    before = lengths.long_context - lengths.long_part
-    if model.length(1) < before:
-        model.read(1, draw(before))
-    first = lengths.long_part / _read_seconds(model, 0, draw(lengths.long_part))
-    last = lengths.long_part / _read_seconds(model, 1, draw(lengths.long_part), keep=before)
-    return {"first": first, "last": last, "slowdown": last / first}
+    if model.length(1) < lengths.depth:
+        model.read(1, draw(lengths.depth))
+    first = lengths.part / _read_seconds(model, 0, draw(lengths.part))
+    deep = lengths.part / _read_seconds(model, 1, draw(lengths.part), keep=lengths.depth)
+    return {"first": first, "deep": deep, "slowdown": deep / first}
 
 
 MEASURES: dict[str, Callable[[Backend, Draw, Lengths], dict[str, float]]] = {
@@ -174,7 +175,7 @@ MEASURES: dict[str, Callable[[Backend, Draw, Lengths], dict[str, float]]] = {
     "sampled": sampled,
     "sample": sample,
     "cached": cached,
-    "long": long,
+    DEPTH: depth,
 }
 
 

@@ -1,4 +1,4 @@
-"""The model that all sides run, written once: a chatglm.cpp file, and its copy for llama.cpp."""
+"""The model that all sides run, written once: a GGUF file; or a chatglm.cpp file, and its copy for llama.cpp."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
-from chatglm_server.model_files.chatglm_bin import ChatGLMBin
+from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
 from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType, stored_type, tensor_shapes
+from chatglm_server.model_files.containers import read_model_file
 
 from .gguf_copy import write_gguf
+from .random_gguf import SHAPES, random_gguf_size, write_random_gguf
 from .random_model import header, write_random_model
 
 TYPES = {dtype.name.lower(): dtype for dtype in DType}
+"""Of a chatglm.cpp file."""
 
 
 def default_folder() -> Path:
@@ -24,29 +27,41 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chatglm-server-bench"
 
 
-def random_model(folder: Path, layers: int, kind: str) -> Path:
-    """A file with `layers` layers in the type `kind`; written if it does not exist. Raises: OSError."""
-    dtype = TYPES[kind]
+def random_gguf(folder: Path, shape: str, layers: int | None, mix: str) -> Path:
+    """A GGUF file of a shape, with all of its layers or fewer; written if it does not exist. Raises: OSError."""
+    figures = SHAPES[shape]
+    count = layers or figures.layers
+    path = folder / f"random-{shape}-{count}-layers-{mix}.gguf"
+    return _written(
+        path, random_gguf_size(figures, count, mix), lambda part: write_random_gguf(part, figures, count, mix)
+    )
+
+
+def random_chatglm_bin(folder: Path, layers: int | None, kind: str) -> Path:
+    """A chatglm.cpp file of ChatGLM3-6B's shape, all matrices in one type. Raises: OSError."""
+    dtype, count = TYPES[kind], layers or SHAPES["chatglm3"].layers
     size = 0
-    for name, shape in tensor_shapes(header(layers)):
+    for name, shape in tensor_shapes(header(count)):
         columns, block = BLOCK[stored_type(name, shape, dtype)]
         size += prod(shape) // columns * block
-    path = folder / f"random-chatglm3-{layers}-layers-{kind}.bin"
-    return _written(path, size, lambda part: write_random_model(part, layers, dtype))
+    path = folder / f"random-chatglm3-{count}-layers-{kind}.bin"
+    return _written(path, size, lambda part: write_random_model(part, count, dtype))
 
 
-def gguf_copy(file: ChatGLMBin, folder: Path) -> Path:
-    """The copy of a file; written again if the file has changed. Raises: OSError."""
-    path = folder / f"{file.path.stem}-{file.path.stat().st_mtime_ns:x}.gguf"
-    return _written(path, file.size, lambda part: write_gguf(file, part))
+def gguf_copy(path: Path, folder: Path) -> Path:
+    """The copy of a chatglm.cpp file; written again if the file has changed. Raises: OSError, ModelFileError."""
+    stat = path.stat()
+    copy = folder / f"{path.stem}-{stat.st_mtime_ns:x}.gguf"
+    return _written(copy, stat.st_size, lambda part: write_gguf(read_chatglm_bin(path), part))
 
 
 def bring_into_memory(path: Path) -> None:
-    """Reads a file into the page cache."""
+    """Reads a model's files into the page cache. Raises: OSError, ModelFileError."""
     buffer = bytearray(8 << 20)
-    with path.open("rb", buffering=0) as data:
-        while data.readinto(buffer):
-            pass
+    for part in {tensor.path for tensor in read_model_file(path).spec.tensors.values()}:
+        with part.open("rb", buffering=0) as data:
+            while data.readinto(buffer):
+                pass
 
 
 def _written(path: Path, size: int, write: Callable[[Path], None]) -> Path:

@@ -1,7 +1,6 @@
 """A model of ChatGLM3-6B's shape with random weights: its text is noise, it takes the real one's time and memory.
 
-The weights are drawn as quantized blocks, not quantized from floats: speed does not depend on the codes. They are
-scaled so that activations neither vanish nor overflow on their way through the layers.
+A chatglm.cpp file: it is the one that chatglm-cpp can run, too.
 """
 
 from __future__ import annotations
@@ -12,18 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from chatglm_bin_writer import write_encoded
 from demo_model.sentencepiece_file import BLANK, BYTE, CONTROL, NORMAL, UNKNOWN, serialize
 
-from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType, ModelHeader, ModelType
+from chatglm_server.model_files.chatglm_bin_layout import DType, ModelHeader, ModelType
+
+from .random_weights import random_tensor
 
 PIECES = 64789
 """Size of ChatGLM3's SentencePiece vocabulary; its role tokens follow."""
-
-_CODE_BITS = {DType.Q4_0: 4, DType.Q4_1: 4, DType.Q5_0: 5, DType.Q5_1: 5, DType.Q8_0: 8}
-_WITH_MINIMUM = (DType.Q4_1, DType.Q5_1)
-_PIECE_OF_FLOATS = 1 << 22  # drawn at a time, to avoid a float64 copy of a whole matrix
 
 
 def header(layers: int) -> ModelHeader:
@@ -45,41 +41,10 @@ def write_random_model(path: Path, layers: int, dtype: DType, seed: int = 0) -> 
     """Writes the file; the same for the same arguments. At most one matrix is in memory."""
     random = np.random.Generator(np.random.SFC64(seed))
 
-    def data(name: str, shape: tuple[int, ...], kind: DType) -> memoryview:
-        if kind in _CODE_BITS:
-            return random_blocks(random, shape, kind).data
-        if len(shape) == 2:
-            return _floats(random, shape, kind).data
-        return np.full(shape, 0 if name.endswith("bias") else 1, np.float32).data
+    def data(name: str, shape: tuple[int, ...], kind: DType) -> bytes:
+        return b"".join(random_tensor(random, name, shape, kind.name))
 
     write_encoded(path, header(layers), serialize(_pieces()), data, dtype)
-
-
-def random_blocks(random: np.random.Generator, shape: tuple[int, ...], kind: DType) -> npt.NDArray[np.uint8]:
-    """(blocks, bytes of a block): random codes, and one scale such that the weights' deviation is columns ** -0.5."""
-    rows, columns = shape
-    width, size = BLOCK[kind]
-    drawn = np.frombuffer(random.bytes(rows * columns // width * size), np.uint8)
-    blocks: npt.NDArray[np.uint8] = drawn.reshape(-1, size).copy()
-    if kind == DType.Q8_0:
-        codes = blocks[:, 2:].view(np.int8)
-        np.maximum(codes, -127, out=codes)  # quantizers never write -128, and kernels may rely on that
-    levels = 1 << _CODE_BITS[kind]
-    scale = columns**-0.5 * 12**0.5 / levels  # an even distribution over n levels deviates by n / sqrt(12)
-    blocks[:, :2] = np.frombuffer(np.float16(scale).tobytes(), np.uint8)
-    if kind in _WITH_MINIMUM:
-        blocks[:, 2:4] = np.frombuffer(np.float16(-scale * (levels - 1) / 2).tobytes(), np.uint8)
-    return blocks
-
-
-def _floats(random: np.random.Generator, shape: tuple[int, ...], kind: DType) -> npt.NDArray[np.generic]:
-    """(rows * columns): normally distributed."""
-    rows, columns = shape
-    values = np.empty(rows * columns, "<f2" if kind == DType.F16 else "<f4")
-    for begin in range(0, len(values), _PIECE_OF_FLOATS):
-        part = values[begin : begin + _PIECE_OF_FLOATS]
-        part[:] = random.standard_normal(len(part), np.float32) * columns**-0.5
-    return values
 
 
 def _pieces() -> Iterator[tuple[str, int]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .measures import Figure
 
-PEERS = ("llama.cpp", "chatglm-cpp", "memory")
+PEERS = ("llama.cpp", "llama.cpp-best", "chatglm-cpp", "memory")
 
 
 class Results:
@@ -19,6 +19,8 @@ class Results:
         self.figures = figures
         self._peers = peers
         self.sides: list[str] = []  # in the order of their first figure
+        self.kernels: dict[str, str] = {}
+        """What a side computes with, where it says so; headings name it."""
         self._rounds: dict[tuple[str, str], dict[int, float]] = {}
 
     def add(self, round_: int, side: str, values: Mapping[str, float]) -> None:
@@ -45,7 +47,7 @@ class Results:
 
     def table(self) -> list[list[str]]:
         """A row a figure, a column a side, the first row the headings."""
-        rows = [["median (least-most)", "", *self.sides]]
+        rows = [["median (least-most)", "", *map(self._heading, self.sides)]]
         for key, figure in self.figures.items():
             cells = [_spread(self.values(key, side)) for side in self.sides]
             if any(cells):
@@ -56,11 +58,16 @@ class Results:
         """The ratios of every other side to each peer; without a peer, the headings alone."""
         peers = [peer for peer in self._peers if peer in self.sides]
         pairs = [(side, peer) for side in self.sides if side not in peers for peer in peers]
-        rows = [["times as fast as, or as small", *(f"{side} / {peer}" for side, peer in pairs)]]
+        headings = (" / ".join(map(self._heading, pair)) for pair in pairs)
+        rows = [["times as fast as, or as small", *headings]]
         for key, figure in self.figures.items():
             if figure.speed and any(cells := [_spread(self.ratios(key, *pair)) for pair in pairs]):
                 rows.append([figure.label, *cells])
         return rows
+
+    def _heading(self, side: str) -> str:
+        kernels = self.kernels.get(side, "")
+        return side if kernels in side else f"{side} ({kernels})"
 
     def as_json(self) -> dict[str, Any]:
         """All figures of all rounds."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .jobs import is_skipped
 from .measures import MEASURES
 from .model_pair import bring_into_memory
 from .report import Results, number
-from .side import Job
+from .side import LLAMA_CPP_SIDES, Job
 from .side_process import SideFailed, SideProcess
 
-LONG = "long"
-"""Has a process of its own with a larger cache; it compares a side with itself only."""
 NAMES = ("load", *MEASURES)
 
 
@@ -25,9 +23,8 @@ class Rounds:
     The order of the sides is reversed from round to round, so that a side does not always follow the same other.
     """
 
-    def __init__(self, jobs: Mapping[str, Job], results: Results, folders: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, results: Results, folders: Mapping[str, Sequence[str]]) -> None:
         """`folders` of a side come first on its module path."""
-        self._jobs = dict(jobs)
         self._folders = folders
         self.results = results
         self.about: dict[str, str] = {}
@@ -35,37 +32,24 @@ class Rounds:
         self.idle_cpu_s = 0.0
         self._running: dict[str, SideProcess] = {}
 
-    def run(self, rounds: int, measures: Sequence[str], skipped: Callable[[str, str], bool]) -> None:
-        """Runs measures in the order of `NAMES`, but for those that are `skipped` for a side."""
-        chosen = [name for name in NAMES if name in measures and name != LONG]
+    def run(self, jobs: Mapping[str, Job], rounds: int, measures: Sequence[str]) -> None:
+        """Runs measures in the order of `NAMES`, but for those that a side does not take."""
         try:
             for round_ in range(rounds):
-                for name in chosen:
-                    for side in list(self._jobs)[:: -1 if round_ % 2 else 1]:
-                        if side not in self.failed and not skipped(side, name):
-                            self._turn(round_, rounds, name, side)
+                for name in (name for name in NAMES if name in measures):
+                    for side in list(jobs)[:: -1 if round_ % 2 else 1]:
+                        if side not in self.failed and not is_skipped(jobs[side], name):
+                            self._turn(round_, rounds, name, side, jobs[side])
         finally:
-            self._stop_all()
+            for side in list(self._running):
+                self._stop(side)
 
-    def run_long(self, pairs: int, sides: Sequence[str]) -> None:
-        """Runs the measure of a long context, a side at a time."""
-        try:
-            for side in sides:
-                lengths = self._jobs[side].lengths
-                self._jobs[side] = replace(self._jobs[side], context=lengths.long_context, sequences=2)
-                for pair in range(pairs):
-                    if side not in self.failed:
-                        self._turn(pair, pairs, LONG, side)
-                self._stop_all()
-        finally:
-            self._stop_all()
-
-    def _turn(self, round_: int, rounds: int, name: str, side: str) -> None:
+    def _turn(self, round_: int, rounds: int, name: str, side: str, job: Job) -> None:
         try:
             if name == "load":
                 self._stop(side)
             if side not in self._running:
-                self._start(side)
+                self._start(side, job)
             running = self._running[side]
             if name == "load":
                 values = running.loading
@@ -80,17 +64,12 @@ class Rounds:
         shown = ", ".join(f"{number(value)} {self.results.figures[key].unit}" for key, value in values.items())
         print(f"round {round_ + 1} of {rounds}, {name}, {side}: {shown}", file=sys.stderr, flush=True)
 
-    def _start(self, side: str) -> None:
-        job = self._jobs[side]
-        bring_into_memory(Path(job.gguf if side == "llama.cpp" else job.model))
-        self._running[side] = SideProcess(job, self._folders.get(side, ()))
-        self.about[side] = self._running[side].about
+    def _start(self, side: str, job: Job) -> None:
+        bring_into_memory(Path(job.gguf if job.side in LLAMA_CPP_SIDES else job.model))
+        self._running[side] = running = SideProcess(job, self._folders.get(side, ()))
+        self.about[side], self.results.kernels[side] = running.about, running.kernels
 
     def _stop(self, side: str) -> None:
         if running := self._running.pop(side, None):
             self.idle_cpu_s += running.idle_cpu_s
             running.stop()
-
-    def _stop_all(self) -> None:
-        for side in list(self._running):
-            self._stop(side)

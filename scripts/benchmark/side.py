@@ -21,7 +21,10 @@ from . import memory
 from .backends import Backend, ChatGLMCpp, LlamaCpp, Native
 from .measures import MEASURES, Lengths, ids_of, warm_up
 
-SIDES = ("native-avx512", "native-avx2", "native-generic", "chatglm-cpp", "llama.cpp", "memory")
+NATIVE_SIDES = ("native-avx512", "native-avxvnni", "native-avx2", "native-neon", "native-generic")
+LLAMA_CPP_SIDES = ("llama.cpp", "llama.cpp-best")
+"""With its defaults, and without repacking."""
+SIDES = (*NATIVE_SIDES, "chatglm-cpp", *LLAMA_CPP_SIDES, "memory")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class ModelSide:
         warm_up(self._model, draw)
         if held := memory.resident():
             self.loading["resident"] = held / 1e9
-        self.about = self._model.about
+        self.about, self.kernels = self._model.about, self._model.kernels
 
     def measure(self, name: str, seed: int) -> dict[str, float]:
         """Figures of one measure."""
@@ -73,16 +76,20 @@ class ModelSide:
 
 
 class MemorySide:
-    """The bound on decoding: the speed of reading the weights of all layers and of the output once a token."""
+    """Two bounds. Decoding reads the weights of all layers and of the output once a token; loading reads the file."""
+
+    kernels = ""
 
     def __init__(self, job: Job) -> None:
         spec = read_model_file(Path(job.model)).spec
-        self._bytes = sum(tensor.nbytes for name, tensor in spec.tensors.items() if name != "token_embd.weight")
+        unread = "token_embd.weight" if "output.weight" in spec.tensors else ""
+        self._bytes = sum(tensor.nbytes for name, tensor in spec.tensors.items() if name != unread)
         self._threads = len(job.cpus)
-        self.loading: dict[str, float] = {}
+        files = {tensor.path for tensor in spec.tensors.values()}
+        self.loading = {"load": sum(memory.file_seconds(file, self._threads) for file in files)}
         self.about = (
             f"memchr over {self._bytes / 1e9:.2f} GB, the weights of a token, on {self._threads} threads; "
-            f"from cache {memory.cache_rate() / 1e9:.0f} GB/s a thread"
+            f"from cache {memory.cache_rate() / 1e9:.0f} GB/s a thread; load: reads the file into new memory"
         )
 
     def measure(self, name: str, seed: int) -> dict[str, float]:
@@ -93,7 +100,7 @@ class MemorySide:
 
 def _import_engine(side: str) -> None:
     """Before the clock starts: importing is not loading."""
-    if side == "llama.cpp":
+    if side in LLAMA_CPP_SIDES:
         import llama_cpp  # noqa: F401
     elif side == "chatglm-cpp":
         import chatglm_cpp._C  # noqa: F401
@@ -102,8 +109,9 @@ def _import_engine(side: str) -> None:
 
 
 def _backend(job: Job) -> Backend:
-    if job.side == "llama.cpp":
-        return LlamaCpp(Path(job.gguf), job.context, job.sequences, len(job.cpus))
+    if job.side in LLAMA_CPP_SIDES:
+        repack = job.side == "llama.cpp"
+        return LlamaCpp(Path(job.gguf), job.context, job.sequences, len(job.cpus), repack)
     if job.side == "chatglm-cpp":
         return ChatGLMCpp(Path(job.model), job.context)
     return Native(Path(job.model), job.context, job.sequences, len(job.cpus), job.side.removeprefix("native-"))
@@ -117,7 +125,7 @@ def main() -> None:
         os.sched_setaffinity(0, job.cpus)
     try:
         side = MemorySide(job) if job.side == "memory" else ModelSide(job)
-        _answer(answers, {"about": side.about, "figures": side.loading})
+        _answer(answers, {"about": side.about, "kernels": side.kernels, "figures": side.loading})
         waiting_since = time.process_time()
         for line in sys.stdin:
             idle = time.process_time() - waiting_since

@@ -49,6 +49,7 @@ class SideProcess:
             self.stop()
             raise
         self.about = str(answer["about"])
+        self.kernels = str(answer.get("kernels", ""))  # another commit's side does not say
         self.loading: dict[str, float] = answer["figures"]
 
     def measure(self, name: str, seed: int) -> dict[str, float]:

@@ -35,7 +35,8 @@ sampled   decode and decode4 again, with temperature 0.8, top_k 50 and top_p 0.9
 sample    the core's sampler alone, with the same settings, on random logits of 151,552 tokens: 1 and 4 sequences, with
           all tokens, half of them and one of them allowed. Needs no model: with "--measures sample" none is made.
 depth     prefill of 512 tokens on an empty cache, and after --depth tokens. Those are read once a side, which takes
-          minutes: only if --measures names it. The ratio hardly depends on the number of layers: "--layers 2" does.
+          minutes: it is measured only if --measures names it, and --sides should name few. The ratio hardly depends on
+          the number of layers: "--layers 2" will do.
 
 chatglm-cpp reads no GGUF. For it, --bin makes a chatglm.cpp file of ChatGLM3-6B's shape, and a GGUF copy of it:
 
@@ -236,7 +237,7 @@ def report(results: Results, title: str, lines: Sequence[str], options: argparse
         if len(rows) > 1:
             print("\n" + render(rows, options.markdown))
     if options.json:
-        data = {"about": list(lines), "figures": results.as_json()}
+        data = {"about": list(lines), "kernels": results.kernels, "figures": results.as_json()}
         options.json.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if options.plot and results.sides:
         from benchmark.plot import draw

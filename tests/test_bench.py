@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import chatglm_native
@@ -13,13 +15,16 @@ import numpy as np
 import pytest
 from benchmark.gguf_copy import obstacle, write_gguf
 from benchmark.measures import Figure
-from benchmark.random_model import random_blocks
+from benchmark.random_gguf import SHAPES, random_gguf_size, write_random_gguf
+from benchmark.random_weights import random_blocks
 from benchmark.report import Results, render
 
 from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
-from chatglm_server.model_files.chatglm_bin_layout import BLOCK, DType
+from chatglm_server.model_files.chatglm_bin_layout import DType
+from chatglm_server.model_files.containers import read_model_file
+from chatglm_server.model_files.weight_types import WEIGHT_TYPES
+from tests.random_gguf import write_random_gguf as write_tiny_gguf
 from tests.random_models import write_random_model as write_small_model
-from tests.reference import decode
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "models" / "demo-chatglm3.bin"
@@ -40,7 +45,10 @@ def test_the_table_has_every_side_and_figure(tmp_path: Path) -> None:
     head = [cell.strip() for cell in lines[first - 1].split("|")[3:-1]]
     assert head == sides
     cells = {row[1].strip(): row[3:-1] for line in lines[first + 1 : second - 2] if (row := line.split("|"))}
-    assert [name for name, row in cells.items() if all(map(str.strip, row))] == ["decode, 1 sequence"]
+    assert [name for name, row in cells.items() if all(map(str.strip, row))] == [
+        "decode, 1 sequence",
+        "load from page cache, to a token",
+    ]
     assert [name for name, row in cells.items() if row[0].strip() and not row[-1].strip()] == [
         "decode, 4 sequences in all",
         "decode, 1 sequence, temperature 0.8, top_k 50, top_p 0.9",
@@ -48,7 +56,6 @@ def test_the_table_has_every_side_and_figure(tmp_path: Path) -> None:
         "first token, 64 tokens after 600, all new",
         "first token, 64 tokens after 600 cached",
         "cold / cached",
-        "load from page cache, to a token",
         "resident memory",
     ]
     assert all("-" in cell for row in cells.values() for cell in row if cell.strip())  # median (least-most)
@@ -71,8 +78,47 @@ def test_another_build_of_the_core_is_a_side_and_a_peer() -> None:
     assert done.stdout.count("generic kernels, prompts") == 2
     assert "native-generic / again" in done.stdout
     assert "--core memory: a side has this name already" in run(*words, "--core", f"memory={ROOT}").stderr
+    assert (
+        "again-best: a side has this name already"
+        in run(*words, "--llama-cpp", f"again={ROOT}", "--core", f"again-best={ROOT}").stderr
+    )
     assert "is not LABEL=FOLDER" in run(*words, "--core", "again").stderr
     assert "nowhere is not a folder" in run(*words, "--core", "again=/nowhere").stderr
+
+
+def test_a_gguf_file_and_the_depth_of_a_context(tmp_path: Path) -> None:
+    model = write_tiny_gguf(tmp_path / "tiny.gguf", kinds=[gguf.GGMLQuantizationType.Q8_0], vocabulary="none")
+    words = ["--sides", "native-generic,chatglm-cpp,memory", "--measures", "decode,depth", "--depth", "300"]
+    done = run("--model", model, *words, "--rounds", "2", "--threads", "1", "--json", tmp_path / "figures.json")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^model: tiny\.gguf, [\d.]+ GB \(Q8_0 \d+%\), keys and values of a token: ", done.stdout, re.M)
+    assert "chatglm-cpp: left out: " in done.stdout
+    figures = json.loads((tmp_path / "figures.json").read_text())["figures"]
+    assert list(figures["decode"]["sides"]) == ["native-generic", "memory"]
+    assert figures["deep"]["label"] == "prefill, 512 tokens after 300"
+    for key in ("first", "deep", "slowdown"):
+        assert {side: len(values) for side, values in figures[key]["sides"].items()} == {"native-generic": 2}
+
+
+def test_llama_cpp_is_measured_twice_and_its_kernels_are_named(tmp_path: Path) -> None:
+    """With its defaults and without repacking; and so is another build of it, here the same once more."""
+    llama_cpp = pytest.importorskip(
+        "llama_cpp", reason="llama-cpp-python is not installed: pip install '.[test-upstream]'"
+    )
+    model = write_tiny_gguf(tmp_path / "tiny.gguf", kinds=[gguf.GGMLQuantizationType.Q4_K], vocabulary="none")
+    other = f"other={Path(llama_cpp.__file__).parent.parent}"
+    words = ["--sides", "llama.cpp,llama.cpp-best", "--llama-cpp", other, "--measures", "decode", "--rounds", "1"]
+    done = run("--model", model, *words, "--json", tmp_path / "figures.json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    sides = ["llama.cpp", "llama.cpp-best", "other", "other-best"]
+    assert list(figures["figures"]["decode"]["sides"]) == sides
+    about = {side: next(line for line in figures["about"] if line.startswith(f"{side}: ")) for side in sides}
+    assert [side for side in sides if "no repacking" in about[side]] == ["llama.cpp-best", "other-best"]
+    heading = next(line for line in done.stdout.splitlines() if line.startswith("median"))
+    assert re.findall(r"(\S+) \((\w+)\)", heading.partition(")")[2]) == [
+        (side, figures["kernels"][side]) for side in sides
+    ]
 
 
 def test_sampling_is_measured_without_a_model(tmp_path: Path) -> None:
@@ -88,6 +134,7 @@ def test_sampling_is_measured_without_a_model(tmp_path: Path) -> None:
 
 def test_bad_words_are_one_line(tmp_path: Path) -> None:
     assert "nobody is none of native-avx512" in run("--sides", "nobody").stderr
+    assert "--bin is for the shape chatglm3 and the types f32, f16, q4_0" in run("--bin", "--type", "q4_k_m").stderr
     assert "no such file" in run("--model", tmp_path / "none.bin").stderr.lower()
     small = write_small_model(tmp_path / "small.bin")
     done = run("--model", small, "--sides", "memory")
@@ -116,14 +163,43 @@ def test_ratios_are_of_the_same_round() -> None:
     assert text[1].split() == ["speed", "tok/s", "8", "(4-30)", "2", "(2-2)"]
 
 
-@pytest.mark.parametrize("dtype", [dtype for dtype in DType if dtype not in (DType.F32, DType.F16)])
-def test_random_weights_have_the_spread_of_real_ones(dtype: DType) -> None:
+@pytest.mark.parametrize("kind", [kind.name for kind in WEIGHT_TYPES.values() if kind.columns > 1])
+def test_random_weights_have_the_spread_of_real_ones(kind: str) -> None:
     rows, columns = 64, 4096
-    blocks = random_blocks(np.random.Generator(np.random.SFC64(1)), (rows, columns), dtype)
-    assert blocks.nbytes == rows * columns // BLOCK[dtype][0] * BLOCK[dtype][1]
-    weights = decode(dtype, (rows, columns), blocks.tobytes())
-    assert abs(weights.std() * columns**0.5 - 1) < 0.02
+    blocks = random_blocks(np.random.Generator(np.random.SFC64(1)), (rows, columns), kind)
+    weights = gguf.dequantize(blocks, gguf.GGMLQuantizationType[kind])
+    assert weights.size == rows * columns
+    assert abs(weights.std() * columns**0.5 - 1) < 0.03
     assert abs(weights.mean() * columns**0.5) < 0.15
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_random_gguf_file_is_whole(tmp_path: Path, name: str) -> None:
+    """A small model with the parts of a real one; the ``gguf`` package and this project's reader take it."""
+    shape = replace(SHAPES[name], hidden_size=256, heads=8, head_size=32, ffn_size=288, vocab_size=512)
+    path = tmp_path / "small.gguf"
+    write_random_gguf(path, shape, 2, "q4_k_m")
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    assert sum(tensor.n_bytes for tensor in tensors.values()) == random_gguf_size(shape, 2, "q4_k_m")
+    spec = read_model_file(path).spec
+    assert (spec.layers, spec.kv_heads, spec.context_length) == (2, 2, shape.context_length)
+    assert spec.tensors.keys() == tensors.keys()
+    assert set(spec.bytes_by_type) == {"F32", "Q4_K", "Q6_K", "Q5_0"}
+    output = tensors["output.weight"]
+    assert abs(gguf.dequantize(output.data, output.tensor_type).std() * 256**0.5 - 1) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("name", "mix", "gigabytes"),
+    [
+        *(("chatglm3", "q8_0", 6.63), ("chatglm3", "q4_k_m", 4.14), ("chatglm3", "iq4_xs", 3.56)),
+        *(("glm-4-9b-0414", "q8_0", 9.99), ("glm-4-9b-0414", "q6_k", 8.26), ("glm-4-9b-0414", "q4_k_m", 6.16)),
+        *(("glm-4-9b-0414", "q4_0", 5.45), ("glm-4-9b-0414", "iq4_xs", 5.30), ("glm-4-9b-0414", "q2_k", 4.00)),
+    ],
+)
+def test_random_gguf_files_have_the_size_of_real_ones(name: str, mix: str, gigabytes: float) -> None:
+    """By llama.cpp's quantizer (``llama_model_quantize`` with ``dry_run``, 0c1e57098) for the real shapes."""
+    assert abs(random_gguf_size(SHAPES[name], SHAPES[name].layers, mix) / 1e9 - gigabytes) < 0.0051
 
 
 def test_gguf_copy_holds_the_same_bytes(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ def run(options: argparse.Namespace) -> int:
     left_out = {side: why for side in options.sides if (why := why_not(side, file))}
     kinds = side_kinds([side for side in options.sides if side not in left_out], options.core, options.llama_cpp)
     gguf = path
-    if file.container != "GGUF" and any(kind in LLAMA_CPP_SIDES for kind in kinds.values()):
+    copied = file.container != "GGUF" and any(kind in LLAMA_CPP_SIDES for kind in kinds.values())
+    if copied and options.measures != ["sample"]:
         gguf = model_pair.gguf_copy(path, options.folder)
     if options.make:
         return 0

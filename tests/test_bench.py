@@ -77,7 +77,7 @@ def test_another_build_of_the_core_is_a_side_and_a_peer() -> None:
     ]
     assert done.stdout.count("generic kernels, prompts") == 2
     assert "native-generic / again" in done.stdout
-    assert "--core memory: a side has this name already" in run(*words, "--core", f"memory={ROOT}").stderr
+    assert "memory: a side has this name already" in run(*words, "--core", f"memory={ROOT}").stderr
     assert (
         "again-best: a side has this name already"
         in run(*words, "--llama-cpp", f"again={ROOT}", "--core", f"again-best={ROOT}").stderr
@@ -184,7 +184,7 @@ def test_a_random_gguf_file_is_whole(tmp_path: Path, name: str) -> None:
     spec = read_model_file(path).spec
     assert (spec.layers, spec.kv_heads, spec.context_length) == (2, 2, shape.context_length)
     assert spec.tensors.keys() == tensors.keys()
-    assert set(spec.bytes_by_type) == {"F32", "Q4_K", "Q6_K", "Q5_0"}
+    assert set(spec.bytes_by_type) == {"F32", "Q4_K", "Q6_K", "Q5_0", "Q8_0"}
     output = tensors["output.weight"]
     assert abs(gguf.dequantize(output.data, output.tensor_type).std() * 256**0.5 - 1) < 0.03
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast the compute core is, compared with llama.cpp, chatglm-cpp and the machine's own bounds.
 
-    pip install ".[bench]" && python scripts/bench.py
+    CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install ".[bench]" && python scripts/bench.py
 
 Without options: a random model of GLM-4-9B-0414's shape in q4_k_m (6.2 GB, kept in --folder), all sides that this
 machine can run, 5 rounds. --model takes any GGUF or chatglm.cpp file. The figures are comparable because of this:
@@ -40,7 +40,7 @@ depth     prefill of 512 tokens on an empty cache, and after --depth tokens. Tho
 
 chatglm-cpp reads no GGUF. For it, --bin makes a chatglm.cpp file of ChatGLM3-6B's shape, and a GGUF copy of it:
 
-    CMAKE_POLICY_VERSION_MINIMUM=3.5 pip install ".[bench]" && python scripts/bench.py --bin --type q4_0
+    python scripts/bench.py --bin --type q4_0
 
 --llama-cpp adds another build of llama.cpp as two more sides, LABEL and LABEL-best. For example, to compare kernels for
 AVX2 with each other on a processor that has AVX-512:

@@ -81,10 +81,12 @@ def _set(blocks: npt.NDArray[np.uint8], at: int, value: float) -> None:
 
 def _floats(random: np.random.Generator, shape: tuple[int, int], kind: str) -> npt.NDArray[np.generic]:
     """Normally distributed."""
-    values = random.standard_normal(shape, np.float32) * np.float32(shape[1] ** -0.5)
+    values: npt.NDArray[np.float32] = random.standard_normal(shape, np.float32)
+    values *= np.float32(shape[1] ** -0.5)
     if kind == "BF16":
-        return (values.view("<u4") >> 16).astype("<u2")
-    return values.astype("<f2" if kind == "F16" else "<f4")
+        halves: npt.NDArray[np.uint16] = (values.view(np.uint32) >> 16).astype(np.uint16)
+        return halves
+    return values.astype(np.float16) if kind == "F16" else values
 
 
 _BY_NAME = {block.name: block for block in WEIGHT_TYPES.values()}

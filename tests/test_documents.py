@@ -14,6 +14,7 @@ import pytest
 import settings_page
 from demo_model.card import card
 
+from chatglm_server.cli.commands import COMMANDS, SERVE
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.settings import Settings
 
@@ -26,7 +27,7 @@ PAGES = sorted(
 FENCE = re.compile(r"^(`{3,})(.*)\n((?:.*\n)*?)\1$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-PROGRAM = re.compile(r"(?:chatglm-server|python -m chatglm_server|scripts/run)(?: .*)?$", re.MULTILINE)
+PROGRAM = re.compile(r"(?:chatglm-server|python -m chatglm_server|scripts/run)(?: (\w*)(.*))?$", re.MULTILINE)
 
 
 def read(path: Path) -> str:
@@ -77,14 +78,12 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_options_exist(path: Path) -> None:
-    """Every option that a page gives to the server is one of the settings'."""
-    known = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
-    known |= {
-        f"--no-{name.replace('_', '-')}" for name, field in Settings.model_fields.items() if field.annotation is bool
-    }
-    known |= {"--help", "--version"}
-    for line in PROGRAM.findall(read(path)):
-        assert set(OPTION.findall(line)) <= known, line
+    """Every option that a page gives to a command is one of the command's."""
+    for command, rest in PROGRAM.findall(read(path)):
+        fields = COMMANDS.get(command, COMMANDS[SERVE]).options.model_fields
+        known = {f"--{name.replace('_', '-')}" for name in fields}
+        known |= {f"--no-{name.replace('_', '-')}" for name, field in fields.items() if field.annotation is bool}
+        assert set(OPTION.findall(rest)) <= known | {"--help", "--version"}, f"{command}{rest}"
 
 
 def test_settings_page_is_that_of_the_settings() -> None:

@@ -15,7 +15,9 @@ import settings_page
 from demo_model.card import card
 
 from chatglm_server.cli.commands import COMMANDS, SERVE
+from chatglm_server.convert.mixes import MIXES
 from chatglm_server.formats.registry import FORMATS
+from chatglm_server.hub.catalog import CATALOG
 from chatglm_server.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -96,6 +98,15 @@ def test_settings_page_has_every_option() -> None:
     rows = re.findall(r"^\| `--([a-z-]+)` \|.*\| `CHATGLM_([A-Z_]+)` \|", read(settings_page.PAGE), re.MULTILINE)
     assert sorted(option.replace("-", "_") for option, _ in rows) == sorted(Settings.model_fields)
     assert all(option.replace("-", "_").upper() == variable for option, variable in rows)
+
+
+def test_models_page_has_every_short_name_and_mix() -> None:
+    page = read(ROOT / "docs" / "models.md")
+    for name, entry in CATALOG.items():
+        row = f"| `{name}` | {entry.huggingface} | {entry.modelscope} | {entry.size_gb} GB |".replace("|  |", "| |")
+        assert row in page
+    mixes = page.partition("`--type` is the name of a mix")[2].partition(" or `q2_k`")[0]
+    assert {*re.findall(r"`(\w+)`", mixes), "q2_k"} == set(MIXES)
 
 
 def test_readmes_are_twins() -> None:

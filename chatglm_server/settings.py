@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         description="Program that computes a model file: native, chatglm-cpp, or auto, which takes the native core if "
         "it can.",
     )
-    cpu: Literal["auto", "avx512", "avx2", "generic"] = Field(
+    cpu: Literal["auto", "avx512", "avxvnni", "avx2", "neon", "generic"] = Field(
         "auto", description="Instructions that the native core uses. auto: the best that this processor has."
     )
     threads: int | None = Field(

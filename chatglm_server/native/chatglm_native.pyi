@@ -109,6 +109,21 @@ class Model:
     @property
     def kernels(self) -> str: ...
 
+class Matrix:
+    """A matrix of weights alone, without a network: what it holds, and how fast this processor multiplies with it."""
+
+    def __init__(self, pool: ThreadPool, tensor: _TensorSpec, *, cpu: str = "auto") -> None:
+        """Reads a tensor of two dimensions. Raises: ValueError, RuntimeError, MemoryError."""
+    def row(self, index: int) -> SupportsDLPack:
+        """The values of a row, float32 (columns). Raises: ValueError, MemoryError."""
+    def multiply(self, x: SupportsDLPack) -> SupportsDLPack:
+        """x, float32 (tokens, columns), times the transposed matrix: float32 (tokens, rows).
+
+        Weights that are not float are multiplied with activations rounded to 8 bits, a scale for 32 columns.
+
+        Raises: ValueError, MemoryError; TypeError if x is of another kind.
+        """
+
 class Sampler:
     """Samples the tokens of one answer, by `sample`. Holds the parameters and the tokens so far."""
 

@@ -14,9 +14,9 @@ struct Compute {
     const Kernels &kernels;
 
     // Of quantized activations, see Activations; kept from one product to the next.
-    std::vector<int8_t> codes;
-    std::vector<float> scales;
-    std::vector<int32_t> sums;
+    std::vector<int8_t> codes{};
+    std::vector<float> scales{};
+    std::vector<ActivationSum> sums{}, halves{};
 };
 
 }  // namespace chatglm

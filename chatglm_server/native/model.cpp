@@ -32,14 +32,14 @@ void check_count(const char *name, int value, int most) {
 
 void check_spec(const ModelSpec &spec) {
     ThreadPool pool(1);
-    Compute compute{pool, kGeneric, {}, {}, {}};
+    Compute compute{pool, kGeneric};
     WeightPlan plan(spec);
     make_network(spec, plan, compute);
 }
 
 Model::Model(std::shared_ptr<ThreadPool> pool, const ModelSpec &spec, int context, int slots, const Kernels &kernels,
              const Progress &progress)
-    : vocab_size_(spec.vocab_size), context_(context), pool_(std::move(pool)), compute_{*pool_, kernels, {}, {}, {}} {
+    : vocab_size_(spec.vocab_size), context_(context), pool_(std::move(pool)), compute_{*pool_, kernels} {
     check_count("context", context, 1 << 24);
     check_count("slots", slots, 4096);
     WeightPlan plan(spec);

@@ -11,10 +11,12 @@
 #include <nanobind/stl/vector.h>
 
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <stdexcept>
 #include <tuple>
 
+#include "loaded_matrix.h"
 #include "model.h"
 #include "probe.h"
 #include "sampler_module.h"
@@ -110,6 +112,14 @@ void check(nb::handle spec) {
     check_spec(read);
 }
 
+// An array of Python's that owns the numbers.
+template <class Array>
+Array owned(std::unique_ptr<float[]> numbers, std::initializer_list<size_t> shape) {
+    float *data = numbers.release();
+    nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<float *>(p); });
+    return Array(data, shape, owner);
+}
+
 using Rows = std::vector<std::tuple<int, int, int>>;
 using Logits = nb::ndarray<nb::array_api, float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
@@ -123,13 +133,40 @@ Logits forward(Model &model, const Rows &rows, const std::vector<int> &wanted) {
         nb::gil_scoped_release released;
         model.forward(own, wanted, logits.get());
     }
-    float *data = logits.release();
-    nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<float *>(p); });
-    return Logits(data, {wanted.size(), vocab}, owner);
+    return owned<Logits>(std::move(logits), {wanted.size(), vocab});
+}
+
+using Values = nb::ndarray<nb::array_api, float, nb::c_contig, nb::device::cpu>;
+using Activation = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+std::unique_ptr<LoadedMatrix> make_matrix(std::shared_ptr<ThreadPool> pool, nb::handle tensor, const std::string &cpu) {
+    const TensorSpec read = read_tensor(tensor);
+    const Kernels &kernels = kernels_by_name(cpu);
+    const nb::gil_scoped_release released;
+    return std::make_unique<LoadedMatrix>(std::move(pool), read, kernels);
+}
+
+Values row(const LoadedMatrix &matrix, int index) {
+    std::unique_ptr<float[]> values(new float[matrix.columns()]);
+    matrix.row(index, values.get());
+    return owned<Values>(std::move(values), {size_t(matrix.columns())});
+}
+
+Values multiply(LoadedMatrix &matrix, const Activation &x) {
+    const size_t tokens = x.shape(0);
+    if (x.shape(1) != size_t(matrix.columns()) || tokens > 1 << 20) {
+        throw std::invalid_argument("x is not (tokens, columns), with at most 2^20 tokens");
+    }
+    std::unique_ptr<float[]> out(new float[tokens * matrix.rows()]);
+    {
+        nb::gil_scoped_release released;
+        matrix.multiply(x.data(), static_cast<int>(tokens), out.get());
+    }
+    return owned<Values>(std::move(out), {tokens, size_t(matrix.rows())});
 }
 
 std::pair<double, double> measure(ThreadPool &pool, int type, double seconds, const std::string &cpu) {
-    Compute compute{pool, kernels_by_name(cpu), {}, {}, {}};
+    Compute compute{pool, kernels_by_name(cpu)};
     const Speed speed = measure_speed(compute, static_cast<Type>(type), seconds);
     return {speed.bytes, speed.products};
 }
@@ -167,5 +204,9 @@ NB_MODULE(chatglm_native, m) {
         .def("truncate", &Model::truncate, nb::arg("slot"), nb::arg("kept"), nb::call_guard<nb::gil_scoped_release>(),
              "Gives back the memory of a slot's positions but the first.")
         .def_prop_ro("kernels", [](const Model &model) { return model.kernels().name; });
+    nb::class_<LoadedMatrix>(m, "Matrix", "A matrix of weights alone: what it holds, and its products.")
+        .def(nb::new_(&make_matrix), nb::arg("pool"), nb::arg("tensor"), nb::kw_only(), nb::arg("cpu") = "auto")
+        .def("row", &row, nb::arg("index"), "The values of a row.")
+        .def("multiply", &multiply, nb::arg("x").noconvert(), "x times the transposed matrix.");
     bind_sampling(m);
 }

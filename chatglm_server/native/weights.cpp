@@ -98,11 +98,12 @@ void WeightPlan::add(const Part &part, size_t bytes) {
 void WeightPlan::matrix(Matrix &to, const std::string &name, int rows, int columns) {
     Part part = find(name, {rows, columns});
     to = {nullptr, static_cast<Type>(part.tensor->type), rows, columns};
-    if (columns % kColumns != 0) {
+    const int multiple = std::max(kColumns, layout_of(to.type).columns);  // throws by itself if the type is unknown
+    if (columns % multiple != 0) {
         throw std::invalid_argument("the tensor " + name + " has " + std::to_string(columns) +
-                                    " columns, not a multiple of " + std::to_string(kColumns));
+                                    " columns, not a multiple of " + std::to_string(multiple));
     }
-    if (part.tensor->bytes != to.file_row_bytes() * rows) {  // throws by itself if the type is unknown
+    if (part.tensor->bytes != to.file_row_bytes() * rows) {
         throw std::invalid_argument("the tensor " + name + " has not the bytes of its shape and type");
     }
     part.matrix = &to;

@@ -5,38 +5,26 @@
 namespace chatglm {
 namespace {
 
-constexpr int kTokens = 128;  // whose activations stay in a core's cache while the weights pass by
-
 Activations quantize(Compute &compute, const float *x, int tokens, int columns) {
-    const int blocks = columns / kColumns;
-    compute.codes.resize(size_t(tokens) * columns);
-    compute.scales.resize(size_t(tokens) * blocks);
-    compute.sums.resize(size_t(tokens) * blocks);
-    const Activations all{compute.codes.data(), compute.scales.data(), compute.sums.data(), x, columns};
-    compute.pool.run(tokens, 8, [&](int begin, int end, int) {
-        Activations part = all;
-        part.codes += size_t(begin) * columns;
-        part.scales += size_t(begin) * blocks;
-        part.sums += size_t(begin) * blocks;
-        compute.kernels.quantize(x + size_t(begin) * columns, end - begin, part);
-    });
+    const size_t values = size_t(tokens) * columns;
+    compute.codes.resize(values);
+    compute.scales.resize(values / 32);
+    compute.sums.resize(values / 32);
+    compute.halves.resize(values / 16);
+    const Activations all{
+        compute.codes.data(), compute.scales.data(), compute.sums.data(), compute.halves.data(), x, columns, tokens, 0};
+    compute.pool.run(tokens, 8,
+                     [&](int begin, int end, int) { compute.kernels.quantize(end - begin, all.from(begin)); });
     return all;
 }
 
 // `bias` may be null; `stride` is the distance of the rows of `out`.
 void multiply(Compute &compute, const Matrix &weights, const float *bias, const Activations &x, int tokens, float *out,
               size_t stride) {
-    const int columns = weights.columns, blocks = weights.blocks();
     const int piece = std::max(1, weights.groups() / (compute.pool.threads() * 8));
-    for (int token = 0; token < tokens; token += kTokens) {
-        Activations part = x;
-        part.floats += size_t(token) * columns;
-        if (part.codes != nullptr) {
-            part.codes += size_t(token) * columns;
-            part.scales += size_t(token) * blocks;
-            part.sums += size_t(token) * blocks;
-        }
-        const int count = std::min(kTokens, tokens - token);
+    for (int token = 0; token < tokens; token += kMostTokens) {
+        const Activations part = x.from(token);
+        const int count = std::min(kMostTokens, tokens - token);
         float *to = out + size_t(token) * stride;
         compute.pool.run(weights.groups(), piece, [&](int begin, int end, int) {
             compute.kernels.multiply(weights, part, count, begin, end, to, stride);
@@ -50,7 +38,8 @@ void multiply(Compute &compute, const Matrix &weights, const float *bias, const 
 }
 
 Activations activations(Compute &compute, bool quantized, const float *x, int tokens, int columns) {
-    return quantized ? quantize(compute, x, tokens, columns) : Activations{nullptr, nullptr, nullptr, x, columns};
+    return quantized ? quantize(compute, x, tokens, columns)
+                     : Activations{nullptr, nullptr, nullptr, nullptr, x, columns, tokens, 0};
 }
 
 }  // namespace

@@ -12,13 +12,33 @@
 
 namespace chatglm {
 
-// Rows of activations, quantized in blocks of 32 columns to bytes: value = scale * code.
+constexpr int kMostTokens = 128;  // of a product: their activations stay in a core's cache while the weights pass by
+
+// The sum of some columns of activations.
+struct ActivationSum {
+    int16_t negated[2];  // minus the codes' sum: of the columns 0 and 1, and 2 and 3, of each four
+    float value;         // scale * the codes' sum
+};
+
+// Rows of activations, quantized in blocks of 32 columns to bytes: value = scale * code. What is multiplied with one
+// tile of weights lies together: first 256 columns of all tokens, token by token, then the next 256, and so on.
 struct Activations {
-    int8_t *codes;        // (tokens, columns)
-    float *scales;        // (tokens, columns / 32)
-    int32_t *sums;        // (tokens, columns / 32): the sum of a block's codes
-    const float *floats;  // (tokens, columns): the values before quantization, for weights that are not quantized
-    int columns;
+    int8_t *codes;          // from -127 to 127
+    float *scales;          // one for each 32 codes
+    ActivationSum *sums;    // of these 32
+    ActivationSum *halves;  // of each 16 codes
+    const float *floats;    // (tokens, columns): the values before quantization, for weights that are not quantized
+    int columns, tokens;
+    int first;  // the token that is called 0
+
+    // The same from a token on.
+    Activations from(int token) const { return {codes, scales, sums, halves, floats, columns, tokens, first + token}; }
+    const float *row(int token) const { return floats + size_t(first + token) * columns; }
+    // Where a token's codes of up to 256 columns begin; `column` is a multiple of 256.
+    size_t place(int token, int column) const {
+        const int width = columns - column < kMostColumns ? columns - column : kMostColumns;
+        return size_t(column) * tokens + size_t(first + token) * width;
+    }
 };
 
 // Keys and values of one key/value head of one slot, in float16. Keys lie 16 positions side by side, so that one vector
@@ -35,10 +55,10 @@ struct CacheHead {
 struct Kernels {
     const char *name;
 
-    // Quantizes `tokens` rows.
-    void (*quantize)(const float *x, int tokens, const Activations &out);
+    // Quantizes the floats of the first `tokens` rows.
+    void (*quantize)(int tokens, const Activations &x);
 
-    // out[t * stride + row] = weights[row] . x[t], for the rows of the groups [begin, end).
+    // At most kMostTokens: out[t * stride + row] = weights[row] . x[t], for the rows of the groups [begin, end).
     void (*multiply)(const Matrix &weights, const Activations &x, int tokens, int begin, int end, float *out,
                      size_t stride);
 
@@ -60,6 +80,7 @@ struct Kernels {
 extern const Kernels kGeneric;
 #ifdef CHATGLM_X86
 extern const Kernels kAvx2;
+extern const Kernels kAvxVnni, kAvxVnniEvex;
 extern const Kernels kAvx512;
 #endif
 

@@ -7,7 +7,8 @@
 
 namespace chatglm::avx512 {
 
-constexpr int kTile = 8;  // tokens whose sums are kept in registers
+constexpr int kTile = 8;         // tokens whose sums attention keeps in registers
+constexpr int kProductTile = 8;  // tokens whose products are summed together
 
 // 16 float lanes.
 struct Floats {
@@ -18,6 +19,10 @@ struct Floats {
     static Floats load(const float *p) { return {_mm512_loadu_ps(p)}; }
     static Floats load_half(const uint16_t *p) {
         return {_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)))};
+    }
+    static Floats load_bfloat(const uint16_t *p) {
+        const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
+        return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16))};
     }
     void store(float *p) const { _mm512_storeu_ps(p, v); }
     void store_half(uint16_t *p) const {
@@ -47,27 +52,91 @@ struct Floats {
     }
 };
 
-// 64 unsigned codes, 16 rows x 4 columns, as matrix.h has them:
+// 16 integer lanes, one for each row.
+struct Ints {
+    __m512i v;
+
+    // dwords
+    static Ints load(const uint8_t *p) { return {_mm512_loadu_si512(p)}; }
+    // unsigned words
+    static Ints load_words(const uint8_t *p) {
+        return {_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)))};
+    }
+    // (lane >> Shift) & Mask; to the left if Shift is negative
+    template <int Shift, int Mask>
+    Ints field() const {
+        const __m512i mask = _mm512_set1_epi32(Mask);
+        if constexpr (Shift < 0)
+            return {_mm512_and_si512(_mm512_slli_epi32(v, -Shift), mask)};
+        else
+            return {_mm512_and_si512(_mm512_srli_epi32(v, Shift), mask)};
+    }
+    // byte Place of each lane, with its sign
+    template <int Place>
+    Ints signed_byte() const {
+        return {_mm512_srai_epi32(_mm512_slli_epi32(v, 24 - 8 * Place), 24)};
+    }
+    friend Ints operator|(Ints x, Ints y) { return {_mm512_or_si512(x.v, y.v)}; }
+    Floats to_floats() const { return {_mm512_cvtepi32_ps(v)}; }
+};
+
+// 64 unsigned codes, 16 rows x 4 columns:
 //
 //     v   row 0: c c+1 c+2 c+3 | row 1: … | … | row 15: …
 struct Codes {
     __m512i v;
 
     static Codes load(const uint8_t *p) { return {_mm512_loadu_si512(p)}; }
-    Codes low_nibbles() const { return {_mm512_and_si512(v, _mm512_set1_epi8(15))}; }
-    Codes high_nibbles() const { return {_mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15))}; }
-    // adds 16 where `bits`, one for each code, is set
-    Codes with_fifth_bits(uint64_t bits) const { return {_mm512_mask_add_epi8(v, bits, v, _mm512_set1_epi8(16))}; }
+    // (code >> Shift) & Mask; to the left if Shift is negative. Mask has no bit that would come from another code.
+    template <int Shift, int Mask>
+    Codes field() const {
+        const __m512i mask = _mm512_set1_epi8(static_cast<char>(Mask));
+        if constexpr (Shift < 0)
+            return {_mm512_and_si512(_mm512_slli_epi16(v, -Shift), mask)};
+        else
+            return {_mm512_and_si512(_mm512_srli_epi16(v, Shift), mask)};
+    }
+    // 16 where a bit is set: bit Place + k of a row's dword for its code k
+    template <int Place>
+    Codes fifth_bits() const {
+        constexpr int byte = Place / 8, bit = 1 << Place % 8;
+        const __m512i from = _mm512_broadcast_i32x4(_mm_setr_epi8(byte, byte, byte, byte, byte + 4, byte + 4, byte + 4,
+                                                                  byte + 4, byte + 8, byte + 8, byte + 8, byte + 8,
+                                                                  byte + 12, byte + 12, byte + 12, byte + 12));
+        const __m512i bits = _mm512_set1_epi32(bit | bit << 9 | bit << 18 | static_cast<int>(unsigned(bit) << 27));
+        return {_mm512_maskz_mov_epi8(_mm512_test_epi8_mask(_mm512_shuffle_epi8(v, from), bits), _mm512_set1_epi8(16))};
+    }
+    // table[code] for codes below 16
+    Codes looked_up(const uint8_t *table) const {
+        const __m512i values = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i *>(table)));
+        return {_mm512_shuffle_epi8(values, v)};
+    }
+    // with the highest bit flipped: adds 128 to signed codes
+    Codes flipped() const { return {_mm512_xor_si512(v, _mm512_set1_epi8(-128))}; }
+    friend Codes operator|(Codes x, Codes y) { return {_mm512_or_si512(x.v, y.v)}; }
+    void store(uint8_t *p) const { _mm512_storeu_si512(p, v); }
 };
 
-// 16 integer lanes, one for each row.
-struct Ints {
+// Sums of the products of codes, of 16 rows x some columns, and activations; see Form in unpack.inc.
+template <int Bits, int Zero>
+struct Products {
+    static constexpr int kBytes = 64;  // of 16 rows x 4 columns in a tile
+    using Weights = Codes;
+
+    static void store(Codes codes, uint8_t *to) { codes.store(to); }
+    static Weights load(const uint8_t *from) { return Codes::load(from); }
+
     __m512i v;
 
-    static Ints broadcast(int32_t x) { return {_mm512_set1_epi32(x)}; }
+    // -Zero times the activations' sum; see ActivationSum
+    static Products start(const int16_t *negated) {
+        if constexpr (Zero == 0) return {_mm512_setzero_si512()};
+        int32_t pair;
+        __builtin_memcpy(&pair, negated, 4);
+        return {_mm512_madd_epi16(_mm512_set1_epi32(pair), _mm512_set1_epi16(Zero))};
+    }
     // adds the products of each row's four codes and the four activations at x
-    template <bool Wide>
-    void add_products(Codes w, const int8_t *x) {
+    void add(Weights w, const int8_t *x) {
         int32_t four;
         __builtin_memcpy(&four, x, 4);
         v = _mm512_dpbusd_epi32(v, w.v, _mm512_set1_epi32(four));

@@ -9,7 +9,8 @@
 
 namespace chatglm::generic {
 
-constexpr int kTile = 4;  // tokens whose sums are kept in registers
+constexpr int kTile = 4;         // tokens whose sums attention keeps in registers
+constexpr int kProductTile = 4;  // tokens whose products are summed together
 
 // 16 float lanes.
 struct Floats {
@@ -30,6 +31,14 @@ struct Floats {
     }
     static Floats load_half(const uint16_t *p) {
         return each([&](int i) { return half_to_float(p[i]); });
+    }
+    static Floats load_bfloat(const uint16_t *p) {
+        return each([&](int i) {
+            const uint32_t bits = static_cast<uint32_t>(p[i]) << 16;
+            float value;
+            std::memcpy(&value, &bits, sizeof value);
+            return value;
+        });
     }
     void store(float *p) const { std::memcpy(p, v, sizeof v); }
     void store_half(uint16_t *p) const {
@@ -86,9 +95,48 @@ struct Floats {
     }
 };
 
-// 64 unsigned codes, 16 rows x 4 columns, as matrix.h has them:
-//
-//     v[4 * row + column]
+// 16 integer lanes, one for each row.
+struct Ints {
+    int32_t v[16];
+
+    template <class F>
+    static Ints each(F f) {
+        Ints made;
+        for (int i = 0; i < 16; ++i) made.v[i] = static_cast<int32_t>(f(i));
+        return made;
+    }
+    // dwords
+    static Ints load(const uint8_t *p) {
+        Ints made;
+        std::memcpy(made.v, p, sizeof made.v);
+        return made;
+    }
+    // unsigned words
+    static Ints load_words(const uint8_t *p) {
+        return each([&](int i) { return p[2 * i] | p[2 * i + 1] << 8; });
+    }
+    // (lane >> Shift) & Mask; to the left if Shift is negative
+    template <int Shift, int Mask>
+    Ints field() const {
+        return each([&](int i) {
+            const auto lane = static_cast<uint32_t>(v[i]);
+            return (Shift < 0 ? lane << (Shift < 0 ? -Shift : 0) : lane >> (Shift < 0 ? 0 : Shift)) & Mask;
+        });
+    }
+    // byte Place of each lane, with its sign
+    template <int Place>
+    Ints signed_byte() const {
+        return each([&](int i) { return static_cast<int8_t>(static_cast<uint32_t>(v[i]) >> (8 * Place)); });
+    }
+    friend Ints operator|(const Ints &x, const Ints &y) {
+        return each([&](int i) { return x.v[i] | y.v[i]; });
+    }
+    Floats to_floats() const {
+        return Floats::each([&](int i) { return static_cast<float>(v[i]); });
+    }
+};
+
+// 64 unsigned codes, 16 rows x 4 columns: v[4 * row + column].
 struct Codes {
     uint8_t v[64];
 
@@ -101,37 +149,54 @@ struct Codes {
     static Codes load(const uint8_t *p) {
         return each([&](int i) { return p[i]; });
     }
-    Codes low_nibbles() const {
-        return each([&](int i) { return v[i] & 15; });
+    // (code >> Shift) & Mask; to the left if Shift is negative. Mask has no bit that would come from another code.
+    template <int Shift, int Mask>
+    Codes field() const {
+        return each([&](int i) {
+            return (Shift < 0 ? v[i] << (Shift < 0 ? -Shift : 0) : v[i] >> (Shift < 0 ? 0 : Shift)) & Mask;
+        });
     }
-    Codes high_nibbles() const {
-        return each([&](int i) { return v[i] >> 4; });
+    // 16 where a bit is set: bit Place + k of a row's dword for its code k
+    template <int Place>
+    Codes fifth_bits() const {
+        return each([&](int i) { return (v[i / 4 * 4 + Place / 8] >> (Place % 8 + i % 4) & 1) << 4; });
     }
-    // adds 16 where `bits`, one for each code, is set
-    Codes with_fifth_bits(uint64_t bits) const {
-        return each([&](int i) { return v[i] + ((bits >> i & 1) << 4); });
+    // table[code] for codes below 16
+    Codes looked_up(const uint8_t *table) const {
+        return each([&](int i) { return table[v[i]]; });
     }
+    // with the highest bit flipped: adds 128 to signed codes
+    Codes flipped() const {
+        return each([&](int i) { return v[i] ^ 128; });
+    }
+    friend Codes operator|(const Codes &x, const Codes &y) {
+        return each([&](int i) { return x.v[i] | y.v[i]; });
+    }
+    void store(uint8_t *p) const { std::memcpy(p, v, sizeof v); }
 };
 
-// 16 integer lanes, one for each row.
-struct Ints {
-    int32_t v[16];
+// Sums of the products of codes, of 16 rows x some columns, and activations; see Form in unpack.inc.
+template <int Bits, int Zero>
+struct Products {
+    static constexpr int kBytes = 64;  // of 16 rows x 4 columns in a tile
+    using Weights = Codes;
 
-    static Ints broadcast(int32_t x) {
-        Ints made;
-        for (int32_t &lane : made.v) lane = x;
-        return made;
+    static void store(const Codes &codes, uint8_t *to) { codes.store(to); }
+    static Weights load(const uint8_t *from) { return Codes::load(from); }
+
+    Ints sums;
+
+    // -Zero times the activations' sum; see ActivationSum
+    static Products start(const int16_t *negated) {
+        return {Ints::each([&](int) { return Zero * (negated[0] + negated[1]); })};
     }
     // adds the products of each row's four codes and the four activations at x
-    template <bool Wide>
-    void add_products(const Codes &w, const int8_t *x) {
+    void add(const Weights &w, const int8_t *x) {
         for (int row = 0; row < 16; ++row) {
-            for (int column = 0; column < 4; ++column) v[row] += w.v[4 * row + column] * x[column];
+            for (int column = 0; column < 4; ++column) sums.v[row] += w.v[4 * row + column] * x[column];
         }
     }
-    Floats to_floats() const {
-        return Floats::each([&](int i) { return static_cast<float>(v[i]); });
-    }
+    Floats to_floats() const { return sums.to_floats(); }
 };
 
 }  // namespace chatglm::generic

@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from chatglm_server.convert.quantizers.table import quantize
 from chatglm_server.formats.registry import FORMATS
 
 Array = npt.NDArray[np.float32]
@@ -78,7 +79,7 @@ def write_random_gguf(
         if len(size) == 1:
             writer.add_tensor(tensor, random.normal("norm" in tensor, 0.1, size).astype(np.float32))
             continue
-        data = encode(random.normal(0, size[1] ** -0.5, size).astype(np.float32), kinds[number % len(kinds)], random)
+        data = encode(random.normal(0, size[1] ** -0.5, size).astype(np.float32), kinds[number % len(kinds)])
         writer.add_tensor(tensor, data, raw_dtype=kinds[number % len(kinds)])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -125,39 +126,15 @@ def tensor_shapes(shape: Shape, tokens: int) -> Iterator[tuple[str, tuple[int, .
         yield "output.weight", (tokens, shape.hidden)
 
 
-def encode(values: Array, kind: Kind, random: np.random.Generator) -> npt.NDArray[np.generic]:
-    """The rows as the type stores them; of types that the package cannot write, random blocks of the same spread."""
+def encode(values: Array, kind: Kind) -> npt.NDArray[np.generic]:
+    """The rows as the type stores them; by our own quantizers for the types that the package cannot write."""
     if kind in (Kind.F32, Kind.F16):
         return values.astype(np.float32 if kind == Kind.F32 else np.float16)
     try:
         encoded: npt.NDArray[np.generic] = gguf.quantize(values, kind)
     except NotImplementedError:
-        encoded = random_blocks(values.shape, kind, random)
+        encoded = np.frombuffer(quantize(values, int(kind)), np.uint8).reshape(len(values), -1)
     return encoded
-
-
-_SCALES = {Kind.Q2_K: (80, 82), Kind.Q3_K: (108,), Kind.Q4_K: (0, 2), Kind.Q5_K: (0, 2), Kind.Q6_K: (208,)}
-"""Where a block's float16 scale, and that of its minima, are."""
-
-
-def random_blocks(size: tuple[int, ...], kind: Kind, random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """(rows, bytes of a row): random codes, scaled so that the weights deviate by columns ** -0.5 from zero."""
-    rows, columns = size
-    width, nbytes = gguf.GGML_QUANT_SIZES[kind]
-    blocks = np.frombuffer(random.bytes(rows * columns // width * nbytes), np.uint8).reshape(-1, nbytes).copy()
-    scale, *minimum = _SCALES.get(kind, (0,))
-
-    def write(scales: float, minima: float) -> npt.NDArray[np.float32]:
-        """The values of the blocks with this scale and this scale of the minima."""
-        for place, number in [(scale, scales), *((place, minima) for place in minimum)]:
-            blocks[:, place : place + 2] = np.frombuffer(np.float16(number).tobytes(), np.uint8)
-        return gguf.dequantize(blocks, kind)
-
-    ratio = -write(1, 0).mean() / write(0, 1).mean() if minimum else 0  # so that the values' mean is zero
-    size_of_one = columns**-0.5 / write(1, ratio).std()
-    write(size_of_one, ratio * size_of_one)
-    made: npt.NDArray[np.uint8] = blocks.reshape(rows, -1)
-    return made
 
 
 def add_vocabulary(writer: gguf.GGUFWriter, vocabulary: str) -> int:

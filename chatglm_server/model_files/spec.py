@@ -91,5 +91,5 @@ class ModelSpec:
 
     @property
     def cache_bytes(self) -> int:
-        """Bytes of keys and values, in float16, that a token takes."""
-        return 2 * self.layers * self.kv_heads * (self.key_size + self.value_size)
+        """Bytes of keys and values that a token takes: 16 bits each, and a scale for each key and each value."""
+        return self.layers * self.kv_heads * (2 * (self.key_size + self.value_size) + 8)

@@ -37,8 +37,8 @@ class KVCache {
 
   private:
     CacheShape shape_;
-    size_t positions_;           // the context, rounded up to 16
-    std::vector<Memory> slots_;  // (layers, heads, keys and then values), see CacheHead
+    size_t group_bytes_, head_bytes_;
+    std::vector<Memory> slots_;  // (layers, heads, groups of positions), see CacheHead
 };
 
 }  // namespace chatglm

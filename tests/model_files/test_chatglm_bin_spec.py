@@ -29,7 +29,7 @@ def test_the_figures_that_a_header_implies(tmp_path: Path) -> None:
     assert (spec.rotary_size, spec.rotary_layout, spec.ffn_size) == (16, "interleaved", 256)
     assert spec.norm_epsilon == pytest.approx(1e-5)
     assert (spec.context_length, spec.rope_theta) == (256, 10000)
-    assert spec.cache_bytes == 2 * 2 * 2 * (32 + 32)
+    assert spec.cache_bytes == 2 * 2 * (2 * (32 + 32) + 8)
     assert spec.nbytes == sum(tensor.nbytes for tensor in read_chatglm_bin(spec.path).tensors)
 
 

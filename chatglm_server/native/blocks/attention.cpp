@@ -5,24 +5,23 @@
 namespace chatglm {
 namespace {
 
-constexpr int kQueries = 16;  // that are computed together, of one key/value head
-
-// Rows [begin, end) of one slot.
-struct Span {
+// Some queries of one slot and one key/value head, which are computed together. Query i of a key/value head is one of
+// row i / group.
+struct Piece {
     int begin, end;
 };
 
-// Neighbouring rows of one slot are computed together: they share what they read of the cache.
-std::vector<Span> spans_of(const std::vector<Row> &rows, int most) {
-    std::vector<Span> spans;
+std::vector<Piece> pieces_of(const std::vector<Row> &rows, int group, int most) {
+    std::vector<Piece> pieces;
     for (int t = 0; t < static_cast<int>(rows.size()); ++t) {
-        if (!spans.empty() && rows[spans.back().begin].slot == rows[t].slot && t - spans.back().begin < most) {
-            spans.back().end = t + 1;
-        } else {
-            spans.push_back({t, t + 1});
+        const bool same_slot = t > 0 && rows[t].slot == rows[t - 1].slot;
+        for (int query = t * group; query < (t + 1) * group; ++query) {
+            const bool joins = (same_slot || query > t * group) && query - pieces.back().begin < most;
+            if (!joins) pieces.push_back({query, query});
+            pieces.back().end = query + 1;
         }
     }
-    return spans;
+    return pieces;
 }
 
 }  // namespace
@@ -32,31 +31,27 @@ Attention::Attention(int heads, int kv_heads, int key_size, int value_size, floa
 
 void Attention::run(Compute &compute, const std::vector<Row> &rows, const KVCache &cache, int layer,
                     const float *queries, size_t stride, float *out) {
-    const int group = heads_ / kv_heads_;
-    const std::vector<Span> spans = spans_of(rows, std::max(1, kQueries / group));
-    int last = 0;
-    for (const Row &row : rows) last = std::max(last, row.position);
-    const size_t room = 8 * (size_t(last) / 16 * 16 + 32);  // see Kernels::attend
-    scores_.resize(compute.pool.threads());
-    for (auto &scores : scores_) scores.resize(std::max(scores.size(), room));
-    compute.pool.run(static_cast<int>(spans.size()) * kv_heads_, 1, [&](int begin, int end, int thread) {
-        std::vector<const float *> from;
-        std::vector<float *> to;
-        std::vector<int> positions;
+    const int group = heads_ / kv_heads_, threads = compute.pool.threads();
+    // all threads get some, also if a pass has a single row
+    const int share = static_cast<int>(rows.size()) * heads_ / threads;
+    const std::vector<Piece> pieces = pieces_of(rows, group, std::clamp(share / 8 * 8, 8, kQueries));
+    codes_.resize(threads);
+    for (auto &codes : codes_) codes.resize(size_t(kQueries) * key_size_);
+    compute.pool.run(static_cast<int>(pieces.size()) * kv_heads_, 1, [&](int begin, int end, int thread) {
         for (int item = begin; item < end; ++item) {
-            const Span span = spans[item / kv_heads_];
+            const Piece piece = pieces[item / kv_heads_];
             const int kv_head = item % kv_heads_;
-            from.clear(), to.clear(), positions.clear();
-            for (int t = span.begin; t < span.end; ++t) {
-                for (int head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-                    from.push_back(queries + t * stride + size_t(head) * key_size_);
-                    to.push_back(out + (size_t(t) * heads_ + head) * value_size_);
-                    positions.push_back(rows[t].position);
-                }
+            const float *from[kQueries];
+            float *to[kQueries];
+            int positions[kQueries];
+            for (int query = piece.begin; query < piece.end; ++query) {
+                const int i = query - piece.begin, t = query / group, head = kv_head * group + query % group;
+                from[i] = queries + t * stride + size_t(head) * key_size_;
+                to[i] = out + (size_t(t) * heads_ + head) * value_size_;
+                positions[i] = rows[t].position;
             }
-            compute.kernels.attend(cache.head(rows[span.begin].slot, layer, kv_head), scale_,
-                                   static_cast<int>(from.size()), from.data(), positions.data(), to.data(),
-                                   scores_[thread].data());
+            compute.kernels.attend(cache.head(rows[piece.begin / group].slot, layer, kv_head), scale_,
+                                   piece.end - piece.begin, from, positions, to, codes_[thread].data());
         }
     });
 }

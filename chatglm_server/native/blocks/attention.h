@@ -1,6 +1,7 @@
 // Causal attention of a pass's rows to the positions of their slots.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "arch/network.h"
@@ -22,7 +23,7 @@ class Attention {
   private:
     int heads_, kv_heads_, key_size_, value_size_;
     float scale_;
-    std::vector<std::vector<float>> scores_;  // one for each thread
+    std::vector<std::vector<int16_t>> codes_;  // of queries, one for each thread
 };
 
 }  // namespace chatglm

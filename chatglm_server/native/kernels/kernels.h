@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/cache_head.h"
 #include "kernels/matrix.h"
 
 namespace chatglm {
@@ -41,16 +42,7 @@ struct Activations {
     }
 };
 
-// Keys and values of one key/value head of one slot, in float16. Keys lie 16 positions side by side, so that one vector
-// holds the same dimension of 16 keys; values lie one after the other. The two sizes are multiples of 16.
-//
-//     keys     positions 0 … 15:  dimension 0 of the 16 | dimension 1 of the 16 | … ;  positions 16 … 31:  …
-//     values   position 0:  dimension 0, 1, … ;  position 1:  …
-struct CacheHead {
-    uint16_t *keys;    // (positions / 16, key_size, 16)
-    uint16_t *values;  // (positions, value_size)
-    int key_size, value_size;
-};
+constexpr int kQueries = 64;  // that share what is read of the cache
 
 struct Kernels {
     const char *name;
@@ -71,10 +63,10 @@ struct Kernels {
     // Puts one key and one value at `position`.
     void (*append)(const CacheHead &cache, int position, const float *key, const float *value);
 
-    // Attention of `count` queries, each to the positions up to its own: out[i] = sum of softmax(scale * q[i] . k) v.
-    // `positions` may differ; `scratch` has room for 8 x (the largest position rounded up to 16, plus 16) floats.
+    // Attention of at most kQueries queries, each to the positions up to its own: out[i] = sum of
+    // softmax(scale * q[i] . k) v. `positions` may differ; `codes` has room for count * key_size.
     void (*attend)(const CacheHead &cache, float scale, int count, const float *const *queries, const int *positions,
-                   float *const *out, float *scratch);
+                   float *const *out, int16_t *codes);
 };
 
 extern const Kernels kGeneric;

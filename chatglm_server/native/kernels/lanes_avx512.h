@@ -37,6 +37,7 @@ struct Floats {
     static Floats fma(Floats a, Floats b, Floats c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
     static Floats max(Floats a, Floats b) { return {_mm512_max_ps(a.v, b.v)}; }
     static Floats min(Floats a, Floats b) { return {_mm512_min_ps(a.v, b.v)}; }
+    float largest() const { return _mm512_reduce_max_ps(v); }
     Floats abs() const { return {_mm512_abs_ps(v)}; }
     Floats rounded() const { return {_mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
     // this * 2^n for whole n
@@ -49,6 +50,10 @@ struct Floats {
     // whole numbers from -127 to 127, as bytes
     void store_bytes(int8_t *p) const {
         _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+    }
+    // rounded to whole numbers from -32768 to 32767, as words
+    void store_words(int16_t *p) const {
+        _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
     }
 };
 
@@ -140,6 +145,27 @@ struct Products {
         int32_t four;
         __builtin_memcpy(&four, x, 4);
         v = _mm512_dpbusd_epi32(v, w.v, _mm512_set1_epi32(four));
+    }
+    Floats to_floats() const { return {_mm512_cvtepi32_ps(v)}; }
+};
+
+// 16 lanes of two whole numbers.
+struct Pairs {
+    __m512i v;
+
+    static Pairs load(const int16_t *p) { return {_mm512_loadu_si512(p)}; }
+};
+
+// 16 sums of products of pairs.
+struct PairSums {
+    __m512i v;
+
+    static PairSums zero() { return {_mm512_setzero_si512()}; }
+    // adds the products of each lane's pair and the two factors at x
+    void add(Pairs pairs, const int16_t *x) {
+        int32_t two;
+        __builtin_memcpy(&two, x, 4);
+        v = _mm512_dpwssd_epi32(v, pairs.v, _mm512_set1_epi32(two));
     }
     Floats to_floats() const { return {_mm512_cvtepi32_ps(v)}; }
 };

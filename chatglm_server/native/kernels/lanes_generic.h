@@ -1,6 +1,7 @@
 // Sixteen lanes in plain C++, for any processor: short loops over arrays, which compilers turn into vectors.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -67,6 +68,7 @@ struct Floats {
     static Floats min(const Floats &a, const Floats &b) {
         return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
     }
+    float largest() const { return *std::max_element(v, v + 16); }
     Floats abs() const {
         return each([&](int i) { return std::fabs(v[i]); });
     }
@@ -91,6 +93,13 @@ struct Floats {
         for (int i = 0; i < 16; ++i) {
             const float bounded = v[i] < 127 ? v[i] : 127.0f;  // also for NaN
             p[i] = static_cast<int8_t>(bounded > -127 ? bounded : -127.0f);
+        }
+    }
+    // rounded to whole numbers from -32767 to 32767, as words
+    void store_words(int16_t *p) const {
+        for (int i = 0; i < 16; ++i) {
+            const float bounded = v[i] < 32767 ? v[i] : 32767.0f;  // also for NaN
+            p[i] = static_cast<int16_t>(std::nearbyint(bounded > -32767 ? bounded : -32767.0f));
         }
     }
 };
@@ -197,6 +206,33 @@ struct Products {
         }
     }
     Floats to_floats() const { return sums.to_floats(); }
+};
+
+// 16 lanes of two whole numbers.
+struct Pairs {
+    int16_t v[32];
+
+    static Pairs load(const int16_t *p) {
+        Pairs made;
+        std::memcpy(made.v, p, sizeof made.v);
+        return made;
+    }
+};
+
+// 16 sums of products of pairs. Broken weights can make them overflow, which is defined for unsigned numbers only.
+struct PairSums {
+    uint32_t v[16];
+
+    static PairSums zero() { return {}; }
+    // adds the products of each lane's pair and the two factors at x
+    void add(const Pairs &pairs, const int16_t *x) {
+        for (int i = 0; i < 16; ++i) {
+            v[i] += static_cast<uint32_t>(pairs.v[2 * i] * x[0] + pairs.v[2 * i + 1] * x[1]);
+        }
+    }
+    Floats to_floats() const {
+        return Floats::each([&](int i) { return static_cast<float>(static_cast<int32_t>(v[i])); });
+    }
 };
 
 }  // namespace chatglm::generic

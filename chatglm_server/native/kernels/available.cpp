@@ -1,6 +1,22 @@
 #include "kernels/kernels.h"
 
+#if defined(CHATGLM_ARM) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace chatglm {
+
+#ifdef CHATGLM_ARM
+// Instructions for dot products of bytes: Apple's processors all have them.
+static bool has_dot_products() {
+#ifdef __linux__
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#else
+    return true;
+#endif
+}
+#endif
 
 std::vector<const Kernels *> available_kernels() {
     std::vector<const Kernels *> found;
@@ -17,6 +33,9 @@ std::vector<const Kernels *> available_kernels() {
         found.push_back(&kAvxVnniEvex);
     }
     if (avx2) found.push_back(&kAvx2);
+#endif
+#ifdef CHATGLM_ARM
+    if (has_dot_products()) found.push_back(&kNeon);
 #endif
     found.push_back(&kGeneric);
     return found;

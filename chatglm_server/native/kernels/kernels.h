@@ -75,6 +75,9 @@ extern const Kernels kAvx2;
 extern const Kernels kAvxVnni, kAvxVnniEvex;
 extern const Kernels kAvx512;
 #endif
+#ifdef CHATGLM_ARM
+extern const Kernels kNeon;
+#endif
 
 // The tables that this processor can run, the fastest first; the last is kGeneric.
 std::vector<const Kernels *> available_kernels();

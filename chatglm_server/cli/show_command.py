@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 
 import chatglm_native
 
+from ..context_length import LEAST, default_context, room_for_tokens
 from ..decoding.backends.cpus import usable_cpus
 from ..errors import ModelFileError
 from ..formats.registry import FORMATS
+from ..hub.memory import memory_limit
 from ..loader import model_path
 from ..model_files.containers import read_model_file
 from ..model_files.model_file import ModelFile
@@ -69,16 +70,15 @@ def _end_tokens(file: ModelFile) -> str:
 
 
 def _memory(spec: ModelSpec) -> str:
-    cache = spec.cache_bytes * spec.context_length
-    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    text = f"{_gb(spec.nbytes)} of weights"
-    if spec.nbytes + cache <= 0.9 * present:
-        return f"{text} and {_gb(cache)} for {spec.context_length} tokens; this machine has {_gb(present)}"
-    text += f" and {_gb(cache)} for {spec.context_length} tokens; this machine has only {_gb(present)}: "
-    room = int((0.9 * present - spec.nbytes) // spec.cache_bytes)
-    if room < min(2048, spec.context_length):
-        return text + "choose a file with fewer bits a parameter"
-    return text + f"start with --context-length {room // 1024 * 1024}"
+    memory, in_container = memory_limit()
+    place = "this container" if in_container else "this machine"
+    context = default_context(spec)
+    text = f"{_gb(spec.nbytes)} of weights and {_gb(spec.cache_bytes * context)} for {context} tokens"
+    if context == spec.context_length:
+        return f"{text}; {place} has {_gb(memory)}"
+    if room_for_tokens(spec) < LEAST:
+        return f"{text}; {place} has only {_gb(memory)}: choose a file with fewer bits a parameter"
+    return f"{text}, which is all that fits: {place} has {_gb(memory)}"
 
 
 def _speed(spec: ModelSpec) -> str:

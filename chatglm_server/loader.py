@@ -144,7 +144,10 @@ def model_path(model: str, *, may_fetch: bool = True) -> Path:
         raise ModelFileError(f"the demo model is missing: {places[0]}; install the package again")
     path = local_path(model, may_fetch=may_fetch)
     if path.is_dir():
-        raise ModelFileError(f"{path}: is a folder; --model takes a GGUF file or a chatglm.cpp .bin file")
+        raise ModelFileError(
+            f"{path}: is a folder; --model takes a GGUF file, which chatglm-server convert makes of "
+            "a folder from Hugging Face"
+        )
     if not path.exists():
         raise ModelFileError(f"{path}: no such file; --model takes demo or the path of a GGUF or chatglm.cpp .bin file")
     return path

@@ -16,6 +16,7 @@ from ..loader import model_path
 from ..model_files.containers import read_model_file
 from ..model_files.model_file import ModelFile
 from ..model_files.spec import ModelSpec
+from ..model_files.tokenizer import Tokenizer
 from ..model_files.weight_types import WEIGHT_TYPES
 from .commands import ShowOptions
 
@@ -66,7 +67,12 @@ def _end_tokens(file: ModelFile) -> str:
         raise ModelFileError(f"{file.path}: {error.message}") from None
     names = {token: name for name, token in tokenizer.specials.items()}
     ends = file.end_tokens | {tokenizer.specials[name] for name in chat_format.stop_tokens}
-    return " ".join(names[token] if token in names else tokenizer.piece(token) for token in sorted(ends))
+    return " ".join(names[token] if token in names else _piece(tokenizer, token) for token in sorted(ends))
+
+
+def _piece(tokenizer: Tokenizer, token: int) -> str:
+    """A file may name an end token that is a row of the embedding, but no token of its tokenizer."""
+    return tokenizer.piece(token) if token < tokenizer.size else f"token {token}"
 
 
 def _memory(spec: ModelSpec) -> str:

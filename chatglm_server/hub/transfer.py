@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from tqdm import tqdm
 
 from ..errors import ModelFileError
+from .http_client import http_client
 from .sizes import size_text
 
 if TYPE_CHECKING:
@@ -143,13 +144,11 @@ class _Content:
 
 def _fill(download: Download, file: BinaryIO) -> None:
     """Appends to `file` until it is whole and right. Raises: ModelFileError, OSError."""
-    import httpx
-
     have = file.seek(0, os.SEEK_END)
     check_disk(download.target.parent, download.size - have, download.title, download.folder_option)
     with (
         _bar(download.title, download.size) as bar,
-        httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True, headers=dict(download.headers)) as client,
+        http_client(_TIMEOUT_S, download.headers) as client,
     ):
         content = _Content(file, bar)
         failures = 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from functools import partial
 from pathlib import Path
 
+from .context_length import context_length, room_for_tokens
 from .decoding.backends import BACKENDS, BackendOptions, choose_backend
 from .embeddings.embedder import SentenceEmbedder
 from .engine.base import Engine, ModelInfo
@@ -21,7 +21,6 @@ from .formats.registry import FORMATS
 from .hub.pull import local_path, model_id
 from .hub.references import is_file_address
 from .model_files.containers import read_model_file
-from .model_files.model_file import ModelFile
 from .settings import Settings
 
 _log = logging.getLogger("chatglm_server")
@@ -93,7 +92,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         raise ModelFileError(
             f"{path}: the file has {file.spec.vocab_size} token embeddings, its tokenizer needs {tokenizer.size}"
         )
-    context = _context_length(file, settings.context_length)
+    context = context_length(file.spec, settings.context_length)
     options = BackendOptions(context, settings.parallel, settings.threads, settings.cpu)
     backend = choose_backend(settings.engine, file, options)
     parallel = min(settings.parallel, backend.most_parallel or settings.parallel)
@@ -110,7 +109,10 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         capabilities=LOGITS if backend.gives_logits else frozenset(),
         choices=parallel,
     )
-    positions = max(context, (settings.kv_cache_mb << 20) // file.spec.cache_bytes)
+    prefixes = (settings.kv_cache_mb << 20) // file.spec.cache_bytes
+    if "kv_cache_mb" not in settings.model_fields_set:
+        prefixes = min(prefixes, room_for_tokens(file.spec))
+    positions = max(context, prefixes)
     load = partial(backend.load, file, options)
     return LocalEngine(info, chat_format, tokenizer, file.end_tokens, load, positions, settings.max_queue)
 
@@ -142,24 +144,10 @@ def model_path(model: str, *, may_fetch: bool = True) -> Path:
         raise ModelFileError(f"the demo model is missing: {places[0]}; install the package again")
     path = local_path(model, may_fetch=may_fetch)
     if path.is_dir():
-        raise ModelFileError(f"{path}: is a folder; --model takes a GGUF file or a chatglm.cpp .bin file")
+        raise ModelFileError(
+            f"{path}: is a folder; --model takes a GGUF file, which chatglm-server convert makes of "
+            "a folder from Hugging Face"
+        )
     if not path.exists():
         raise ModelFileError(f"{path}: no such file; --model takes demo or the path of a GGUF or chatglm.cpp .bin file")
     return path
-
-
-def _context_length(file: ModelFile, wanted: int | None) -> int:
-    most = file.spec.context_length
-    if wanted is not None and wanted > most:
-        raise ModelFileError(f"{file.path}: --context-length {wanted}: the model was made for at most {most} tokens")
-    context = wanted or most
-    per_token = file.spec.cache_bytes
-    cache = per_token * context
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if cache > memory:
-        raise ModelFileError(
-            f"{file.path}: a context of {context} tokens takes {cache >> 30} GiB of memory, this machine has "
-            f"{memory >> 30}; "
-            f"try --context-length {min(context, memory // per_token // 4)}"
-        )
-    return context

@@ -28,15 +28,38 @@ ALLOWED: dict[str, set[str]] = {
     "hub": {"errors", "hub", "__init__"},
     "engine": GROUND | {"engine", "formats", "decoding", "model_files", "queueing"},
     "service": {"engine.base", "embeddings.base"},
+    "context_length": {"errors", "hub.memory", "model_files"},
     "loader": GROUND
-    | {"settings", "engine", "formats", "decoding.backends", "model_files", "embeddings.embedder", "hub"},
+    | {
+        "context_length",
+        "settings",
+        "engine",
+        "formats",
+        "decoding.backends",
+        "model_files",
+        "embeddings.embedder",
+        "hub",
+    },
     "api": GROUND
     | {"answer", "api", "service", "engine.base", "engine.capabilities", "embeddings.base", "__init__"}
     | {"formats.inline.python_calls"},
     "app": GROUND | {"api", "service", "settings", "__init__"},
     # the commands read a conversation as the API does, without its web framework
     "cli": GROUND
-    | {"answer", "app", "cli", "convert", "formats", "hub", "loader", "model_files", "service", "settings", "__init__"}
+    | {
+        "answer",
+        "app",
+        "cli",
+        "context_length",
+        "convert",
+        "formats",
+        "hub",
+        "loader",
+        "model_files",
+        "service",
+        "settings",
+        "__init__",
+    }
     | {"api.http.connection", "api.openai", "engine.capabilities", "decoding.backends.cpus"},
     "__main__": {"cli"},
     "__init__": set(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from chatglm_server.cli.main import main
 from chatglm_server.decoding.backends.cpus import usable_cpus
+from chatglm_server.hub.memory import memory_limit
 from chatglm_server.model_files.containers import read_model_file
 from tests.random_gguf import Shape, write_random_gguf
 
@@ -43,14 +43,13 @@ def test_the_demo_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown["file"].startswith("chatglm.cpp, ")
     assert shown["chat format"] == "chatglm3: the file's model type"
     assert shown["end tokens"].endswith("<|user|> <|observation|>")
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert f"this machine has {memory / 1e9:.2f} GB" in shown["memory"]
+    assert f"has {memory_limit()[0] / 1e9:.2f} GB" in shown["memory"]
 
 
 def test_memory_that_a_long_context_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "model.gguf"
     write_random_gguf(path, Shape(context=1 << 30))
-    length = re.search(r"start with --context-length (\d+)", show(path, capsys)["memory"])
+    length = re.search(r"for (\d+) tokens, which is all that fits", show(path, capsys)["memory"])
     assert length and 2048 <= int(length[1]) < 1 << 30
 
 

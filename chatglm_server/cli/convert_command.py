@@ -22,6 +22,8 @@ def run_convert(options: ConvertOptions) -> int:
         raise BadOption(f"--type {options.type}: must be one of {', '.join(MIXES)}")
     if options.out.is_dir():
         raise BadOption(f"--out {options.out}: a folder; name the file to write in it")
+    if options.out.exists() and options.out.samefile(options.model if options.model.exists() else options.out.parent):
+        raise BadOption(f"--out {options.out}: is the model that is read; choose another name")
     threads = options.threads or usable_cpus()
     try:
         with _progress_bar() as progress:

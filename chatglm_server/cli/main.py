@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
@@ -26,8 +27,12 @@ Other commands, each with a --help of its own:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
-    Returns the exit status: 0, 1 for a model that cannot be used or a line that cannot be read, 2 for bad options.
+    Returns the exit status: 0, 1 for a model that cannot be used or a line that cannot be read, 2 for bad options,
+    130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names of files need not be Unicode, nor the terminal
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words.pop(0) if words and words[0] in COMMANDS else SERVE
     try:
@@ -47,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BadOption, ModelFileError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, BadOption) else 1
+    except KeyboardInterrupt:
+        return 130
     return status
 
 

@@ -18,6 +18,7 @@ from ..model_files.gguf import read_gguf
 from .commands import ListOptions, PullOptions, RemoveOptions
 
 _MISSING = "–"
+_LONGEST_NAME = 40
 
 
 def run_pull(options: PullOptions) -> int:
@@ -61,9 +62,10 @@ def _row(model: LocalModel) -> tuple[str, str, str, str]:
 def _architecture(path: Path) -> str:
     """The network that a GGUF file names; a dash for other files and broken ones."""
     try:
-        return str(read_gguf(path).metadata.get("general.architecture", _MISSING))
+        name = read_gguf(path).metadata.get("general.architecture")
     except ModelFileError:
         return _MISSING
+    return name if isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST_NAME else _MISSING
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 
 import chatglm_native
 
+from ..context_length import LEAST, default_context, room_for_tokens
 from ..decoding.backends.cpus import usable_cpus
 from ..errors import ModelFileError
 from ..formats.registry import FORMATS
+from ..hub.memory import memory_limit
 from ..loader import model_path
 from ..model_files.containers import read_model_file
 from ..model_files.model_file import ModelFile
 from ..model_files.spec import ModelSpec
+from ..model_files.tokenizer import Tokenizer
 from ..model_files.weight_types import WEIGHT_TYPES
 from .commands import ShowOptions
 
@@ -65,20 +67,24 @@ def _end_tokens(file: ModelFile) -> str:
         raise ModelFileError(f"{file.path}: {error.message}") from None
     names = {token: name for name, token in tokenizer.specials.items()}
     ends = file.end_tokens | {tokenizer.specials[name] for name in chat_format.stop_tokens}
-    return " ".join(names[token] if token in names else tokenizer.piece(token) for token in sorted(ends))
+    return " ".join(names[token] if token in names else _piece(tokenizer, token) for token in sorted(ends))
+
+
+def _piece(tokenizer: Tokenizer, token: int) -> str:
+    """A file may name an end token that is a row of the embedding, but no token of its tokenizer."""
+    return tokenizer.piece(token) if token < tokenizer.size else f"token {token}"
 
 
 def _memory(spec: ModelSpec) -> str:
-    cache = spec.cache_bytes * spec.context_length
-    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    text = f"{_gb(spec.nbytes)} of weights"
-    if spec.nbytes + cache <= 0.9 * present:
-        return f"{text} and {_gb(cache)} for {spec.context_length} tokens; this machine has {_gb(present)}"
-    text += f" and {_gb(cache)} for {spec.context_length} tokens; this machine has only {_gb(present)}: "
-    room = int((0.9 * present - spec.nbytes) // spec.cache_bytes)
-    if room < min(2048, spec.context_length):
-        return text + "choose a file with fewer bits a parameter"
-    return text + f"start with --context-length {room // 1024 * 1024}"
+    memory, in_container = memory_limit()
+    place = "this container" if in_container else "this machine"
+    context = default_context(spec)
+    text = f"{_gb(spec.nbytes)} of weights and {_gb(spec.cache_bytes * context)} for {context} tokens"
+    if context == spec.context_length:
+        return f"{text}; {place} has {_gb(memory)}"
+    if room_for_tokens(spec) < LEAST:
+        return f"{text}; {place} has only {_gb(memory)}: choose a file with fewer bits a parameter"
+    return f"{text}, which is all that fits: {place} has {_gb(memory)}"
 
 
 def _speed(spec: ModelSpec) -> str:

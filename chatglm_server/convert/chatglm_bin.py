@@ -73,6 +73,15 @@ def _read(spec: TensorSpec) -> Iterator[bytes]:
 
 
 def _tokenizer_keys(file: ChatGLMBin) -> dict[str, Value]:
+    """Raises: ModelFileError."""
+    try:
+        return _keys(file)
+    except ModelFileError as error:
+        raise ModelFileError(f"{file.path}: {error.message}") from None
+
+
+def _keys(file: ChatGLMBin) -> dict[str, Value]:
+    """Raises: ModelFileError, whose message does not name the file."""
     tokenizer = load_tokenizer(file.family, file.tokenizer, FORMATS[file.family])
     specials, size = tokenizer.specials, file.header.vocab_size
     if file.family == "glm4":

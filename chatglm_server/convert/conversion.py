@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import ModelFileError
 from ..model_files.chatglm_bin import read_chatglm_bin
+from ..model_files.gguf import MAGIC
 from .chatglm_bin import bin_contents
 from .contents import Contents
 from .gguf_writer import write_gguf
@@ -32,9 +33,17 @@ def convert(source: Path, out: Path, mix: str | None, threads: int, progress: Pr
             from .quantization import quantized
 
             contents = quantized(read_huggingface(source), MIXES[mix or _DEFAULT_MIX], pool, threads)
+        elif _is_gguf(source):
+            raise ModelFileError(f"{source}: is a GGUF file already; convert the model's folder from Hugging Face")
         elif mix is not None:
             raise ModelFileError(f"{source}: a chatglm.cpp file keeps its types of weights; leave out --type")
         else:
             contents = bin_contents(read_chatglm_bin(source))
         write_gguf(out, contents.metadata, contents.tensors, progress(contents.nbytes))
     return contents
+
+
+def _is_gguf(path: Path) -> bool:
+    """Raises: OSError."""
+    with path.open("rb") as file:
+        return file.read(4) == MAGIC

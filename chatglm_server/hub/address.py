@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import ModelFileError
 from .base import USER_AGENT, LocalModel
+from .http_client import http_client
 from .references import is_file_address
 from .transfer import Download, fetch
 
@@ -67,7 +68,7 @@ def _download(url: str) -> Download:
 
     try:
         with (
-            httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True) as client,
+            http_client(_TIMEOUT_S) as client,
             client.stream("GET", url, headers={"Range": "bytes=0-3", "Accept-Encoding": "identity"}) as response,
         ):
             if response.status_code not in (200, 206):

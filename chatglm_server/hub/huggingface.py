@@ -96,7 +96,8 @@ class HuggingFace:
                 if path.is_file():
                     blob = path.resolve()
                     path.unlink()
-                    if path != blob and not _is_linked(blob, folder):
+                    ours = blob.parent == (folder / _BLOBS).resolve()  # a link may lead anywhere
+                    if ours and not _is_linked(blob, folder):
                         freed += blob.stat().st_size
                         blob.unlink()
         if not any(path.is_file() for path in (folder / _SNAPSHOTS).rglob("*")):

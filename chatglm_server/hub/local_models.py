@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from ..errors import ModelFileError
@@ -23,13 +24,17 @@ _STORES: tuple[Callable[[], Iterator[LocalModel]], ...] = (
 
 def local_models() -> list[LocalModel]:
     """All models here, each under its shortest name. A store that cannot be read counts as empty."""
-    models: list[LocalModel] = []
-    for store in _STORES:
-        try:
-            models += store()
-        except OSError:
-            continue
+    models = _all(_STORES)
     return [replace(model, name=_shortest_name(model, models)) for model in models]
+
+
+def _all(stores: Iterable[Callable[[], Iterator[LocalModel]]]) -> list[LocalModel]:
+    """What `stores` hold, as far as they can be read."""
+    models: list[LocalModel] = []
+    for store in stores:
+        with suppress(OSError, RuntimeError):  # no permission; no home folder
+            models += store()
+    return models
 
 
 def in_cache(repository: Repository) -> list[LocalModel]:
@@ -40,7 +45,7 @@ def in_cache(repository: Repository) -> list[LocalModel]:
 
 def stored(name: str) -> LocalModel:
     """The model of this name in another program's store. Raises: ModelFileError."""
-    models = {model.name: model for store in (ollama_models, lm_studio_models) for model in store()}
+    models = {model.name: model for model in _all((ollama_models, lm_studio_models))}
     model = models.get(name) or models.get(f"{name}:latest")
     if model:
         return model

@@ -16,6 +16,7 @@ from ..errors import ModelFileError
 from . import file_names
 from .base import USER_AGENT, LocalModel, RemoteFile, RemoteModel, whole_models
 from .catalog import CATALOG
+from .http_client import http_client
 from .references import near_names
 
 _ENDPOINT = "https://modelscope.cn"
@@ -82,7 +83,7 @@ class ModelScope:
         name = f"ms:{repository}"
         try:
             with (
-                httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True, headers=dict(self.headers())) as client,
+                http_client(_TIMEOUT_S, self.headers()) as client,
                 client.stream("GET", f"{_api(repository)}/files", params=query) as response,
             ):
                 if response.status_code in (401, 403, 404):

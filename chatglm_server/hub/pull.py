@@ -79,13 +79,18 @@ def _pull_repository(reference: Repository) -> Path:
     model = _select(hub.models(reference.name), reference, entry.cache_bytes if entry else 0)
     if entry:
         _log.info("licence of the model: %s", entry.license)
-    missing = [part for part in model.parts if not part.path.exists()]
-    check_disk(model.parts[0].target.parent, sum(part.size for part in missing), str(reference), hub.folder_option)
-    for part in model.parts:
-        if part.path.exists():
+    downloads = [None if part.path.exists() else _download(hub, reference.name, part) for part in model.parts]
+    folder = model.parts[0].target.parent
+    try:
+        missing = sum(download.missing for download in downloads if download)
+    except OSError as error:
+        raise ModelFileError(f"{folder}: {error.strerror}") from None
+    check_disk(folder, missing, str(reference), hub.folder_option)
+    for part, download in zip(model.parts, downloads, strict=True):
+        if download is None:
             _check(part)
         else:
-            _fetch(hub, reference.name, part)
+            _fetch(hub, part, download)
     return model.parts[0].path
 
 
@@ -106,22 +111,24 @@ def _select(models: Sequence[RemoteModel], reference: Repository, cache_bytes: i
     return found[0]
 
 
-def _fetch(hub: Hub, repository: str, part: RemoteFile) -> None:
+def _download(hub: Hub, repository: str, part: RemoteFile) -> Download:
+    """Raises: ModelFileError."""
+    return Download(
+        title=part.name,
+        url=part.url,
+        target=part.target,
+        size=part.size,
+        sha256=part.sha256,
+        headers=hub.headers(),
+        refusals={status: hub.refusal(repository, status) for status in (401, 403, 404)},
+        folder_option=hub.folder_option,
+    )
+
+
+def _fetch(hub: Hub, part: RemoteFile, download: Download) -> None:
     """Raises: ModelFileError."""
     _log.info("fetching %s (%s) from %s", part.name, size_text(part.size), hub.title)
-    refusals = {status: hub.refusal(repository, status) for status in (401, 403, 404)}
-    fetch(
-        Download(
-            title=part.name,
-            url=part.url,
-            target=part.target,
-            size=part.size,
-            sha256=part.sha256,
-            headers=hub.headers(),
-            refusals=refusals,
-            folder_option=hub.folder_option,
-        )
-    )
+    fetch(download)
     try:
         hub.publish(part)
     except OSError as error:

@@ -18,6 +18,8 @@ _REPOSITORY = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][
 _HOST = re.compile(r"[\w:-]+(?:\.[\w:-]+)*")
 _HUGGING_FACE_PAGE = re.compile(r"/([^/]+/[^/]+)/(?:resolve|blob)/main/(.+)")
 _HUGGING_FACE_HOSTS = {"huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"}
+_OLLAMA_STYLE = re.compile(r"(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
+"""As in ``ollama run hf.co/OWNER/NAME:QUANTIZATION``."""
 _SHOWN = 3
 _LONGEST_SHOWN = 200
 
@@ -59,12 +61,16 @@ def is_file_address(text: str) -> bool:
 def read_reference(text: str) -> Reference:
     """What the name of a model means. Raises: ModelFileError."""
     prefix, _, rest = text.partition(":")
-    if prefix in ("hf", "ms"):
-        return _repository(prefix, rest, text)  # type: ignore[arg-type]  # mypy does not narrow it
+    if prefix.lower() in ("hf", "ms"):
+        return _repository(prefix.lower(), rest, text)  # type: ignore[arg-type]  # mypy does not narrow it
+    if _OLLAMA_STYLE.match(text):
+        return _repository("hf", text.partition("/")[2], text)
     if prefix in ("ollama", "lmstudio"):
         return Stored(text)
     if is_file_address(text):
         return _address(text)
+    if text.lower().startswith(("http://", "https://")):
+        raise ModelFileError(f"{text}: not the address of a .gguf file; for a repository write hf:OWNER/NAME")
     path = _path(text)
     if path is not None:
         return path

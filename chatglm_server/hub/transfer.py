@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from tqdm import tqdm
 
 from ..errors import ModelFileError
+from .http_client import http_client
 from .sizes import size_text
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ class Download:
         """Where the bytes are until all are there."""
         return self.target.with_name(f"{self.target.name}{self.version and '.'}{self.version}.incomplete")
 
+    @property
+    def missing(self) -> int:
+        """Bytes that are not on the disk yet. Raises: OSError."""
+        there = self.target if self.target.exists() else self.partial
+        return max(0, self.size - (there.stat().st_size if there.exists() else 0))
+
 
 class DownloadStopped(ModelFileError):
     """The user stopped a download."""
@@ -72,7 +79,7 @@ def fetch(download: Download) -> None:
     partial = download.partial
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("a+b") as file, _only_user(file, download.title):
+        with partial.open("a+b") as file, _only_user(file, download):
             if not target.exists():  # else another program was faster
                 _fill(download, file)
                 os.fsync(file.fileno())
@@ -83,9 +90,6 @@ def fetch(download: Download) -> None:
         raise DownloadStopped(f"{download.title}: stopped at {amount}; {_GOES_ON}") from None
     except OSError as error:
         raise ModelFileError(f"{target.parent}: {error.strerror or error}") from None
-    finally:
-        if partial.exists() and (target.exists() or partial.stat().st_size == 0):
-            partial.unlink()
 
 
 def sha256_of(path: Path) -> str:
@@ -140,13 +144,11 @@ class _Content:
 
 def _fill(download: Download, file: BinaryIO) -> None:
     """Appends to `file` until it is whole and right. Raises: ModelFileError, OSError."""
-    import httpx
-
     have = file.seek(0, os.SEEK_END)
     check_disk(download.target.parent, download.size - have, download.title, download.folder_option)
     with (
         _bar(download.title, download.size) as bar,
-        httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True, headers=dict(download.headers)) as client,
+        http_client(_TIMEOUT_S, download.headers) as client,
     ):
         content = _Content(file, bar)
         failures = 0
@@ -159,6 +161,9 @@ def _fill(download: Download, file: BinaryIO) -> None:
                 if failures == _ATTEMPTS:
                     raise ModelFileError(f"{download.title}: {error}; {_GOES_ON}") from None
                 time.sleep(_FIRST_PAUSE_S * 2 ** (failures - 1))
+    if os.fstat(file.fileno()).st_size != download.size:  # the Hugging Face client knows nothing of our lock
+        file.truncate(0)
+        raise ModelFileError(f"{download.title}: another program wrote into it; the same command fetches it again")
     found = content.sha256
     if download.sha256 and found != download.sha256:
         file.truncate(0)
@@ -199,13 +204,34 @@ def _receive(download: Download, content: _Content, client: httpx.Client) -> Non
 
 
 @contextmanager
-def _only_user(file: BinaryIO, title: str) -> Iterator[None]:
-    """Keeps other processes away from `file`. Raises: ModelFileError if one has it already."""
+def _only_user(file: BinaryIO, download: Download) -> Iterator[None]:
+    """Keeps other processes away from `file`, the partial one, and deletes it in the end if nobody needs it.
+
+    Only its owner may delete it: another process would take it away from a download that waits for its first byte.
+
+    Raises: ModelFileError if another process has it already.
+    """
+    partial, target = download.partial, download.target
+    busy = ModelFileError(f"{download.title}: another program is fetching it right now")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ModelFileError(f"{title}: another program is fetching it right now") from None
-    yield
+        raise busy from None
+    if not _has_name(file, partial) and not target.exists():
+        raise busy  # it began anew after this process had opened the file
+    try:
+        yield
+    finally:
+        if _has_name(file, partial) and (target.exists() or os.fstat(file.fileno()).st_size == 0):
+            partial.unlink()
+
+
+def _has_name(file: BinaryIO, path: Path) -> bool:
+    """False if `path` is another file by now, or none."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _bar(title: str, size: int) -> tqdm[Any]:

@@ -9,6 +9,7 @@ import pytest
 import sentencepiece
 from chatglm_bin_writer import DType, ModelType
 
+from chatglm_server.cli.main import main
 from chatglm_server.convert.byte_pair_keys import spell
 from chatglm_server.convert.chatglm_bin import bin_contents
 from chatglm_server.convert.gguf_writer import write_gguf
@@ -117,3 +118,14 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
     file = read_chatglm_bin(write_random_model(tmp_path / "chatglm.bin", ModelType.CHATGLM))
     with pytest.raises(ModelFileError, match=r"chatglm\.bin: GGUF has no network for it"):
         bin_contents(file)
+
+
+def test_sources_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_random_model(tmp_path / "a.bin")
+    made, original = tmp_path / "a.gguf", source.read_bytes()
+    assert main(["convert", str(source), "--out", str(source)]) == 2
+    assert "choose another name" in capsys.readouterr().err and source.read_bytes() == original
+    assert main(["convert", str(source), "--out", str(made)]) == 0
+    for name, words in ((str(made), "is a GGUF file already"), ("missing", "missing: No such file")):
+        assert main(["convert", name, "--out", str(tmp_path / "b.gguf"), "--type", "q4_0"]) == 1
+        assert words in capsys.readouterr().err

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
+from chatglm_server.convert.gguf_writer import write_gguf
 from chatglm_server.errors import ModelFileError
 from chatglm_server.hub.local_models import local_models, remove
 from chatglm_server.hub.pull import local_path, model_id
@@ -98,3 +103,36 @@ def test_nothing_here() -> None:
         remove("ollama:glm4")
     with pytest.raises(ModelFileError, match="not among the models here"):
         remove("glm-4-9b")
+
+
+def test_a_store_that_cannot_be_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_MODELS", "x" * 5000)
+    with pytest.raises(ModelFileError, match="no such model"):
+        local_path("ollama:glm4")
+
+
+def test_removal_stays_in_the_cache(home: Path) -> None:
+    """A link in the cache may lead anywhere; what it leads to is not ours."""
+    cache = Path(constants.HF_HUB_CACHE)
+    other = write(home / "other.gguf")
+    link = cache / "models--o--r" / "snapshots" / ("a" * 40) / "a-Q4_0.gguf"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(other)
+    remove("hf:o/r:Q4_0")
+    assert other.exists() and not link.is_symlink()
+
+
+def test_the_list_of_odd_files(home: Path, tmp_path: Path) -> None:
+    """Names that are no Unicode, and a network's name that would move the cursor."""
+    folder = tmp_path / "here" / "models"
+    folder.mkdir(parents=True)
+    (folder / os.fsdecode(b"\xff.gguf")).write_bytes(b"GGUF")
+    write_gguf(folder / "a.gguf", {"general.architecture": "x\n\x1b[2J"}, [])
+    write_gguf(folder / "b.gguf", {"general.architecture": ["x", "y"]}, [])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii:strict"}
+    run = subprocess.run(
+        [sys.executable, "-m", "chatglm_server", "list"],
+        cwd=folder.parent, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = [line for line in run.stdout.splitlines() if line.startswith("models/")]
+    assert [row.split()[3] for row in rows] == ["\\u2013"] * 3

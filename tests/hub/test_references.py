@@ -14,6 +14,8 @@ from chatglm_server.hub.references import Address, Repository, Stored, is_file_a
 
 REFERENCES = {
     "hf:owner/repo": Repository("hf", "owner/repo"),
+    "HF:owner/repo": Repository("hf", "owner/repo"),
+    "hf.co/owner/repo:Q5_K_M": Repository("hf", "owner/repo", "Q5_K_M"),
     "hf:owner/repo:Q5_K_M": Repository("hf", "owner/repo", "Q5_K_M"),
     "hf:owner/repo:q5_k_m": Repository("hf", "owner/repo", "q5_k_m"),
     "hf:owner/repo:UD-Q4_K_XL": Repository("hf", "owner/repo", "UD-Q4_K_XL"),
@@ -35,6 +37,8 @@ REFERENCES = {
 }
 
 ERRORS = {
+    "https://huggingface.co/owner/repo": "for a repository write hf:OWNER/NAME",
+    "hf.co/owner/repo/a.gguf": "write hf:OWNER/NAME",
     "glm-4-9b-414": "did you mean glm-4-9b-0414",
     "glm": "one of demo, chatglm3-6b, glm-4-9b",
     "gpt-4": "no known name",

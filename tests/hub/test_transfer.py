@@ -140,6 +140,34 @@ def test_two_programs_do_not_write_one_file(hub: StandIn, tmp_path: Path) -> Non
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(ModelFileError, match="another program is fetching it"):
             fetch(download(hub, tmp_path))
+        assert partial(tmp_path).exists()  # it is the other's, even before its first byte is there
+
+
+def test_another_program_writes_into_the_file(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One without our lock: the Hugging Face client appends to a file of the same name."""
+    monkeypatch.setattr("time.sleep", lambda _: partial(tmp_path).open("ab").write(b"x"))
+    hub.faults.break_after = [100_000]
+    with pytest.raises(ModelFileError, match="another program wrote into it"):
+        fetch(download(hub, tmp_path))
+    assert list((tmp_path / "x").iterdir()) == []
+
+
+def test_what_is_there_needs_no_more_disk(hub: StandIn, tmp_path: Path) -> None:
+    job = download(hub, tmp_path)
+    assert job.missing == len(CONTENT)
+    partial(tmp_path).parent.mkdir()
+    partial(tmp_path).write_bytes(CONTENT[:1000])
+    assert job.missing == len(CONTENT) - 1000
+    fetch(job)
+    assert job.missing == 0
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks9://x"])
+def test_a_proxy_that_cannot_be_used(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    with pytest.raises(ModelFileError, match="proxy in ALL_PROXY"):
+        fetch(download(hub, tmp_path))
 
 
 def test_ctrl_c_keeps_what_came(hub: StandIn, tmp_path: Path) -> None:

@@ -143,14 +143,6 @@ print(generate(model, [5, 6, 7], 1))
     assert result.returncode == 0, result.stderr[-500:]
 
 
-def test_context_that_does_not_fit_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine of 1 MiB, where 4 KiB are a page."""
-    monkeypatch.setattr("os.sysconf", lambda name: 256 if name == "SC_PHYS_PAGES" else 4096)
-    path = write_random_model(tmp_path / "long.bin", max_length=1 << 16)
-    assert "try --context-length" in refusal(path)
-    load_engine(Settings(_env_file=None, model=str(path), context_length=64))
-
-
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [

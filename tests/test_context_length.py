@@ -1,0 +1,65 @@
+"""The context that a server offers by itself fits into memory beside the weights."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from chatglm_server import context_length
+from chatglm_server.errors import ModelFileError
+from chatglm_server.loader import load_local_engine
+from chatglm_server.model_files.containers import read_model_file
+from chatglm_server.model_files.spec import ModelSpec
+from chatglm_server.settings import Settings
+from tests.random_gguf import Shape, write_random_gguf
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("context") / "long.gguf"
+    write_random_gguf(path, Shape(context=131_072))
+    return path
+
+
+def memory_for(monkeypatch: pytest.MonkeyPatch, spec: ModelSpec, tokens: int) -> None:
+    """A machine on which the weights, and `tokens` beside them, take nine tenths."""
+    memory = int((spec.nbytes + spec.cache_bytes * tokens) / 0.9) + 1
+    monkeypatch.setattr(context_length, "memory_limit", lambda: (memory, False))
+
+
+def engine_context(model: Path, **options: int) -> int | None:
+    return load_local_engine(Settings(_env_file=None, model=str(model), **options)).info.context_length  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fitting", "offered"), [(131_072, 131_072), (131_071, 130_048), (5000, 4096), (100, 2048), (-1, 2048)]
+)
+def test_the_default_fits(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fitting: int, offered: int
+) -> None:
+    memory_for(monkeypatch, read_model_file(model).spec, fitting)
+    with caplog.at_level(logging.WARNING):
+        assert engine_context(model) == offered
+    assert (f"context: {offered} of the model's 131072 tokens" in caplog.text) == (offered < 131_072)
+
+
+def test_a_chosen_length_may_be_more(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and values take memory when they are used, and the system may have some to swap to."""
+    spec = read_model_file(model).spec
+    memory_for(monkeypatch, spec, 5000)
+    assert engine_context(model, context_length=5001) == 5001
+    with pytest.raises(ModelFileError, match="try --context-length 4096"):
+        engine_context(model, context_length=131_072)
+    with pytest.raises(ModelFileError, match="made for at most 131072 tokens"):
+        engine_context(model, context_length=131_073)
+
+
+def test_prefixes_fit_too(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are kept of earlier conversations, unless their memory was chosen."""
+    spec = read_model_file(model).spec
+    memory_for(monkeypatch, spec, 5000)
+    for chosen, most in (({}, 5000), ({"kv_cache_mb": 4096}, (4096 << 20) // spec.cache_bytes)):
+        engine = load_local_engine(Settings(_env_file=None, model=str(model), **chosen))  # type: ignore[arg-type]
+        assert engine._cache_positions == most

@@ -54,7 +54,10 @@ class Settings(BaseSettings):
         "the model's name.",
     )
     context_length: int | None = Field(
-        None, ge=64, description="Tokens that prompt and answer may have together. Without it: the model's own limit."
+        None,
+        ge=64,
+        description="Tokens that prompt and answer may have together. Without it: the model's own limit, or what fits "
+        "into memory.",
     )
     report_repairs: bool = Field(
         False,
@@ -104,7 +107,10 @@ class Settings(BaseSettings):
     )
     parallel: int = Field(4, ge=1, le=64, description="Answers that the native core writes at the same time.")
     kv_cache_mb: int = Field(
-        4096, ge=0, description="Memory for keys and values, in MiB. One whole context is always allowed."
+        4096,
+        ge=0,
+        description="Memory for keys and values, in MiB; without it no more than fits beside the weights. One whole "
+        "context is always allowed.",
     )
 
     embedding_model: Path | None = Field(

@@ -22,7 +22,12 @@ def hub(tmp_path: Path) -> Iterator[StandIn]:
 
 
 def test_a_short_name_is_served(hub: StandIn, tmp_path: Path) -> None:
-    environment = {"HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url}
+    environment = {
+        "HOME": str(tmp_path),
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_OFFLINE": "0",  # other tests switch it on for this whole process
+    }
     with RunningServer("--model", "glm-4-9b-0414", env=environment, cwd=tmp_path) as server:
         assert server.wait_for_line("fetching THUDM").endswith("from Hugging Face")
         body = {"model": "glm-4-9b-0414", "messages": user("hi"), "max_tokens": 4, "seed": 1}

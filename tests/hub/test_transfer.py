@@ -174,7 +174,8 @@ def test_ctrl_c_keeps_what_came(hub: StandIn, tmp_path: Path) -> None:
     """A process of its own is stopped while it waits for the server; the next one goes on."""
     hub.faults.break_after = [120_000]
     script = (
-        "import sys; from pathlib import Path; from chatglm_server.hub import transfer\n"
+        "import signal, sys; from pathlib import Path; from chatglm_server.hub import transfer\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "transfer._FIRST_PAUSE_S = 30\n"
         "try: transfer.fetch(transfer.Download('a.gguf', sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))\n"
         "except transfer.DownloadStopped as error: print(error)\n"

@@ -56,8 +56,8 @@ class Settings(BaseSettings):
     context_length: int | None = Field(
         None,
         ge=64,
-        description="Tokens that prompt and answer may have together. Without it: the model's own limit, or what fits "
-        "into memory.",
+        description="Tokens that prompt and answer may have together. Without it: the model's own limit, or what "
+        "memory can hold.",
     )
     report_repairs: bool = Field(
         False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from .errors import ModelFileError
-from .hub.memory import memory_limit
+from .memory import memory_limit
 from .model_files.spec import ModelSpec
 
 LEAST = 2048

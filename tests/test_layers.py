@@ -13,6 +13,7 @@ GROUND = {"chat", "errors", "json_text", "log_once", "sampling"}
 ALLOWED: dict[str, set[str]] = {
     "json_text": set(),
     "log_once": set(),
+    "memory": set(),
     "errors": set(),
     "sampling": {"errors"},
     "chat": {"sampling"},
@@ -25,10 +26,10 @@ ALLOWED: dict[str, set[str]] = {
     "model_files": {"errors", "formats.base", "formats.detection", "model_files"},
     "decoding": {"errors", "sampling", "queueing", "model_files", "decoding"},
     "embeddings": {"errors", "queueing", "embeddings"},
-    "hub": {"errors", "hub", "__init__"},
+    "hub": {"errors", "hub", "memory", "__init__"},
     "engine": GROUND | {"engine", "formats", "decoding", "model_files", "queueing"},
     "service": {"engine.base", "embeddings.base"},
-    "context_length": {"errors", "hub.memory", "model_files"},
+    "context_length": {"errors", "memory", "model_files"},
     "loader": GROUND
     | {
         "context_length",
@@ -55,6 +56,7 @@ ALLOWED: dict[str, set[str]] = {
         "formats",
         "hub",
         "loader",
+        "memory",
         "model_files",
         "service",
         "settings",

@@ -10,7 +10,7 @@ import pytest
 
 from chatglm_server.cli.main import main
 from chatglm_server.decoding.backends.cpus import usable_cpus
-from chatglm_server.hub.memory import memory_limit
+from chatglm_server.memory import memory_limit
 from chatglm_server.model_files.containers import read_model_file
 from tests.random_gguf import Shape, write_random_gguf
 
@@ -61,7 +61,7 @@ def test_a_missing_file_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_nothing_is_fetched(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert main(["show", "glm-z1-9b"]) == 1
     assert "chatglm-server pull glm-z1-9b" in capsys.readouterr().err
 

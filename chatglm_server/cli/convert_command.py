@@ -12,6 +12,7 @@ from ..convert.conversion import convert
 from ..convert.mixes import MIXES
 from ..decoding.backends.cpus import usable_cpus
 from ..errors import BadOption, ModelFileError
+from ..hub.sizes import size_text
 from .commands import ConvertOptions
 
 
@@ -32,7 +33,7 @@ def run_convert(options: ConvertOptions) -> int:
         raise BadOption(f"convert needs the package {error.name}: pip install 'chatglm-server[convert]'") from None
     except OSError as error:
         raise ModelFileError(f"{error.filename or options.out}: {error.strerror or error}") from None
-    print(f"{options.out}: {contents.nbytes / 1e9:.2f} GB\nserve it: chatglm-server --model {options.out}")
+    print(f"{options.out}: {size_text(contents.nbytes)}\nserve it: chatglm-server --model {options.out}")
     return 0
 
 

@@ -11,8 +11,9 @@ from ..context_length import LEAST, default_context, room_for_tokens
 from ..decoding.backends.cpus import usable_cpus
 from ..errors import ModelFileError
 from ..formats.registry import FORMATS
-from ..hub.memory import memory_limit
+from ..hub.sizes import size_text
 from ..loader import model_path
+from ..memory import memory_limit
 from ..model_files.containers import read_model_file
 from ..model_files.model_file import ModelFile
 from ..model_files.spec import ModelSpec
@@ -20,7 +21,6 @@ from ..model_files.tokenizer import Tokenizer
 from ..model_files.weight_types import WEIGHT_TYPES
 from .commands import ShowOptions
 
-_GB = 1e9
 _PROBE_S = 1.0
 
 
@@ -37,7 +37,7 @@ def _lines(file: ModelFile) -> Iterator[tuple[str, str]]:
     spec = file.spec
     files = {tensor.path for tensor in spec.tensors.values()}
     size = sum(path.stat().st_size for path in files)
-    yield "file", f"{file.container}, {_gb(size)}" + (f" in {len(files)} parts" if len(files) > 1 else "")
+    yield "file", f"{file.container}, {size_text(size)}" + (f" in {len(files)} parts" if len(files) > 1 else "")
     yield (
         "architecture",
         f"{file.architecture}: {spec.layers} layers of {spec.hidden_size}, feed-forward {spec.ffn_size}, "
@@ -79,16 +79,19 @@ def _memory(spec: ModelSpec) -> str:
     memory, in_container = memory_limit()
     place = "this container" if in_container else "this machine"
     context = default_context(spec)
-    text = f"{_gb(spec.nbytes)} of weights and {_gb(spec.cache_bytes * context)} for {context} tokens"
+    text = f"{size_text(spec.nbytes)} of weights and {size_text(spec.cache_bytes * context)} for {context} tokens"
     if context == spec.context_length:
-        return f"{text}; {place} has {_gb(memory)}"
+        return f"{text}; {place} has {size_text(memory)}"
     if room_for_tokens(spec) < LEAST:
-        return f"{text}; {place} has only {_gb(memory)}: choose a file with fewer bits a parameter"
-    return f"{text}, which is all that fits: {place} has {_gb(memory)}"
+        return f"{text}; {place} has only {size_text(memory)}: choose a file with fewer bits a parameter"
+    return f"{text}, which is all that fits: {place} has {size_text(memory)}"
 
 
 def _speed(spec: ModelSpec) -> str:
-    """What one token reads and computes, over what this machine does in a second with the commonest weight type."""
+    """The speed to expect: what this machine reads and multiplies in a second, divided by what one token needs.
+
+    The machine is measured with the weight type that takes the most bytes.
+    """
     kind = next(number for number, kind in WEIGHT_TYPES.items() if kind.name == next(iter(spec.bytes_by_type)))
     pool = chatglm_native.ThreadPool(usable_cpus())
     read, computed = chatglm_native.measure_speed(pool, kind, _PROBE_S)
@@ -98,17 +101,13 @@ def _speed(spec: ModelSpec) -> str:
     prompts = computed / sum(math.prod(tensor.shape) for tensor in matrices)
     return (
         f"about {_rate(answers)} tokens a second in answers, {_rate(prompts)} in prompts "
-        f"({pool.threads} CPUs, {chatglm_native.kernels()[0]}: {_gb(read)} and {computed / 1e9:.0f} billion products "
-        "a second)"
+        f"({pool.threads} CPUs, {chatglm_native.kernels()[0]}: {size_text(int(read))} and {computed / 1e9:.0f} billion "
+        "products a second)"
     )
 
 
 def _rate(tokens: float) -> str:
     return f"{tokens:.1f}" if tokens < 10 else f"{tokens:.0f}"
-
-
-def _gb(nbytes: float) -> str:
-    return f"{nbytes / _GB:.2f} GB" if nbytes >= 0.1 * _GB else f"{nbytes / 1e6:.1f} MB"
 
 
 def _count(parameters: int) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class CatalogEntry:
     """A model and its repositories.
 
-    `size_gb` is the size of its Q4_K_M file in GB (1e9 bytes). `cache_bytes` are the keys and values of a token, in
-    float16: 2 * layers * kv_heads * (key + value). `modelscope` is "" where no repository is known.
+    `size_gb` is the size of its Q4_K_M file in GB (1e9 bytes). `cache_bytes` are about what the keys and values of
+    a token take: 2 * layers * kv_heads * (key + value). `modelscope` is "" where no repository is known.
     """
 
     huggingface: str

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from ..errors import ModelFileError
-from .memory import memory_limit
+from ..memory import memory_limit
 from .sizes import size_text
 
 PREFERRED = (

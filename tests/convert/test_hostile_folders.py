@@ -114,7 +114,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "merges of one": (with_model(merges=["ab"]), "model.merges holds 'ab'"),
     "another tokenizer": (with_model(type="Unigram"), "not a byte-level BPE"),
     "no byte level": (edited("tokenizer.json", pre_tokenizer=None), "not a byte-level BPE"),
-    "added tokens": (edited("tokenizer.json", added_tokens=[{"id": 10**6, "content": "x"}]), "no token with an id"),
+    "added tokens": (
+        edited("tokenizer.json", added_tokens=[{"id": 10**6, "content": "x"}]),
+        "a token needs a text, and an id below",
+    ),
     "broken tiktoken": (
         both(without("tokenizer.json"), written("tokenizer.model", b"AA== 5\n")),
         "ranks",

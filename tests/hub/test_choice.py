@@ -11,8 +11,8 @@ from chatglm_server.errors import ModelFileError
 from chatglm_server.hub import choice
 from chatglm_server.hub.choice import choose, preferred
 from chatglm_server.hub.file_names import is_model, is_safe, quantization, split_parts, whole_models
-from chatglm_server.hub.memory import memory_limit
 from chatglm_server.hub.sizes import size_text
+from chatglm_server.memory import memory_limit
 
 GB = 10**9
 

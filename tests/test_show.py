@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import chatglm_native
@@ -64,6 +66,13 @@ def test_nothing_is_fetched(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert main(["show", "glm-z1-9b"]) == 1
     assert "chatglm-server pull glm-z1-9b" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} -m chatglm_server show demo | head -1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert result.stdout.endswith("demo-chatglm3.bin\n")
+    assert result.stderr == ""
 
 
 def test_the_word_is_required(capsys: pytest.CaptureFixture[str]) -> None:

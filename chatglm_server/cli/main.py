@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, BadOption) else 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader, such as head, has gone; Python would write the rest again at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return status
 
 

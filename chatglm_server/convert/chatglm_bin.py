@@ -27,7 +27,7 @@ _GATE, _UP = ".ffn_gate.weight", ".ffn_up.weight"
 
 
 def bin_contents(file: ChatGLMBin) -> Contents:
-    """What a GGUF file with the weights and the tokenizer of `file` holds.
+    """Returns the contents of a GGUF file with the weights and the tokenizer of `file`.
 
     Raises: ModelFileError for a file of another network than llama.cpp's "chatglm", or with a broken tokenizer.
     """

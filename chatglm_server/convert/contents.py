@@ -1,4 +1,4 @@
-"""What a GGUF file is written of: its metadata and its tensors."""
+"""The contents of a GGUF file that is to be written: metadata and tensors."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from .quantizers.table import quantize
 
 _WEIGHTS_AT_A_TIME = 1 << 21
 _MOST = 65504.0
-"""The largest float16. Scales and minima are no larger than the weights."""
+"""The largest float16. Scales are stored as float16, and no scale is larger than the largest weight."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class FloatTensor:
 def encoded(tensor: FloatTensor, number: int, pool: Executor, threads: int) -> TensorData:
     """The tensor in ggml's type `number`; `threads` tasks at a time run in `pool`.
 
-    Its pieces raise ModelFileError for a weight that is no number, or that float16 cannot hold.
+    Reading its pieces raises ModelFileError if a weight is NaN, infinite or too large for float16.
     """
     kind = WEIGHT_TYPES[number]
     rows, columns = tensor.shape[0], prod(tensor.shape[1:])

@@ -99,7 +99,7 @@ def _added_tokens(path: Path, entries: object, vocab_size: int) -> dict[int, tup
         token, text = (entry.get("id"), entry.get("content")) if isinstance(entry, dict) else (None, None)
         if type(token) is not int or not 0 <= token < vocab_size or not isinstance(text, str) or not text:
             raise ModelFileError(
-                f"{path}: added_tokens holds {entry!r:.80}, which is no token with an id below {vocab_size}"
+                f"{path}: added_tokens holds {entry!r:.80}; a token needs a text, and an id below {vocab_size}"
             )
         control = entry.get("special") is True or _CONTROL.fullmatch(text)
         added[token] = (_unicode(path, text), CONTROL if control else USER_DEFINED)

@@ -23,7 +23,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_json_if_there(path: Path) -> dict[str, Any]:
-    """The object that a file holds; an empty one if there is no file. Raises: ModelFileError."""
+    """Reads a JSON object. Returns an empty one if the file does not exist. Raises: ModelFileError."""
     return read_json(path) if path.exists() else {}
 
 

@@ -21,7 +21,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass
 class _Model:
-    """What GGUF has keys for. The defaults are those of the .proto."""
+    """The settings for which GGUF has keys, with the defaults of the .proto."""
 
     pieces: list[str] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)

@@ -175,5 +175,6 @@ def test_tokens_of_a_forced_opening_count(server: RunningServer) -> None:
 def test_silent_stream_is_kept_alive() -> None:
     with RunningServer("--keep-alive-s", "0.01") as server:
         raw = server.stream({**CALL, "messages": user("What is the weather in Paris? " * 40)})
-    assert b": keep-alive\n\n" in raw
-    assert raw.endswith(b"data: [DONE]\n\n")
+    comment = b": keep-alive\n\n"
+    assert comment in raw
+    assert raw.replace(comment, b"").endswith(b"data: [DONE]\n\n")  # one more may follow before the response ends

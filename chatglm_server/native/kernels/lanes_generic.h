@@ -10,8 +10,9 @@
 
 namespace chatglm::generic {
 
-constexpr int kTile = 4;         // tokens whose sums attention keeps in registers
-constexpr int kProductTile = 4;  // tokens whose products are summed together
+// Small, because each further count of tokens takes this file seconds to compile.
+constexpr int kTile = 2;         // tokens whose sums attention keeps in registers
+constexpr int kProductTile = 1;  // tokens whose products are summed together
 
 // 16 float lanes.
 struct Floats {

@@ -18,6 +18,7 @@ def _tagged(city: str, newline: str = "") -> str:
 CALLS: dict[str, dict[str, Any]] = {
     "chatglm3": {"raw": "get_weather\n ```python\ntool_call(city='Paris')\n```<|observation|>"},
     "glm4": {"raw": '\nget_weather\n{"city": "Paris"}<|observation|>'},
+    "glm4-0414": {"raw": 'get_weather\n{"city": "Paris"}<|observation|>'},
     "glm-z1": {
         "raw": 'They ask for Paris.</think>\nget_weather\n{"city": "Paris"}<|observation|>',
         "prompt_ends_in_think": True,

@@ -21,22 +21,24 @@ _MARKS: tuple[tuple[str, str], ...] = (
     ("glm45", r"(<tool_call>\{[^{}]{0,64}\})(?:\s|\\n)"),
     ("glm47", r"<arg_key>"),
     ("glm-z1", r"(<\|assistant\|>)(?:\s|\\n){0,16}(<think>)"),
+    ("glm4-0414", r"(<\|system\|>)(?:\s|\\n){0,16}(# 可用工具)"),
     ("glm4", r"可用工具"),
-    ("glm4", r"\[gMASK\]<sop>"),
+    ("", r"\[gMASK\]<sop>"),
     ("chatglm3", r"\[gMASK\]sop"),
     ("chatglm2", r"\[Round "),
 )
-"""The first pattern that is found in a chat template decides."""
+"""The first pattern that is found in a chat template decides; "": which GLM-4 it is, the architecture says."""
 
 
 def detect_format(architecture: str, tokenizer: str, template: str, name: str) -> DetectedFormat:
     """The format of a GGUF model, by its ``general.architecture``, ``tokenizer.ggml.model``,
     ``tokenizer.chat_template`` and its name; "" for what the file does not say.
     """
+    glm4 = "glm4-0414" if architecture == "glm4" else "glm4"
     for chat_format, pattern in _MARKS:
         if found := re.search(pattern, template):
             mark = "".join(found.groups()) or found[0]
-            return DetectedFormat(chat_format, f'its chat template holds "{mark[:40]}"')
+            return DetectedFormat(chat_format or glm4, f'its chat template holds "{mark[:40]}"')
     unknown = "its chat template is of no known kind" if template else "it has no chat template"
     plain = re.sub(r"[\s_.-]", "", name.lower())
     for chat_format in ("glm-z1", "chatglm2"):
@@ -44,4 +46,4 @@ def detect_format(architecture: str, tokenizer: str, template: str, name: str) -
             return DetectedFormat(chat_format, f"{unknown}; its name is {name[:80]!r}")
     pieces = architecture == "chatglm" and tokenizer == "llama"
     reason = f"{unknown}; its architecture is {architecture}, its tokenizer {tokenizer or 'unknown'!r:.40}"
-    return DetectedFormat("chatglm3" if pieces else "glm4", reason)
+    return DetectedFormat("chatglm3" if pieces else glm4, reason)

@@ -9,6 +9,7 @@ from .chatglm import ChatGLMFormat
 from .chatglm2 import ChatGLM2Format
 from .chatglm3 import ChatGLM3Format
 from .glm4 import GLM4Format
+from .glm4_0414 import GLM40414Format
 from .glm45 import GLM45Format
 from .glm47 import GLM47Format
 from .glm52 import GLM52Format
@@ -22,7 +23,8 @@ _TABLE: tuple[tuple[ChatFormat, str], ...] = (
     (ChatGLM2Format(), r"chatglm-?2"),
     (ChatGLM3Format(), r"chatglm-?3"),
     (GLM4Format(), r"glm-?4"),
-    (GLMZ1Format(), r"glm-?z1|glm-?4-.*0414"),
+    (GLM40414Format(), r"glm-?4[-:].*0414"),
+    (GLMZ1Format(), r"glm-?(4-)?z1"),
     (GLM45Format(), rf"glm-?4{_POINT}[56]{_NO_SIZE}"),
     (GLM47Format(), rf"glm-?(4{_POINT}[7-9]{_NO_SIZE}|5)"),
     (GLM52Format(), rf"glm-?(5{_POINT}[2-9]{_NO_SIZE}|[6-9](?![\db]))"),

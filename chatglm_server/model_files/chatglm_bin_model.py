@@ -11,7 +11,7 @@ from .chatglm_bin_spec import model_spec
 from .model_file import ModelFile
 from .tokenizer import Tokenizer, load_tokenizer
 
-_SAME_TOKENIZER = ({"chatglm"}, {"chatglm2", "chatglm3"}, {"glm4", "glm-z1"})
+_SAME_TOKENIZER = ({"chatglm"}, {"chatglm2", "chatglm3"}, {"glm4", "glm4-0414", "glm-z1"})
 """Families whose tokenizers differ at most in the names of the last ids."""
 
 

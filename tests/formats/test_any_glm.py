@@ -22,7 +22,10 @@ SAVE = Tool({"name": "save", "parameters": {"properties": {"text": {"type": "str
 TAGGED_CALL = "<tool_call>save<arg_key>text</arg_key><arg_value>海</arg_value></tool_call>"
 JSON_CALL = '<tool_call>{"name": "save", "arguments": {"text": "海"}}</tool_call>'
 JSON_LINES = 'save\n{"to": 1}'
-INLINE_CALL = {"chatglm3": "save\n```python\ntool_call(to=1)\n```", "glm4": JSON_LINES, "glm-z1": JSON_LINES}
+INLINE_CALL = {
+    "chatglm3": "save\n```python\ntool_call(to=1)\n```",
+    **dict.fromkeys(("glm4", "glm4-0414", "glm-z1"), JSON_LINES),
+}
 
 
 def read(

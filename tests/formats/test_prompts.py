@@ -18,6 +18,7 @@ TOOL = Tool({"name": "look", "parameters": {"properties": {"at": {"type": "strin
 REST = {
     "chatglm3": "at='sea')\n```",
     "glm4": '"at": "sea"}',
+    "glm4-0414": '"at": "sea"}',
     "glm-z1": '"at": "sea"}',
     "glm45": "<arg_key>at</arg_key>\n<arg_value>sea</arg_value>\n</tool_call>",
     "glm47": "<arg_key>at</arg_key><arg_value>sea</arg_value></tool_call>",

@@ -189,7 +189,10 @@ def test_no_architecture_and_no_embedding(tmp_path: Path) -> None:
 def test_the_chat_format_and_why(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     file = read_model_file(write_random_gguf(path, GLM4_0414, template=GLM4_TEMPLATE))
-    assert (file.chat_format, file.chat_format_reason) == ("glm4", 'its chat template holds "可用工具"')
+    assert (file.chat_format, file.chat_format_reason) == (
+        "glm4-0414",
+        'its chat template holds "<|system|># 可用工具"',
+    )
     file = read_model_file(write_random_gguf(path, GLM4_0414, name="GLM Z1 9B 0414"))
     assert (file.chat_format, "Z1" in file.chat_format_reason) == ("glm-z1", True)
     file = read_model_file(write_random_gguf(path, CHATGLM3, vocabulary="llama"))

@@ -211,7 +211,7 @@ def test_special_tokens_have_their_names() -> None:
     assert other.token_bytes(other.specials["sop"]) == other.token_bytes(other.size - 1) == b""
 
 
-@pytest.mark.parametrize("name", ["chatglm3", "glm4", "glm-z1"])
+@pytest.mark.parametrize("name", ["chatglm3", "glm4", "glm4-0414", "glm-z1"])
 def test_prompts(name: str) -> None:
     tokenizer = sentencepiece_of_demo() if name == "chatglm3" else bpe()
     check_special_tokens(tokenizer, FORMATS[name])

@@ -1,0 +1,53 @@
+"""GLM-4-0414: GLM-4's roles and calls, and tools without an introduction before them.
+
+Layout: the chat template of THUDM/GLM-4-9B-0414, as transformers renders it. The template knows no calls of the OpenAI
+API; they are written as the model itself writes them: it puts no blank behind the name, as the template would.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ..chat import Message, Thinking, Tool
+from .base import Piece, Prompt, Special
+from .glm4 import TOOL_FOOTER, GLM4Format, call_pieces
+
+_ASSISTANT = Special("<|assistant|>")
+_ROLE = {"user": Special("<|user|>"), "assistant": _ASSISTANT, "tool": Special("<|observation|>")}
+
+
+class GLM40414Format(GLM4Format):
+    """GLM-4-9B-0414 and GLM-4-32B-0414."""
+
+    name: ClassVar[str] = "glm4-0414"
+    tools_header: ClassVar[str] = "# 可用工具\n"
+
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
+    ) -> Prompt:
+        """Writes system messages first, wherever they stand."""
+        pieces: list[Piece] = [Special("[gMASK]"), Special("<sop>")]
+        systems = [message.content for message in messages if message.role == "system"]
+        if tools:
+            systems.insert(0, self.tools_header + "".join(map(_tool_section, tools)))
+        for text in systems:
+            pieces += [Special("<|system|>"), "\n", text]
+        for message in messages:
+            if message.role == "system":
+                continue
+            content = self.shown(message)
+            if content or not message.tool_calls:
+                pieces += [_ROLE[message.role], "\n", content]
+            pieces += call_pieces(message)
+        return Prompt((*pieces, _ASSISTANT))
+
+    def shown(self, message: Message) -> str:
+        """What later turns see of a message's text."""
+        return message.content
+
+
+def _tool_section(tool: Tool) -> str:
+    schema = json.dumps(tool.function, indent=4, ensure_ascii=False)
+    return f"\n## {tool.name}\n\n{schema}\n{TOOL_FOOTER}"

@@ -19,7 +19,7 @@ from .engine.upstream.text_formats import UpstreamOptions
 from .errors import BadOption, ModelFileError
 from .formats.registry import FORMATS
 from .hub.pull import local_path, model_id
-from .hub.references import is_file_address
+from .hub.references import is_server_address
 from .model_files.containers import read_model_file
 from .settings import Settings
 
@@ -62,7 +62,7 @@ def _upstream(settings: Settings) -> tuple[str, str]:
 
     Raises: ModelFileError.
     """
-    asked = settings.model.lower().startswith(("http://", "https://")) and not is_file_address(settings.model)
+    asked = is_server_address(settings.model)
     if not asked and (settings.openai_base_url is None or "model" in settings.model_fields_set):
         return "", ""
     address = settings.model if asked else settings.openai_base_url or ""
@@ -99,7 +99,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
     if parallel < settings.parallel and "parallel" in settings.model_fields_set:
         _log.warning("--parallel %d: this backend runs at most %d", settings.parallel, parallel)
     info = ModelInfo(
-        id=settings.model if settings.model in DEMO_MODELS else model_id(settings.model, path),
+        id=settings.model if settings.model in DEMO_MODELS else model_id(settings.model, path, chat_format.name),
         aliases=tuple(settings.alias),
         context_length=context,
         chat_format=chat_format.name,

@@ -18,6 +18,7 @@ from .sizes import size_text
 from .transfer import Download, DownloadStopped, check_disk, fetch, sha256_of
 
 _log = logging.getLogger("chatglm_server")
+_HASH = re.compile(r"(?:sha256-)?[0-9a-f]{40,64}")
 
 
 def local_path(model: str, *, may_fetch: bool = True) -> Path:
@@ -39,13 +40,18 @@ def local_path(model: str, *, may_fetch: bool = True) -> Path:
     return pull(reference)
 
 
-def model_id(model: str, path: Path) -> str:
-    """The name under which clients ask for the model: a short name as it is, or else that of the file."""
+def model_id(model: str, path: Path, chat_format: str) -> str:
+    """The name under which clients ask for the model: a short name as it is, or else that of the file.
+
+    A file in another program's store may be named by its hash: then the name is that of its chat format.
+    """
     name = model.partition(":")[0].lower()
     if name in CATALOG:
         return name
     if name == "ollama":
         return model.partition(":")[2]
+    if _HASH.fullmatch(path.stem):
+        return chat_format
     return re.sub(r"-\d{5}-of-\d{5}$", "", path.stem)
 
 

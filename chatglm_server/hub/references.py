@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ..errors import ModelFileError
 from .catalog import CATALOG
@@ -16,10 +16,15 @@ from .file_names import is_quantization, is_safe
 HubPrefix = Literal["hf", "ms"]
 _REPOSITORY = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _HOST = re.compile(r"[\w:-]+(?:\.[\w:-]+)*")
-_HUGGING_FACE_PAGE = re.compile(r"/([^/]+/[^/]+)/(?:resolve|blob)/main/(.+)")
-_HUGGING_FACE_HOSTS = {"huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"}
-_OLLAMA_STYLE = re.compile(r"(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
-"""As in ``ollama run hf.co/OWNER/NAME:QUANTIZATION``."""
+_PAGE = re.compile(
+    r"(?:https?://)?(?:www\.)?(huggingface\.co|hf\.co|hf-mirror\.com|modelscope\.cn)/(?!api/)([^?#]*).*", re.IGNORECASE
+)
+"""A page of a hub: with a scheme as a browser shows it, or without as in ``ollama run hf.co/OWNER/NAME:QUANTIZATION``.
+Below ``/api/`` are servers."""
+_REPOSITORY_PAGE = re.compile(
+    r"(?:models/)?(?P<name>[^/]+/[^/]+?)"
+    r"(?:/(?:summary|files|tree/(?:main|master)(?:/.*)?|(?:blob|resolve|file/view)/(?:main|master)/(?P<file>.+)))?/?"
+)
 _SHOWN = 3
 _LONGEST_SHOWN = 200
 
@@ -53,9 +58,19 @@ class Stored:
 Reference = Repository | Address | Stored | Path
 
 
+def is_address(text: str) -> bool:
+    """True for any http(s) address."""
+    return text.lower().startswith(("http://", "https://"))
+
+
 def is_file_address(text: str) -> bool:
-    """True for the http(s) address of a GGUF file, which is fetched; other addresses are those of servers."""
-    return text.lower().startswith(("http://", "https://")) and re.split(r"[?#]", text)[0].lower().endswith(".gguf")
+    """True for the http(s) address of a GGUF file."""
+    return is_address(text) and re.split(r"[?#]", text)[0].lower().endswith(".gguf")
+
+
+def is_server_address(text: str) -> bool:
+    """True for an http(s) address that means neither a GGUF file nor a page of a hub, which are fetched."""
+    return is_address(text) and not is_file_address(text) and not _PAGE.fullmatch(text)
 
 
 def read_reference(text: str) -> Reference:
@@ -63,13 +78,13 @@ def read_reference(text: str) -> Reference:
     prefix, _, rest = text.partition(":")
     if prefix.lower() in ("hf", "ms"):
         return _repository(prefix.lower(), rest, text)  # type: ignore[arg-type]  # mypy does not narrow it
-    if _OLLAMA_STYLE.match(text):
-        return _repository("hf", text.partition("/")[2], text)
+    if page := _PAGE.fullmatch(text):
+        return _of_page(page[1].lower(), page[2], text)
     if prefix in ("ollama", "lmstudio"):
         return Stored(text)
     if is_file_address(text):
         return _address(text)
-    if text.lower().startswith(("http://", "https://")):
+    if is_address(text):
         raise ModelFileError(f"{text}: not the address of a .gguf file; for a repository write hf:OWNER/NAME")
     path = _path(text)
     if path is not None:
@@ -88,6 +103,18 @@ def near_names(name: str, names: list[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
+def _of_page(host: str, path: str, whole: str) -> Repository:
+    """The repository, or the file in one, that a page of a hub shows. Raises: ModelFileError."""
+    hub: HubPrefix = "ms" if host == "modelscope.cn" else "hf"
+    match = _REPOSITORY_PAGE.fullmatch(path)
+    if not match:
+        raise ModelFileError(
+            f"{whole}: not the page of a model, or not of its branch main; write {hub}:OWNER/NAME, or "
+            f"{hub}:OWNER/NAME:FILE.gguf"
+        )
+    return _repository(hub, match["name"] + (f":{unquote(match['file'])}" if match["file"] else ""), whole)
+
+
 def _repository(hub: HubPrefix, text: str, whole: str) -> Repository:
     """Raises: ModelFileError."""
     name, _, wanted = text.partition(":")
@@ -104,8 +131,8 @@ def _repository(hub: HubPrefix, text: str, whole: str) -> Repository:
     return Repository(hub, name, wanted)
 
 
-def _address(text: str) -> Reference:
-    """Links to files of Hugging Face become names in a repository, whose hashes are known. Raises: ModelFileError."""
+def _address(text: str) -> Address:
+    """Raises: ModelFileError."""
     try:
         url = urlsplit(text)
         port = url.port
@@ -115,9 +142,6 @@ def _address(text: str) -> Reference:
         raise ModelFileError(f"{text}: not an address of a file")
     if url.username or url.password or url.fragment or url.query not in ("", "download=true"):
         raise ModelFileError("--model: the address of a file must have no user, query or fragment: fetch it yourself")
-    match = _HUGGING_FACE_PAGE.fullmatch(url.path)
-    if match and url.hostname in _HUGGING_FACE_HOSTS and _REPOSITORY.fullmatch(match[1]) and is_safe(match[2]):
-        return Repository("hf", match[1], match[2])
     host = url.hostname if port is None else f"{url.hostname}:{port}"
     host = f"[{url.hostname}]" + (f":{port}" if port else "") if ":" in url.hostname else host
     if not is_safe(url.path[1:]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ..errors import ModelFileError
@@ -16,11 +17,22 @@ from .model_file import ModelFile
 from .tokenizer import Tokenizer, check_special_tokens
 
 _END_TOKENS = tuple(f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot", "eom"))
+_NO_TOKEN = (-1, (1 << 32) - 1)
+_HASH = re.compile(r"[0-9a-f]{32,64}")
+_NO_MODELS = {
+    "mmproj": "the image part of a model that sees (mmproj); this server reads text only: take the model's own .gguf "
+    "file, which lies beside it",
+    "adapter": "an adapter (LoRA), which is no whole model; this server runs none: merge it into its model, and convert "
+    "that",
+    "imatrix": "an importance matrix, which serves to quantize a model; take the model's own .gguf file",
+}
+"""By ``general.type``: what else is kept in GGUF files, and what to do."""
 
 
 def read_gguf_model(path: Path) -> ModelFile:
     """Raises: ModelFileError."""
     file = read_gguf_parts(path)
+    _refuse_other_kinds(file)
     spec = model_spec(file)
     detected = _chat_format(file)
 
@@ -40,18 +52,34 @@ def read_gguf_model(path: Path) -> ModelFile:
     )
 
 
+def _refuse_other_kinds(file: GGUFFile) -> None:
+    """Raises: ModelFileError for a file of which the keys say that it holds no language model."""
+    kind = "mmproj" if text(file, "general.architecture") == "clip" else text(file, "general.type")
+    if kind in _NO_MODELS:
+        raise ModelFileError(f"{file.path}: the file is {_NO_MODELS[kind]}")
+
+
 def _chat_format(file: GGUFFile) -> DetectedFormat:
     return detect_format(
         text(file, "general.architecture") or "",
         text(file, "tokenizer.ggml.model") or "",
         text(file, "tokenizer.chat_template") or "",
-        text(file, "general.name") or file.path.stem,
+        _name(file),
     )
 
 
+def _name(file: GGUFFile) -> str:
+    """The model's name; that of the file where the writer knew only a commit, the name of a folder in a cache."""
+    name = text(file, "general.name") or ""
+    return file.path.stem if _HASH.fullmatch(name) or not name else name
+
+
 def _end_tokens(file: GGUFFile, vocab_size: int) -> frozenset[int]:
-    """The ids of the end of the text, of a turn and of a message. Raises: ModelFileError."""
-    tokens = {key: file.metadata[key] for key in _END_TOKENS if key in file.metadata}
+    """The ids of the end of the text, of a turn and of a message; the file may say that there is none.
+
+    Raises: ModelFileError.
+    """
+    tokens = {key: file.metadata[key] for key in _END_TOKENS if file.metadata.get(key, -1) not in _NO_TOKEN}
     for key, token in tokens.items():
         if type(token) is not int or not 0 <= token < vocab_size:
             raise ModelFileError(f"{file.path}: the file's {key} is not a token id from 0 to {vocab_size - 1}")

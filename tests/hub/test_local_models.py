@@ -60,7 +60,8 @@ def test_ollama(home: Path, moved: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     )  # this machine may have a store of the system, too
     assert {local_path(name) for name in expected} == {blob}
     assert local_path("ollama:glm4") == blob
-    assert model_id("ollama:glm4:latest", blob) == "glm4:latest"
+    assert model_id("ollama:glm4:latest", blob, "glm4") == "glm4:latest"
+    assert model_id(str(blob), blob, "glm4") == "glm4"
     with pytest.raises(ModelFileError, match=r"did you mean ollama:glm4:latest"):
         local_path("ollama:glm5:latest")
     with pytest.raises(ModelFileError, match="found in Ollama; ollama rm glm4:latest"):

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from chatglm_server.errors import ModelFileError
 from chatglm_server.hub.catalog import CATALOG, short_name
-from chatglm_server.hub.references import Address, Repository, Stored, is_file_address, read_reference
+from chatglm_server.hub.references import (
+    Address,
+    Repository,
+    Stored,
+    is_file_address,
+    is_server_address,
+    read_reference,
+)
 
 REFERENCES = {
     "hf:owner/repo": Repository("hf", "owner/repo"),
@@ -30,6 +37,19 @@ REFERENCES = {
     "http://[::1]:80/b.gguf": Address("http://[::1]:80/b.gguf"),
     "https://huggingface.co/o/r/resolve/main/d/a.gguf?download=true": Repository("hf", "o/r", "d/a.gguf"),
     "https://hf-mirror.com/o/r/blob/main/a.gguf": Repository("hf", "o/r", "a.gguf"),
+    "https://huggingface.co/o/r": Repository("hf", "o/r"),
+    "HTTPS://www.HuggingFace.co/o/r/": Repository("hf", "o/r"),
+    "https://huggingface.co/o/r:q4_k_m": Repository("hf", "o/r", "q4_k_m"),
+    "https://huggingface.co/o/r/tree/main": Repository("hf", "o/r"),
+    "https://hf.co/o/r/tree/main/folder?show_file_info=a.gguf#x": Repository("hf", "o/r"),
+    "huggingface.co/o/r/blob/main/d/a.gguf": Repository("hf", "o/r", "d/a.gguf"),
+    "https://modelscope.cn/models/o/r": Repository("ms", "o/r"),
+    "https://www.modelscope.cn/models/o/r/summary": Repository("ms", "o/r"),
+    "https://modelscope.cn/models/o/r/files": Repository("ms", "o/r"),
+    "https://modelscope.cn/models/o/r/tree/master/d": Repository("ms", "o/r"),
+    "https://modelscope.cn/models/o/r/file/view/master/d%2Fa.gguf?status=2": Repository("ms", "o/r", "d/a.gguf"),
+    "https://modelscope.cn/models/o/r/resolve/master/a.gguf": Repository("ms", "o/r", "a.gguf"),
+    "modelscope.cn/o/r:Q4_K_M": Repository("ms", "o/r", "Q4_K_M"),
     "model.gguf": Path("model.gguf"),
     "./glm-4-9b": Path("glm-4-9b"),
     "models/old/chatglm3.bin": Path("models/old/chatglm3.bin"),
@@ -37,8 +57,14 @@ REFERENCES = {
 }
 
 ERRORS = {
-    "https://huggingface.co/owner/repo": "for a repository write hf:OWNER/NAME",
+    "https://example.com/owner/repo": "for a repository write hf:OWNER/NAME",
     "hf.co/owner/repo/a.gguf": "write hf:OWNER/NAME",
+    "https://huggingface.co/datasets/owner/repo": "not the page of a model",
+    "https://huggingface.co/models": "write hf:OWNER/NAME",
+    "https://huggingface.co/owner/repo/tree/v2": "not of its branch main",
+    "https://huggingface.co/owner/repo/blob/main/config.json": "a .gguf file",
+    "https://huggingface.co/owner/repo/blob/main/%2e%2e/a.gguf": "a .gguf file",
+    "https://modelscope.cn/datasets/owner/repo": "write ms:OWNER/NAME",
     "glm-4-9b-414": "did you mean glm-4-9b-0414",
     "glm": "one of demo, chatglm3-6b, glm-4-9b",
     "gpt-4": "no known name",
@@ -89,6 +115,22 @@ def test_a_file_wins_over_a_short_name(monkeypatch: pytest.MonkeyPatch, tmp_path
 @pytest.mark.parametrize("text", ["http://host/v1", "https://a.gguf/v1", "https://host/v1?m=a.gguf", "a.gguf", "hf:a"])
 def test_addresses_of_servers_stay_those_of_servers(text: str) -> None:
     assert not is_file_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        *(
+            ("http://host/v1", True),
+            ("https://router.huggingface.co/v1", True),
+            ("https://huggingface.co/api/x/y", True),
+        ),
+        *(("https://api-inference.modelscope.cn/v1", True), ("https://host/a.gguf", False), ("a.gguf", False)),
+        *(("https://huggingface.co/o/r", False), ("https://modelscope.cn/models/o/r", False), ("hf.co/o/r", False)),
+    ],
+)
+def test_which_addresses_are_those_of_servers(text: str, server: bool) -> None:
+    assert is_server_address(text) is server
 
 
 def test_catalog() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from ..errors import ModelFileError
 from ..hub.base import LocalModel
 from ..hub.catalog import CATALOG
-from ..hub.local_models import local_models, remove
+from ..hub.local_models import local_models, remove, unfinished
 from ..hub.pull import pull
 from ..hub.references import read_reference
 from ..hub.sizes import size_text
+from ..hub.unfinished import Unfinished
 from ..model_files.gguf import read_gguf
 from .commands import ListOptions, PullOptions, RemoveOptions
 
@@ -33,8 +34,7 @@ def run_pull(options: PullOptions) -> int:
 
 
 def run_list(_options: ListOptions) -> int:
-    models = local_models()
-    rows = [_row(model) for model in models]
+    rows = [*map(_row, local_models()), *map(_unfinished_row, unfinished())]
     _print_table([("NAME", "SIZE", "NETWORK", "WHERE"), *rows] if rows else [])
     names = (f"{name} ({entry.size_gb:g} GB)" for name, entry in CATALOG.items())
     print(f"{chr(10) if rows else 'No models here. '}chatglm-server pull knows {', '.join(names)}")
@@ -43,8 +43,8 @@ def run_list(_options: ListOptions) -> int:
 
 def run_remove(options: RemoveOptions) -> int:
     """Raises: ModelFileError."""
-    model, freed = remove(options.model)
-    print(f"{model.name}: deleted, {size_text(freed)} are free again")
+    name, freed = remove(options.model)
+    print(f"{name}: deleted, {size_text(freed)} are free again")
     return 0
 
 
@@ -57,6 +57,11 @@ def _row(model: LocalModel) -> tuple[str, str, str, str]:
     except OSError:
         size = _MISSING
     return model.name, size, _architecture(path), f"{model.store}: {where}"
+
+
+def _unfinished_row(model: Unfinished) -> tuple[str, str, str, str]:
+    where = f"{model.store}: part, {model.have * 100 // model.size}%; chatglm-server pull {model.name} goes on"
+    return model.name, size_text(model.size), _MISSING, where
 
 
 def _architecture(path: Path) -> str:

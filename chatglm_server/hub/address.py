@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import ModelFileError
-from .base import USER_AGENT, LocalModel
+from .base import USER_AGENT, LocalModel, own_cache
 from .http_client import http_client
 from .references import is_file_address
 from .transfer import Download, fetch
+from .unfinished import Unfinished, noted, part_of
 
 _MAGIC = b"GGUF"
+_STORE = "address"
 _TIMEOUT_S = 30.0
 FOLDER_OPTION = "XDG_CACHE_HOME"
 
@@ -32,8 +33,10 @@ def fetch_address(url: str) -> Path:
     for other in download.target.parent.glob(f"{glob.escape(download.target.name)}.*.incomplete"):
         if other != download.partial:
             other.unlink(missing_ok=True)
-    fetch(download)
-    return download.target
+    target = download.target
+    with noted(Unfinished(name=url, store=_STORE, parts=[part_of(download, target)], file=target.name)):
+        fetch(download)
+    return target
 
 
 def cached() -> Iterator[LocalModel]:
@@ -43,7 +46,7 @@ def cached() -> Iterator[LocalModel]:
         scheme, *rest = path.relative_to(root).parts
         url = f"{scheme}://{'/'.join(rest)}"
         if path.is_file() and is_file_address(url):
-            yield LocalModel(url, "address", [path], file=path.name)
+            yield LocalModel(url, _STORE, [path], file=path.name)
 
 
 def remove(model: LocalModel) -> int:
@@ -55,8 +58,7 @@ def remove(model: LocalModel) -> int:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base).expanduser() if base else Path.home() / ".cache") / "chatglm-server" / "models"
+    return own_cache() / "models"
 
 
 def _download(url: str) -> Download:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,12 @@ class LocalModel:
     def size(self) -> int:
         """Bytes of all parts. Raises: OSError."""
         return sum(path.stat().st_size for path in self.paths)
+
+
+def own_cache() -> Path:
+    """This server's own folder for what no hub's tools have a place for."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base).expanduser() if base else Path.home() / ".cache") / "chatglm-server"
 
 
 class Hub(Protocol):

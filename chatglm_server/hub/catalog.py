@@ -40,6 +40,15 @@ CATALOG: dict[str, CatalogEntry] = {
 """By short name. The figures follow from the models' shapes; the licences are those of the models' own pages."""
 
 
+def name_of(repository: str, wanted: str) -> str:
+    """The shortest name of what is `wanted` of a repository ``hf:OWNER/NAME`` or ``ms:OWNER/NAME``."""
+    hub, _, name = repository.partition(":")
+    short = short_name(hub, name)
+    if not short:
+        return f"{repository}:{wanted}"
+    return f"{short}:{wanted}" if hub == "hf" else f"{hub}:{short}:{wanted}"
+
+
 def short_name(hub: str, repository: str) -> str:
     """The short name of a repository of the hub ``hf`` or ``ms``, or ""."""
     for name, entry in CATALOG.items():

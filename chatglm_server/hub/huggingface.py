@@ -100,7 +100,8 @@ class HuggingFace:
                     if ours and not _is_linked(blob, folder):
                         freed += blob.stat().st_size
                         blob.unlink()
-        if not any(path.is_file() for path in (folder / _SNAPSHOTS).rglob("*")):
+        others = (*(folder / _SNAPSHOTS).rglob("*"), *(folder / _BLOBS).glob("*.incomplete"))
+        if folder.exists() and not any(path.is_file() for path in others):
             shutil.rmtree(folder)
         return freed
 

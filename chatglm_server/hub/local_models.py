@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TypeVar
 
 from ..errors import ModelFileError
 from . import address
 from .base import Hub, LocalModel, matching
-from .catalog import short_name
+from .catalog import name_of
 from .huggingface import HuggingFace
 from .modelscope import ModelScope
 from .other_programs import folder_models, lm_studio_models, ollama_models
-from .references import Repository, Stored, near_names, read_reference
+from .references import Address, Repository, Stored, near_names, read_reference
+from .transfer import discard
+from .unfinished import Unfinished, unfinished_models
 
 HUBS: dict[str, Hub] = {hub.prefix: hub for hub in (HuggingFace(), ModelScope())}
+_Fetched = TypeVar("_Fetched", LocalModel, Unfinished)
 _STORES: tuple[Callable[[], Iterator[LocalModel]], ...] = (
     *(hub.cached for hub in HUBS.values()),
     *(address.cached, ollama_models, lm_studio_models, folder_models),
@@ -39,8 +43,7 @@ def _all(stores: Iterable[Callable[[], Iterator[LocalModel]]]) -> list[LocalMode
 
 def in_cache(repository: Repository) -> list[LocalModel]:
     """The models of a repository that are in the cache of its hub's tools and match what is wanted of it."""
-    name = f"{repository.hub}:{repository.name}".lower()
-    return matching([model for model in local_models() if model.repository.lower() == name], repository.wanted)
+    return _of_repository(local_models(), repository)
 
 
 def stored(name: str) -> LocalModel:
@@ -53,29 +56,52 @@ def stored(name: str) -> LocalModel:
     raise ModelFileError(f"{name}: no such model on this machine; {hint}")
 
 
-def remove(name: str) -> tuple[LocalModel, int]:
-    """Deletes a model that came from a hub or an address. Returns it, and the bytes that became free.
+def unfinished() -> list[Unfinished]:
+    """The models of which a part is here, and ``pull`` goes on with the rest."""
+    with suppress(OSError, RuntimeError):
+        return list(unfinished_models())
+    return []
+
+
+def remove(name: str) -> tuple[str, int]:
+    """Deletes a model, or a part of one, that came from a hub or an address.
+
+    Returns its name, and the bytes that became free.
 
     Raises: ModelFileError.
     """
     reference = read_reference(name)
+    models: list[LocalModel | Unfinished]
     if isinstance(reference, Repository):
-        models = in_cache(reference)
+        models = [*in_cache(reference), *_of_repository(unfinished(), reference)]
     elif isinstance(reference, Stored):
         models = [stored(reference.name)]
     else:
-        models = [model for model in local_models() if name in (model.name, *map(str, model.paths))]
+        known = reference.url if isinstance(reference, Address) else name
+        models = [model for model in local_models() if known in (model.name, *map(str, model.paths))]
+        models += [model for model in unfinished() if model.name == known]
     if not models:
         raise ModelFileError(f"{name}: not among the models here; chatglm-server list shows them")
     if len(models) > 1:
         raise ModelFileError(f"{name}: means several; name one of {', '.join(model.name for model in models)}")
-    model = models[0]
-    if model.removal:
-        raise ModelFileError(f"{name}: not fetched by this server, but found in {model.store}; {model.removal}")
+    model, freed = models[0], 0
     try:
-        return model, HUBS[model.repository[:2]].remove(model) if model.repository else address.remove(model)
+        if isinstance(model, Unfinished):
+            freed = sum(discard(part.partial, model.name) for part in model.parts)
+            paths = [part.path for part in model.parts if part.path.exists()]
+            model = LocalModel(model.name, model.store, paths, model.repository, model.file)
+        elif model.removal:
+            raise ModelFileError(f"{name}: not fetched by this server, but found in {model.store}; {model.removal}")
+        store = HUBS[model.repository[:2]] if model.repository else address
+        return model.name, freed + store.remove(model)
     except OSError as error:
-        raise ModelFileError(f"{model.paths[0]}: {error.strerror}") from None
+        raise ModelFileError(f"{name}: {error.filename or model.name}: {error.strerror}") from None
+
+
+def _of_repository(models: Iterable[_Fetched], reference: Repository) -> list[_Fetched]:
+    """Those of a repository that match what is wanted of it."""
+    name = f"{reference.hub}:{reference.name}".lower()
+    return matching([model for model in models if model.repository.lower() == name], reference.wanted)
 
 
 def _shortest_name(model: LocalModel, models: Sequence[LocalModel]) -> str:
@@ -85,8 +111,4 @@ def _shortest_name(model: LocalModel, models: Sequence[LocalModel]) -> str:
     same = [other for other in models if other.repository == model.repository]
     unique = model.quantization and len(matching(same, model.quantization)) == 1
     wanted = model.quantization if unique else model.file
-    hub, _, repository = model.repository.partition(":")
-    short = short_name(hub, repository)
-    if not short:
-        return f"{model.repository}:{wanted}"
-    return f"{short}:{wanted}" if hub == "hf" else f"{hub}:{short}:{wanted}"
+    return name_of(model.repository, wanted)

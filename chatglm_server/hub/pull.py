@@ -10,12 +10,13 @@ from pathlib import Path
 from ..errors import ModelFileError
 from . import address
 from .base import Hub, RemoteFile, RemoteModel, matching
-from .catalog import CATALOG, short_name
+from .catalog import CATALOG, name_of, short_name
 from .choice import choose, offer, preferred
 from .local_models import HUBS, in_cache, stored
 from .references import Address, Reference, Repository, Stored, near_names, read_reference
 from .sizes import size_text
 from .transfer import Download, DownloadStopped, check_disk, fetch, sha256_of
+from .unfinished import Unfinished, noted, part_of
 
 _log = logging.getLogger("chatglm_server")
 _HASH = re.compile(r"(?:sha256-)?[0-9a-f]{40,64}")
@@ -82,21 +83,32 @@ def _pull_repository(reference: Repository) -> Path:
     """Raises: ModelFileError."""
     hub = HUBS[reference.hub]
     entry = CATALOG.get(short_name(reference.hub, reference.name))
-    model = _select(hub.models(reference.name), reference, entry.cache_bytes if entry else 0)
+    models = hub.models(reference.name)
+    model = _select(models, reference, entry.cache_bytes if entry else 0)
     if entry:
         _log.info("licence of the model: %s", entry.license)
-    downloads = [None if part.path.exists() else _download(hub, reference.name, part) for part in model.parts]
+    downloads = [_download(hub, reference.name, part) for part in model.parts]
     folder = model.parts[0].target.parent
     try:
-        missing = sum(download.missing for download in downloads if download)
+        missing = sum(each.missing for each, part in zip(downloads, model.parts, strict=True) if not part.path.exists())
     except OSError as error:
         raise ModelFileError(f"{folder}: {error.strerror}") from None
     check_disk(folder, missing, str(reference), hub.folder_option)
-    for part, download in zip(model.parts, downloads, strict=True):
-        if download is None:
-            _check(part)
-        else:
-            _fetch(hub, part, download)
+    unique = model.quantization and len(matching(models, model.quantization)) == 1
+    repository = f"{reference.hub}:{reference.name}"
+    note = Unfinished(
+        name=name_of(repository, model.quantization if unique else model.file),
+        store=hub.title,
+        parts=[part_of(download, part.path) for part, download in zip(model.parts, downloads, strict=True)],
+        repository=repository,
+        file=model.file,
+    )
+    with noted(note):
+        for part, download in zip(model.parts, downloads, strict=True):
+            if part.path.exists():
+                _check(part)
+            else:
+                _fetch(hub, part, download)
     return model.parts[0].path
 
 

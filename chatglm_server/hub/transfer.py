@@ -92,6 +92,21 @@ def fetch(download: Download) -> None:
         raise ModelFileError(f"{target.parent}: {error.strerror or error}") from None
 
 
+def discard(partial: Path, title: str) -> int:
+    """Deletes what came of a download. Returns the bytes that became free.
+
+    Raises: ModelFileError if a process is fetching it; OSError.
+    """
+    try:
+        with partial.open("r+b") as file:
+            _lock(file, title)
+            size = os.fstat(file.fileno()).st_size
+            partial.unlink()
+            return size
+    except FileNotFoundError:
+        return 0
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, with a progress bar. Raises: OSError."""
     with path.open("rb") as file, _bar(f"checking {path.name}", path.stat().st_size) as bar:
@@ -212,18 +227,26 @@ def _only_user(file: BinaryIO, download: Download) -> Iterator[None]:
     Raises: ModelFileError if another process has it already.
     """
     partial, target = download.partial, download.target
-    busy = ModelFileError(f"{download.title}: another program is fetching it right now")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise busy from None
+    _lock(file, download.title)
     if not _has_name(file, partial) and not target.exists():
-        raise busy  # it began anew after this process had opened the file
+        raise _busy(download.title)  # it began anew after this process had opened the file
     try:
         yield
     finally:
         if _has_name(file, partial) and (target.exists() or os.fstat(file.fileno()).st_size == 0):
             partial.unlink()
+
+
+def _lock(file: BinaryIO, title: str) -> None:
+    """Raises: ModelFileError."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _busy(title) from None
+
+
+def _busy(title: str) -> ModelFileError:
+    return ModelFileError(f"{title}: another program is fetching it right now")
 
 
 def _has_name(file: BinaryIO, path: Path) -> bool:

@@ -22,8 +22,7 @@ _HASH = re.compile(r"[0-9a-f]{32,64}")
 _NO_MODELS = {
     "mmproj": "the image part of a model that sees (mmproj); this server reads text only: take the model's own .gguf "
     "file, which lies beside it",
-    "adapter": "an adapter (LoRA), which is no whole model; this server runs none: merge it into its model, and convert "
-    "that",
+    "adapter": "an adapter (LoRA), which this server does not run; merge it into its model, and convert that",
     "imatrix": "an importance matrix, which serves to quantize a model; take the model's own .gguf file",
 }
 """By ``general.type``: what else is kept in GGUF files, and what to do."""

@@ -39,9 +39,9 @@ class Settings(BaseSettings):
     model: str = Field(
         "demo",
         description="Model to serve: demo, demo-glm4, a name such as glm-4-9b-0414 (chatglm-server list shows all), "
-        "hf:OWNER/NAME of Hugging Face, ms:OWNER/NAME of ModelScope, the path or address of a .gguf file, the path of "
-        "a chatglm.cpp .bin file, replay:FILE.jsonl for recorded answers, or the http(s) address of another "
-        "OpenAI-compatible server.",
+        "hf:OWNER/NAME of Hugging Face, ms:OWNER/NAME of ModelScope, the address of a page of theirs, the path or "
+        "address of a .gguf file, the path of a chatglm.cpp .bin file, replay:FILE.jsonl for recorded answers, or the "
+        "http(s) address of another OpenAI-compatible server.",
     )
     alias: Annotated[list[str], NoDecode] = Field(
         ["gpt-3.5-turbo", "default-model"],

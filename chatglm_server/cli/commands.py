@@ -54,19 +54,22 @@ class PullOptions(BaseSettings):
 
     model: str = Field(
         description="A short name such as glm-4-9b-0414 (chatglm-server list shows all), hf:OWNER/NAME of Hugging "
-        "Face, ms:OWNER/NAME of ModelScope, each with :QUANTIZATION or :FILE.gguf if you like, or the address of a "
-        ".gguf file."
+        "Face, ms:OWNER/NAME of ModelScope, each with :QUANTIZATION or :FILE.gguf if you like, the address of a page "
+        "of theirs, or that of a .gguf file."
     )
 
 
 class ListOptions(BaseSettings):
-    """Show the models on this machine, those of Ollama and LM Studio too, by the names that --model takes."""
+    """Show the models on this machine, those of Ollama and LM Studio too, by the names that --model takes.
+
+    Downloads that stopped are shown, too: pull goes on with them, and rm deletes them.
+    """
 
     model_config = SettingsConfigDict(env_prefix="CHATGLM_LIST_")
 
 
 class RemoveOptions(BaseSettings):
-    """Delete a model that came from a hub or an address."""
+    """Delete a model that came from a hub or an address, or what came of one before its download stopped."""
 
     model_config = SettingsConfigDict(env_prefix="CHATGLM_RM_")
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def http_client(timeout_s: float, headers: Mapping[str, str] | None = None) -> httpx.Client:
-    """Raises: ModelFileError for a proxy that cannot be used, such as ``ALL_PROXY=socks5://…`` without socksio."""
+    """Raises: ModelFileError for a proxy that cannot be used, such as ``ALL_PROXY=socks4://…``."""
     import httpx
 
     try:
         return httpx.Client(timeout=timeout_s, follow_redirects=True, headers=dict(headers or {}))
     except ImportError:
-        raise ModelFileError("the proxy in ALL_PROXY or HTTPS_PROXY is a SOCKS proxy: pip install socksio") from None
+        raise ModelFileError("the environment names a SOCKS proxy: pip install socksio") from None
     except (ValueError, httpx.InvalidURL) as error:
         raise ModelFileError(f"the proxy in ALL_PROXY, HTTPS_PROXY or HTTP_PROXY: {error}") from None

@@ -171,6 +171,9 @@ def _explained(repository: str) -> Iterator[None]:
         raise ModelFileError(f"{name}: the hub answers {status}; try again later") from None
     except Exception as error:  # the client's HTTP library is another one in each of its versions
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "SOCKS" in reason:  # before its version 1.0 the client had a library without it
+            package = "socksio" if "socksio" in reason else "PySocks"
+            raise ModelFileError(f"{name}: the environment names a SOCKS proxy: pip install {package}") from None
         raise ModelFileError(
             f"{name}: {constants.ENDPOINT} cannot be reached ({reason}); HF_ENDPOINT chooses a mirror, and a name "
             "that begins with ms: another hub"

@@ -132,6 +132,31 @@ def test_pull_list_rm(hub: StandIn, machine: Machine) -> None:
     assert list(machine.cache.glob("models--*")) == []
 
 
+def test_a_part_of_a_file(hub: StandIn, machine: Machine) -> None:
+    """It is shown, stays when another file of the repository is deleted, and can be deleted itself."""
+    file = "THUDM_GLM-4-9B-0414-Q8_0.gguf"
+    hub.faults.claimed_sizes = {file: 2 * len(FILES[file])}
+    part = f"{NAME}:Q8_0"
+    results = machine.run(f"pull {part}", f"pull {NAME}:Q4_K_M", f"rm {NAME}:Q4_K_M", "list", f"rm {part}", "list")
+    assert [result.status for result in results] == [1, 0, 0, 0, 0, 0]
+    expected = f"{part} 18.0 kB – Hugging Face: part, 50%; chatglm-server pull {part} goes on"
+    assert " ".join(results[3].stdout.splitlines()[1].split()) == expected
+    assert results[4].stdout == f"{part}: deleted, 9.0 kB are free again\n"
+    assert results[5].stdout.startswith("No models here.")
+    assert list(machine.cache.glob("models--*")) == []
+
+
+def test_a_page_as_a_browser_shows_it(hub: StandIn, machine: Machine) -> None:
+    page = f"https://huggingface.co/{REPOSITORY}"
+    pulled, shown, served = machine.run(
+        f"pull {page}/tree/main", f"rm {page}/blob/main/THUDM_GLM-4-9B-0414-Q4_K_M.gguf",
+        "--model https://huggingface.co/glm/looked",
+    )  # fmt: skip
+    assert "Q4_K_M (50.0 kB), which fits into the" in pulled.stdout
+    assert shown.stdout == f"{NAME}:Q4_K_M: deleted, 50.0 kB are free again\n"
+    assert served.stderr == "error: hf:glm/looked: no such repository on Hugging Face; did you mean glm/locked?\n"
+
+
 def test_wrong_bytes_and_a_token(hub: StandIn, machine: Machine) -> None:
     """No half or wrong file gets a name. Without a token, the error says how to get one."""
     hub.faults.damage = True

@@ -23,6 +23,8 @@ _OURS_BYTES = 1 << 29
 
 class _Sized(Protocol):
     @property
+    def file(self) -> str: ...
+    @property
     def quantization(self) -> str: ...
     @property
     def size(self) -> int: ...
@@ -34,11 +36,15 @@ Model = TypeVar("Model", bound=_Sized)
 def choose(models: Sequence[Model], title: str, cache_bytes: int = 0) -> tuple[Model, str]:
     """The model to take, and the reason. `cache_bytes` are the keys and values of a token, 0 if unknown.
 
+    A model alone need not have a quantization in its name.
+
     Raises: ModelFileError if there is none in `PREFERRED`, or none that fits into memory.
     """
     known = sorted((model for model in models if model.quantization in PREFERRED), key=_rank)
+    if not known and len(models) == 1 and not models[0].quantization:
+        known = list(models)
     if not known:
-        raise ModelFileError(f"{title}: no quantization that this server knows; {offer(models)}")
+        raise ModelFileError(f"{title}: no quantization that this server knows; it has {offer(models)}")
     limit, in_container = memory_limit()
     rest = (cache_bytes or _CACHE_BYTES) * _CONTEXT + (_OURS_BYTES if in_container else _SYSTEM_BYTES)
     place = "this container" if in_container else "this machine"
@@ -46,14 +52,14 @@ def choose(models: Sequence[Model], title: str, cache_bytes: int = 0) -> tuple[M
     if not fitting:
         smallest = min(known, key=lambda model: model.size)
         raise ModelFileError(
-            f"{title}: even {smallest.quantization} needs {size_text(smallest.size + rest)} of memory, {place} has "
-            f"{size_text(limit)}; {title}:{smallest.quantization} takes it all the same"
+            f"{title}: even {_name(smallest)} needs {size_text(smallest.size + rest)} of memory, {place} has "
+            f"{size_text(limit)}; {title}:{_name(smallest)} takes it all the same"
         )
     best, chosen = known[0], fitting[0]
     if chosen is best:
         return (
             chosen,
-            f"{chosen.quantization} ({size_text(chosen.size)}), which fits into the {size_text(limit)} of {place}",
+            f"{_name(chosen)} ({size_text(chosen.size)}), which fits into the {size_text(limit)} of {place}",
         )
     return chosen, (
         f"{chosen.quantization} ({size_text(chosen.size)}): {best.quantization} needs "
@@ -67,9 +73,12 @@ def preferred(models: Sequence[Model]) -> Model:
 
 
 def offer(models: Sequence[_Sized]) -> str:
-    """The quantizations to choose from, in words."""
-    names = sorted({model.quantization or "a file without a quantization in its name" for model in models})
-    return f"it has {', '.join(names)}" if names else "it has no GGUF file"
+    """The quantizations, or else the files, to choose from."""
+    return ", ".join(sorted({_name(model) for model in models}))
+
+
+def _name(model: _Sized) -> str:
+    return model.quantization or model.file
 
 
 def _rank(model: _Sized) -> int:

@@ -12,6 +12,7 @@ from . import address
 from .base import Hub, RemoteFile, RemoteModel, matching
 from .catalog import CATALOG, name_of, short_name
 from .choice import choose, offer, preferred
+from .file_names import is_model
 from .local_models import HUBS, in_cache, stored
 from .references import Address, Reference, Repository, Stored, near_names, read_reference
 from .sizes import size_text
@@ -115,10 +116,16 @@ def _pull_repository(reference: Repository) -> Path:
 def _select(models: Sequence[RemoteModel], reference: Repository, cache_bytes: int) -> RemoteModel:
     """The model that is wanted, or the one that suits this machine. Raises: ModelFileError."""
     wanted = reference.wanted
+    if not models:
+        near = near_names(reference.name.partition("/")[2], list(CATALOG))
+        near = near or "chatglm-server convert makes one of the folder of a model"
+        raise ModelFileError(f"{reference}: this repository has no GGUF file; {near}")
     found = matching(models, wanted)
     if not found:
+        if wanted.endswith(".gguf") and not is_model(wanted):
+            raise ModelFileError(f"{reference}: {wanted} is no language model; the repository has {offer(models)}")
         near = near_names(wanted, [model.file for model in models]) if wanted.endswith(".gguf") else ""
-        raise ModelFileError(f"{reference}: not in this repository; {near or offer(models)}")
+        raise ModelFileError(f"{reference}: not in this repository; {near or f'it has {offer(models)}'}")
     if not wanted:
         chosen, reason = choose(models, str(reference), cache_bytes)
         _log.info("%s: %s", reference, reason)

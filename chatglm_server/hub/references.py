@@ -25,6 +25,7 @@ _REPOSITORY_PAGE = re.compile(
     r"(?:models/)?(?P<name>[^/]+/[^/]+?)"
     r"(?:/(?:summary|files|tree/(?:main|master)(?:/.*)?|(?:blob|resolve|file/view)/(?:main|master)/(?P<file>.+)))?/?"
 )
+_IN_PACKAGE = ("demo", "demo-glm4")
 _SHOWN = 3
 _LONGEST_SHOWN = 200
 
@@ -91,6 +92,8 @@ def read_reference(text: str) -> Reference:
         return path
     if prefix.lower() in CATALOG:
         return _repository("hf", text, text)
+    if text in _IN_PACKAGE:
+        raise ModelFileError(f"{text}: is a part of this package, and need not be fetched; --model {text} serves it")
     if _REPOSITORY.fullmatch(prefix):
         raise ModelFileError(f"{text}: no such file; for a repository of Hugging Face write hf:{text}")
     raise ModelFileError(f"{text}: no such file, and no known name; {_known_names(prefix)}")
@@ -99,7 +102,8 @@ def read_reference(text: str) -> Reference:
 def near_names(name: str, names: list[str]) -> str:
     """ "did you mean …?" with those of `names` that are like `name`, or ""."""
     lower = {known.lower(): known for known in names}
-    near = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, _SHOWN, 0.6)]
+    matches = difflib.get_close_matches(name.lower(), lower, _SHOWN, 0.6)
+    near = [lower[match] for match in matches if match == name.lower() or name.lower() not in lower]
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 

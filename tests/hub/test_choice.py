@@ -21,6 +21,7 @@ GB = 10**9
 class Offered:
     quantization: str
     size: int
+    file: str = "GLM.gguf"
 
 
 GLM_4_9B = [
@@ -62,9 +63,16 @@ def test_nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_known() -> None:
     with pytest.raises(ModelFileError, match="it has IQ2_M, UD-Q4_K_XL"):
         choose(GLM_4_9B[-2:], "glm-4-9b")
-    with pytest.raises(ModelFileError, match="it has no GGUF file"):
-        choose([], "glm-4-9b")
+    with pytest.raises(ModelFileError, match=r"it has a\.gguf, b\.gguf"):
+        choose([Offered("", 1, "b.gguf"), Offered("", 1, "a.gguf")], "glm-4-9b")
     assert preferred(GLM_4_9B[-2:]) == GLM_4_9B[-2]
+
+
+def test_a_file_alone_needs_no_quantization_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose([Offered("", GB)], "x")[1].startswith("GLM.gguf (1.00 GB), which fits into ")
+    monkeypatch.setattr(choice, "memory_limit", lambda: (GB, False))
+    with pytest.raises(ModelFileError, match=r"even GLM.gguf needs .+; x:GLM.gguf takes it all the same"):
+        choose([Offered("", GB)], "x")
 
 
 def test_larger_ones_if_no_other_is_there() -> None:

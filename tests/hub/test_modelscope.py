@@ -30,6 +30,7 @@ FILES = {
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     with StandIn({"glm/GLM-4.1-GGUF": Repository(FILES), "glm/locked": Repository(FILES, gated=True)}) as hub:
+        hub.repositories["glm/GLM-4-9B-0414"] = Repository({"model.safetensors": b"weights"})
         monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.url)
         yield hub
 
@@ -119,6 +120,10 @@ def test_names_that_are_not_there(hub: StandIn) -> None:
         local_path(f"{NAME}:Q5_K_M")
     with pytest.raises(ModelFileError, match=r"did you mean GLM-Q8_0.gguf"):
         local_path(f"{NAME}:GLM-Q8.gguf")
+    with pytest.raises(ModelFileError, match=r"mmproj-F16.gguf is no language model; the repository has BF16, Q4_K_M"):
+        local_path(f"{NAME}:mmproj-F16.gguf")
+    with pytest.raises(ModelFileError, match=r"this repository has no GGUF file; did you mean glm-4-9b-0414\?"):
+        local_path("ms:glm/GLM-4-9B-0414")
 
 
 def test_a_disk_that_is_too_small(hub: StandIn, tmp_path: Path) -> None:
@@ -146,7 +151,7 @@ def test_answers_that_are_no_list(hub: StandIn, answer: str) -> None:
 @pytest.mark.parametrize("entry", [{}, {"Path": 3}, {"Path": "../a-Q4_K_M.gguf"}, {"Path": "/a-Q4_K_M.gguf"}])
 def test_entries_that_cannot_be_files(hub: StandIn, entry: dict[str, object]) -> None:
     hub.raw_listing = {"Data": {"Files": [{"Size": 10, "Sha256": "0" * 64} | entry, 3]}}
-    with pytest.raises(ModelFileError, match="it has no GGUF file"):
+    with pytest.raises(ModelFileError, match="this repository has no GGUF file; "):
         local_path(NAME)
 
 

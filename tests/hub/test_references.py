@@ -18,6 +18,7 @@ from chatglm_server.hub.references import (
     is_server_address,
     read_reference,
 )
+from chatglm_server.loader import DEMO_MODELS
 
 REFERENCES = {
     "hf:owner/repo": Repository("hf", "owner/repo"),
@@ -68,6 +69,7 @@ ERRORS = {
     "glm-4-9b-414": "did you mean glm-4-9b-0414",
     "glm": "one of demo, chatglm3-6b, glm-4-9b",
     "gpt-4": "no known name",
+    **{name: f"--model {name} serves it" for name in DEMO_MODELS},
     "hf:glm-9b": "no known name",
     "owner/repo": "write hf:owner/repo",
     "owner/repo:Q4_K_M": "write hf:owner/repo:Q4_K_M",

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from chatglm_bin_writer import write_encoded
-from demo_model.sentencepiece_file import BLANK, BYTE, CONTROL, NORMAL, UNKNOWN, serialize
+from demo_model.sentencepiece_file import BLANK, serialize
 
 from chatglm_server.model_files.chatglm_bin_layout import DType, ModelHeader, ModelType
+from chatglm_server.model_files.sentencepiece_proto import BYTE, CONTROL, NORMAL, UNKNOWN
 
 from .random_weights import random_tensor
 

@@ -1,22 +1,29 @@
-"""A SentencePiece model for the ChatGLM3 demo, written down byte by byte.
+"""A SentencePiece model for the ChatGLM3 demo.
 
-Field numbers are those of sentencepiece_model.proto. The model is of type BPE: the neighbours that make the piece with
-the highest score are joined first. User-defined pieces are matched before that, longest first, and never joined.
+The model is of type BPE: the neighbours that make the piece with the highest score are joined first. User-defined
+pieces are matched before that, longest first, and never joined.
 """
 
 from __future__ import annotations
 
 import string
-import struct
 from collections.abc import Iterable
 
+from sentencepiece import SentencePieceProcessor
+
 from chatglm_server.formats.chatglm3 import TOOLS_HEADER
+from chatglm_server.model_files.sentencepiece_proto import (
+    BYTE,
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    USER_DEFINED,
+    sentencepiece_proto,
+)
 
 from .bpe import learn_merges
 from .vocabulary import SMALL_WORDS, Counts, letters, most_common, unique
 
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6
-BPE = 2
 BLANK = "\u2581"
 EOS = 2
 
@@ -61,64 +68,20 @@ def build(counts: Counts, merges: int = 1600, skeleton: int = 160, characters: i
 
 def texts(model: bytes) -> list[bytes]:
     """What each piece of a model stands for; nothing for control pieces."""
-    found = []
-    place = 0
-    while place < len(model) and model[place] == 1 << 3 | 2:
-        size, place = _read_varint(model, place + 1)
-        length, start = _read_varint(model, place + 1)
-        piece, kind = model[start : start + length].decode(), model[place + size - 1]
-        found.append(_text(piece, kind))
-        place += size
-    return found
+    processor = SentencePieceProcessor(model_proto=model)
+    return [_text(processor, index) for index in range(processor.get_piece_size())]
 
 
-def _read_varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place
-
-
-def _text(piece: str, kind: int) -> bytes:
-    if kind in (UNKNOWN, CONTROL):
+def _text(processor: SentencePieceProcessor, index: int) -> bytes:
+    if processor.is_unknown(index) or processor.is_control(index):
         return b""
-    return bytes([int(piece[3:5], 16)]) if kind == BYTE else piece.replace(BLANK, " ").encode()
+    piece: str = processor.id_to_piece(index)
+    return bytes([int(piece[3:5], 16)]) if processor.is_byte(index) else piece.replace(BLANK, " ").encode()
 
 
 def serialize(pieces: Iterable[tuple[str, int]]) -> bytes:
-    """A ModelProto: identity normalization, dummy prefix, all blanks kept; earlier pieces have higher scores."""
-    entries = list(pieces)
-    model = b""
-    for index, (text, kind) in enumerate(entries):
-        score = 0.0 if kind in (UNKNOWN, CONTROL, BYTE) else -float(index)
-        model += _bytes(1, _bytes(1, text.encode()) + _tag(2, 5) + struct.pack("<f", score) + _int(3, kind))
-    trainer = (
-        _int(3, BPE) + _int(4, len(entries)) + _int(35, 1) + _int(40, 0) + _int(41, 1) + _int(42, EOS) + _int(43, -1)
+    """A model with a dummy prefix, whose earlier pieces have higher scores."""
+    return sentencepiece_proto(
+        [(text, 0 if kind in (UNKNOWN, CONTROL, BYTE) else -index, kind) for index, (text, kind) in enumerate(pieces)],
+        dummy_prefix=True,
     )
-    normalizer = _bytes(1, b"identity") + _int(3, 1) + _int(4, 0) + _int(5, 1)
-    return model + _bytes(2, trainer) + _bytes(3, normalizer)
-
-
-def _varint(value: int) -> bytes:
-    value &= (1 << 64) - 1
-    made = bytearray()
-    while value > 127:
-        made.append(value & 127 | 128)
-        value >>= 7
-    made.append(value)
-    return bytes(made)
-
-
-def _tag(field: int, wire_type: int) -> bytes:
-    return _varint(field << 3 | wire_type)
-
-
-def _int(field: int, value: int) -> bytes:
-    return _tag(field, 0) + _varint(value)
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _tag(field, 2) + _varint(len(value)) + value

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import chatglm_native
 import gguf
+import llama_cpp
 import numpy as np
 import pytest
 from benchmark.gguf_copy import obstacle, write_gguf
@@ -102,9 +103,6 @@ def test_a_gguf_file_and_the_depth_of_a_context(tmp_path: Path) -> None:
 
 def test_llama_cpp_is_measured_twice_and_its_kernels_are_named(tmp_path: Path) -> None:
     """With its defaults and without repacking; and so is another build of it, here the same once more."""
-    llama_cpp = pytest.importorskip(
-        "llama_cpp", reason="llama-cpp-python is not installed: pip install '.[test-upstream]'"
-    )
     model = write_tiny_gguf(tmp_path / "tiny.gguf", kinds=[gguf.GGMLQuantizationType.Q4_K], vocabulary="none")
     other = f"other={Path(llama_cpp.__file__).parent.parent}"
     words = ["--sides", "llama.cpp,llama.cpp-best", "--llama-cpp", other, "--measures", "decode", "--rounds", "1"]

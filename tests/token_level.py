@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import chatglm_native
 
@@ -13,6 +15,17 @@ from chatglm_server.decoding.runner import Runner, SampledToken, Step, StepResul
 from chatglm_server.sampling import SamplingParams
 
 GREEDY = SamplingParams(temperature=0)
+
+
+@contextmanager
+def one_cpu() -> Iterator[None]:
+    """chatglm_cpp on one CPU: its threads spin while they wait for each other; on a busy machine that takes minutes."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
 
 
 class OnlyTokens:

@@ -7,6 +7,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+import llama_cpp
 import pytest
 
 from chatglm_server.convert.mixes import MIXES, tensor_type
@@ -49,9 +50,6 @@ def test_a_row_that_fills_no_block_is_float16() -> None:
 
 def llama_cpp_types(source: Path, number: int) -> dict[str, str]:
     """The type of each tensor in a file of the kind `number`, as llama.cpp logs it in a run that writes nothing."""
-    llama_cpp = pytest.importorskip(
-        "llama_cpp", reason="llama-cpp-python is not installed: pip install '.[test-upstream]'"
-    )
     lines: list[str] = []
     callback = llama_cpp.llama_log_callback(lambda level, text, data: lines.append(text.decode()))
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+import llama_cpp
 import numpy as np
 import pytest
 
@@ -114,9 +115,6 @@ def test_not_worse_than_llama_cpp(name: str, kind: str, tmp_path: Path) -> None:
 
 def quantized_by_llama_cpp(x: Floats, name: str, folder: Path) -> Floats:
     """`x` as the feed-forward matrix of a file, quantized by llama.cpp's own tool and decoded."""
-    llama_cpp = pytest.importorskip(
-        "llama_cpp", reason="llama-cpp-python is not installed: pip install '.[test-upstream]'"
-    )
     hidden = x.shape[1]
     square = np.eye(hidden, dtype=np.float32)
     ones = np.ones(hidden, np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import chatglm_cpp._C as binding
@@ -14,7 +15,7 @@ from chatglm_bin_writer import ModelType
 from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppRunner
 from chatglm_server.errors import ModelFileError
 from tests.random_models import write_random_model
-from tests.token_level import generate
+from tests.token_level import generate, one_cpu
 
 CONTEXT = 128
 
@@ -29,6 +30,12 @@ def generate_plainly(path: Path, prompt: list[int], count: int) -> list[int]:
         past = len(ids)
         ids.append(token)
     return ids[len(prompt) :]
+
+
+@pytest.fixture(autouse=True)
+def cpus() -> Iterator[None]:
+    with one_cpu():
+        yield
 
 
 @pytest.fixture(scope="module", params=ModelType, ids=lambda kind: kind.name)

@@ -1,15 +1,13 @@
-"""The logits of GGUF models against llama.cpp, which reads the same files by itself.
-
-Needs the extra ``[test-upstream]``: llama-cpp-python is compiled when it is installed, which takes minutes.
-"""
+"""The logits of GGUF models against llama.cpp, which reads the same files by itself."""
 
 from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
-from typing import Any
 
+import llama_cpp
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -20,16 +18,12 @@ from tests.decoding.test_gguf_network import SHAPES, least_cosine, logits
 from tests.random_gguf import Kind, Shape, write_random_gguf
 from tests.reference import Reference
 
-llama_cpp: Any = pytest.importorskip(
-    "llama_cpp", reason="llama-cpp-python is not installed: pip install '.[test-upstream]'"
-)
-
 TOKENS = 600
 LEAST = {Kind.F32: 0.9999, Kind.Q2_K: 0.995, Kind.Q3_K: 0.995}
 """Cosines; 0.999 for other types. llama.cpp quantizes activations, too, but for K types by 256, and not by 32."""
 KINDS = [Kind(number) for number in WEIGHT_TYPES]
 WIDE = {name: replace(SHAPES[name], hidden=512, head_size=64, ffn=1024) for name in ("chatglm3", "glm-4-0414")}
-CASES = [(name, shape, [kind]) for name, shape in WIDE.items() for kind in KINDS]
+CASES = [(name, WIDE[name], [kind]) for name, kind in zip(cycle(WIDE), KINDS, strict=False)]
 CASES += [(name, shape, [Kind.F32]) for name, shape in SHAPES.items() if name not in WIDE]
 CASES += [(name, shape, KINDS) for name, shape in WIDE.items()]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from chatglm_server.errors import ModelFailure
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.sampling import SamplingParams
 from tests.random_models import write_random_model
-from tests.token_level import Continued, OnlyTokens, generate, model_runner
+from tests.token_level import Continued, OnlyTokens, generate, model_runner, one_cpu
 
 CONTEXT = 128
 ENGINES = [("chatglm-cpp", kind) for kind in ModelType] + [
@@ -51,6 +53,12 @@ def engine(chosen: tuple[str, ModelType]) -> str:
 @pytest.fixture(scope="module")
 def path(model_type: ModelType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_random_model(tmp_path_factory.mktemp("model") / "model.bin", model_type)
+
+
+@pytest.fixture(autouse=True)
+def cpus(engine: str) -> Iterator[None]:
+    with one_cpu() if engine == "chatglm-cpp" else nullcontext():
+        yield
 
 
 @pytest.fixture
@@ -103,6 +111,7 @@ def test_a_constraint_that_allows_nothing_fails_and_leaves_a_sound_cache(model: 
     assert generate(model, prompt, 3, cached=len(prompt) - 1 if model.reuses_prefixes else 0) == expected
 
 
+@pytest.mark.parametrize("engine", ["chatglm-cpp", "native"])
 def test_draws_follow_the_logits(engine: str, tmp_path: Path) -> None:
     """The frequencies of 2,000 draws, within four standard deviations of the softmax; the other tokens never come."""
     logits = {300: 2.0, 301: 1.0, 302: 0.0}
@@ -121,6 +130,7 @@ def test_draws_follow_the_logits(engine: str, tmp_path: Path) -> None:
             assert abs(drawn[token] - count * share) <= 4 * math.sqrt(count * share * (1 - share)), (top_k, token)
 
 
+@pytest.mark.parametrize("engine", ["chatglm-cpp", "native"])
 @pytest.mark.parametrize("sampling", [SamplingParams(temperature=1e-50), SamplingParams(top_p=1e-50)])
 def test_values_too_small_for_float32_are_greedy(engine: str, tmp_path: Path, sampling: SamplingParams) -> None:
     path = write_random_model(tmp_path / "model.bin", layers=1, logits={300: 1.0, 301: 0.9})

@@ -16,6 +16,7 @@ from chatglm_server.loader import load_engine, model_path
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
+from tests.token_level import one_cpu
 
 HEADER_BYTES = 4 + 8 + 52
 FAMILIES = {
@@ -69,7 +70,7 @@ def test_flipped_header_bytes_never_kill_the_process(tmp_path: Path, good: bytes
     """Each file is loaded, and asked for a token if it loads, in a child that must not die of a signal."""
     rng = random.Random(0)
     paths = []
-    for place in [*range(HEADER_BYTES + 4), *rng.sample(range(HEADER_BYTES + 4, len(good)), 200)]:
+    for place in [*range(HEADER_BYTES + 4), *rng.sample(range(HEADER_BYTES + 4, len(good)), 100)]:
         broken = bytearray(good)
         broken[place] ^= 1 << rng.randrange(8)
         path = tmp_path / f"flip{place}.bin"
@@ -84,7 +85,8 @@ from chatglm_server.errors import ModelFailure, ModelFileError
 from chatglm_server.settings import Settings
 
 async def use(path):
-    engine = load_engine(Settings(_env_file=None, model=path))
+    # Less than the file's: the binding computes first with as many tokens as a long context makes it reserve memory for.
+    engine = load_engine(Settings(_env_file=None, model=path, context_length=64))
     await engine.load()
     async for event in engine.complete(CompletionRequest("the", Sampling(max_tokens=2, temperature=0))):
         pass
@@ -99,13 +101,13 @@ for path in sys.stdin.read().split():
     except ModelFailure as error:  # weights that make no numbers
         print("failed", error, flush=True)
 """
-    result = subprocess.run(
-        [sys.executable, "-c", program], input="\n".join(map(str, paths)), capture_output=True, text=True, timeout=300
-    )
+    words, files = [sys.executable, "-c", program], "\n".join(map(str, paths))
+    with one_cpu():
+        result = subprocess.run(words, input=files, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     outcomes = [line.split()[0] for line in result.stdout.splitlines()]
-    assert outcomes.count("refused") > 60
-    assert outcomes.count("served") > 60
+    assert outcomes.count("refused") > 40
+    assert outcomes.count("served") > 40
 
 
 def test_flipped_tokenizer_bytes(tmp_path: Path, good: bytes) -> None:
@@ -139,7 +141,8 @@ read_model_file(path)
 model = ChatGLMCppRunner(path, 16, bidirectional={model_type == ModelType.CHATGLM})
 print(generate(model, [5, 6, 7], 1))
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    with one_cpu():
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr[-500:]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+import llama_cpp
 import pytest
 import sentencepiece
 from hypothesis import given, settings
@@ -140,7 +141,6 @@ def test_sentencepiece_without_a_blank_in_front() -> None:
 
 @pytest.mark.parametrize("pre", ["glm4", "chatglm-bpe", "chatglm-spm"])
 def test_same_ids_as_llama_cpp(pre: str, tmp_path: Path) -> None:
-    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip install '.[test-upstream]'")
     if pre == "chatglm-spm":
         # llama.cpp lets the text sop become the special token, so it gets none of this name
         metadata = llama_metadata(trained_sentencepiece(), [name for name in CHATGLM3_SPECIALS if "op" not in name])
@@ -154,8 +154,6 @@ def test_same_ids_as_llama_cpp(pre: str, tmp_path: Path) -> None:
 
 
 def llama_cpp_encoder(path: Path, metadata: dict[str, Any]) -> Callable[[str], list[int]]:
-    import llama_cpp
-
     writer = gguf.GGUFWriter(path, "chatglm")
     for key, value in metadata.items():
         add = writer.add_array if isinstance(value, list) else writer.add_string
@@ -169,25 +167,23 @@ def llama_cpp_encoder(path: Path, metadata: dict[str, Any]) -> Callable[[str], l
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    llama_cpp.llama_log_set(_quiet(llama_cpp), None)
+    llama_cpp.llama_log_set(_QUIET, None)
     parameters = llama_cpp.llama_model_default_params()
     parameters.vocab_only = True
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
     assert model
     vocabulary = llama_cpp.llama_model_get_vocab(model)
-    return partial(_encode, llama_cpp, vocabulary)
+    return partial(_encode, vocabulary)
 
 
-def _encode(llama_cpp: Any, vocabulary: Any, text: str) -> list[int]:
+def _encode(vocabulary: Any, text: str) -> list[int]:
     data = text.encode()
     ids = (llama_cpp.llama_token * (len(data) + 16))()
     count = llama_cpp.llama_tokenize(vocabulary, data, len(data), ids, len(ids), False, False)
     return list(ids[:count])
 
 
-@cache
-def _quiet(llama_cpp: Any) -> Any:
-    return llama_cpp.llama_log_callback(lambda *_: None)
+_QUIET = llama_cpp.llama_log_callback(lambda *_: None)
 
 
 @pytest.mark.parametrize("make", [bpe, sentencepiece_of_demo])

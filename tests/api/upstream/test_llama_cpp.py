@@ -1,7 +1,4 @@
-"""In front of llama-cpp-python's own server, which runs a model that says a GLM-4 tool call and knows no tools.
-
-Needs the extra ``[test-upstream]``: llama-cpp-python is compiled when it is installed, which takes minutes.
-"""
+"""In front of llama-cpp-python's own server, which runs a model that says a GLM-4 tool call and knows no tools."""
 
 from __future__ import annotations
 
@@ -20,8 +17,7 @@ from openai import BadRequestError, OpenAI
 
 from tests.conftest import WEATHER
 from tests.serving import RunningServer, user
-
-pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip install '.[test-upstream]'")
+from tests.speaking_gguf import write_speaking_gguf
 
 MODEL = "glm-4-9b-chat"
 PIECES = ["I ", "look.", "\nget_", "weather", '\n{"city"', ': "Pa', 'ris"}']
@@ -30,8 +26,6 @@ PIECES = ["I ", "look.", "\nget_", "weather", '\n{"city"', ': "Pa', 'ris"}']
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the server of llama-cpp-python."""
-    from tests.speaking_gguf import write_speaking_gguf
-
     folder = tmp_path_factory.mktemp("llama")
     path = write_speaking_gguf(folder / "speaking.gguf", PIECES)
     with socket.socket() as free:

@@ -304,7 +304,7 @@ def test_work_grows_with_the_output_and_no_faster(shape: str, name: str, pieces:
         text = pieces(HOSTILE[shape](size))
         return work_of(lambda: parse(FORMATS[name], text, tools))
 
-    small, large = work(800), work(3200)
+    small, large = work(400), work(1600)
     assert large <= 5 * small + 1000
 
 
@@ -379,7 +379,7 @@ def test_work_grows_with_tagged_output_and_no_faster(shape: str, pieces: Callabl
         text = pieces(HOSTILE_TAGGED[shape](size))
         return work_of(lambda: parse(FORMATS["glm47"], text, tools))
 
-    small, large = work(1600), work(6400)
+    small, large = work(800), work(3200)
     assert large <= 5 * small + 1000
 
 

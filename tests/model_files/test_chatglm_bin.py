@@ -85,7 +85,7 @@ from chatglm_server.errors import ModelFailure, ModelFileError
 from chatglm_server.settings import Settings
 
 async def use(path):
-    # Less than the file's: the binding computes first with as many tokens as a long context makes it reserve memory for.
+    # The binding first computes with as many tokens as a long context has it reserve memory for: minutes for a million.
     engine = load_engine(Settings(_env_file=None, model=path, context_length=64))
     await engine.load()
     async for event in engine.complete(CompletionRequest("the", Sampling(max_tokens=2, temperature=0))):

@@ -1,6 +1,5 @@
 #include "kernels/matrix.h"
 
-#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 #include <vector>
@@ -10,20 +9,48 @@
 namespace chatglm {
 namespace {
 
-// Copies a unit of a block of `rows` rows, and zeros for the rows that are missing. Returns the place behind it.
-template <class Unit>
-uint8_t *pack_unit(const uint8_t *file, size_t row_bytes, int rows, uint8_t *packed) {
-    if (rows == kRows) {
-        for (int row = 0; row < kRows; ++row) {
-            std::memcpy(packed + row * sizeof(Unit), file + row * row_bytes, sizeof(Unit));
-        }
-    } else {
-        std::memset(packed, 0, kRows * sizeof(Unit));
-        for (int row = 0; row < rows; ++row) {
-            std::memcpy(packed + row * sizeof(Unit), file + row * row_bytes, sizeof(Unit));
+// Copies a unit of a block of 16 rows. Returns the place behind it.
+template <size_t Size>
+uint8_t *pack_unit(const uint8_t *rows, size_t row_bytes, uint8_t *packed) {
+    for (int row = 0; row < kRows; ++row) std::memcpy(packed + row * Size, rows + row * row_bytes, Size);
+    return packed + kRows * Size;
+}
+
+uint64_t load(const uint8_t *from) {
+    uint64_t eight;
+    std::memcpy(&eight, from, sizeof eight);
+    return eight;
+}
+
+void store(uint8_t *to, uint64_t eight) { std::memcpy(to, &eight, sizeof eight); }
+
+// Transposes 16 rows of `row_bytes` bytes, numbers of `Size` bytes, in registers of 8. A line of the cache, 64 bytes,
+// is used up before those of other rows come: rows whose distance is a power of two displace each other.
+template <size_t Size>
+void transpose(const uint8_t *rows, size_t row_bytes, uint8_t *packed) {
+    constexpr size_t line = 64, next = Size * kRows;  // `next`: from a number to the next of its row
+    constexpr uint64_t low = 0xffffffff, even = 0x0000ffff0000ffff;
+    for (size_t at = 0; at < row_bytes; at += line) {
+        for (size_t row = 0; row < kRows; row += 8 / Size) {
+            for (size_t i = at; i < at + line; i += 8) {
+                const uint8_t *from = rows + row * row_bytes + i;
+                uint8_t *to = packed + i * kRows + row * Size;
+                const uint64_t a = load(from), b = load(from + row_bytes);
+                if constexpr (Size == 4) {
+                    store(to, (a & low) | b << 32);
+                    store(to + next, a >> 32 | (b & ~low));
+                } else {
+                    const uint64_t c = load(from + 2 * row_bytes), d = load(from + 3 * row_bytes);
+                    const uint64_t ab_even = (a & even) | (b & even) << 16, ab_odd = (a >> 16 & even) | (b & ~even);
+                    const uint64_t cd_even = (c & even) | (d & even) << 16, cd_odd = (c >> 16 & even) | (d & ~even);
+                    store(to, (ab_even & low) | cd_even << 32);
+                    store(to + next, (ab_odd & low) | cd_odd << 32);
+                    store(to + 2 * next, ab_even >> 32 | (cd_even & ~low));
+                    store(to + 3 * next, ab_odd >> 32 | (cd_odd & ~low));
+                }
+            }
         }
     }
-    return packed + kRows * sizeof(Unit);
 }
 
 }  // namespace
@@ -49,15 +76,17 @@ Layout layout_of(Type type) {
     throw std::invalid_argument("unknown weight type");
 }
 
-void pack_group(const Matrix &matrix, int group, const uint8_t *file, uint8_t *packed) {
+void pack_group(const Matrix &matrix, const uint8_t *rows, uint8_t *packed) {
     const Layout layout = layout_of(matrix.type);
     const size_t row_bytes = matrix.file_row_bytes();
-    const int rows = std::min(kRows, matrix.rows - group * kRows);
+    if (!layout.quantized) {  // kColumns numbers are whole lines
+        (layout.dwords == 1 ? transpose<4> : transpose<2>)(rows, row_bytes, packed);
+        return;
+    }
     for (int column = 0; column < matrix.columns; column += layout.columns) {
-        for (int i = 0; i < layout.leading; ++i, file += 2) packed = pack_unit<uint16_t>(file, row_bytes, rows, packed);
-        for (int i = 0; i < layout.dwords; ++i, file += 4) packed = pack_unit<uint32_t>(file, row_bytes, rows, packed);
-        for (int i = 0; i < layout.trailing; ++i, file += 2)
-            packed = pack_unit<uint16_t>(file, row_bytes, rows, packed);
+        for (int i = 0; i < layout.leading; ++i, rows += 2) packed = pack_unit<2>(rows, row_bytes, packed);
+        for (int i = 0; i < layout.dwords; ++i, rows += 4) packed = pack_unit<4>(rows, row_bytes, packed);
+        for (int i = 0; i < layout.trailing; ++i, rows += 2) packed = pack_unit<2>(rows, row_bytes, packed);
     }
 }
 

@@ -68,8 +68,8 @@ struct Matrix {
     const uint8_t *group(int index) const { return data + index * group_bytes(); }
 };
 
-// Packs a group of 16 rows. `file` is the group's first row in the file's layout.
-void pack_group(const Matrix &matrix, int group, const uint8_t *file, uint8_t *packed);
+// Packs a group: 16 rows in the file's layout, of which the last group may lack some and has zeros instead.
+void pack_group(const Matrix &matrix, const uint8_t *rows, uint8_t *packed);
 
 // Writes a row's `columns` values as floats.
 void decode_row(const Matrix &matrix, int row, float *out);

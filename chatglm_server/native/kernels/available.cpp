@@ -27,10 +27,10 @@ std::vector<const Kernels *> available_kernels() {
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vnni");
     if (avx512) found.push_back(&kAvx512);
-    if (avx2 && __builtin_cpu_supports("avxvnni")) {
+    if (avx2 && avx512) {
+        found.push_back(&kAvxVnniEvex);  // with more registers than kAvxVnni
+    } else if (avx2 && __builtin_cpu_supports("avxvnni")) {
         found.push_back(&kAvxVnni);
-    } else if (avx2 && avx512) {
-        found.push_back(&kAvxVnniEvex);
     }
     if (avx2) found.push_back(&kAvx2);
 #endif

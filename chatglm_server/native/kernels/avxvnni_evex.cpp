@@ -1,5 +1,5 @@
-// The same for processors that have AVX-512 VNNI and no AVX-VNNI: vpdpbusd with an EVEX prefix. It is chosen by name
-// only.
+// The same for processors that have AVX-512 VNNI: vpdpbusd with an EVEX prefix, which knows twice as many registers. It
+// is chosen by name only.
 #include <immintrin.h>
 
 #include <algorithm>

@@ -29,6 +29,7 @@ struct Products {
 
     static void store(Codes codes, uint8_t *to) { codes.store(to); }
     static Weights load(const uint8_t *from) { return Codes::load(from); }
+    static Weights weights(Codes codes) { return codes; }
 
     __m256i a, b;
 
@@ -64,10 +65,8 @@ struct Products<8, 128> {
     };
 
     static void store(Codes codes, uint8_t *to) { codes.flipped().store(to); }
-    static Weights load(const uint8_t *from) {
-        const Codes codes = Codes::load(from);
-        return {codes.a, codes.b, _mm256_abs_epi8(codes.a), _mm256_abs_epi8(codes.b)};
-    }
+    static Weights load(const uint8_t *from) { return with_magnitudes(Codes::load(from)); }
+    static Weights weights(Codes codes) { return with_magnitudes(codes.flipped()); }
 
     __m256i a, b;
 
@@ -83,6 +82,11 @@ struct Products<8, 128> {
         keep_order(a, b);
     }
     Floats to_floats() const { return Ints{a, b}.to_floats(); }
+
+  private:
+    static Weights with_magnitudes(Codes codes) {
+        return {codes.a, codes.b, _mm256_abs_epi8(codes.a), _mm256_abs_epi8(codes.b)};
+    }
 };
 
 }  // namespace chatglm::avx2

@@ -101,6 +101,8 @@ struct Codes {
         else
             return {_mm512_and_si512(_mm512_srli_epi16(v, Shift), mask)};
     }
+    // code >> places, with bits of the next code above
+    Codes shifted(int places) const { return {_mm512_srl_epi16(v, _mm_cvtsi32_si128(places))}; }
     // 16 where a bit is set: bit Place + k of a row's dword for its code k
     template <int Place>
     Codes fifth_bits() const {
@@ -130,6 +132,7 @@ struct Products {
 
     static void store(Codes codes, uint8_t *to) { codes.store(to); }
     static Weights load(const uint8_t *from) { return Codes::load(from); }
+    static Weights weights(Codes codes) { return codes; }
 
     __m512i v;
 

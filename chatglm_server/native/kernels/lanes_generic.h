@@ -166,6 +166,10 @@ struct Codes {
             return (Shift < 0 ? v[i] << (Shift < 0 ? -Shift : 0) : v[i] >> (Shift < 0 ? 0 : Shift)) & Mask;
         });
     }
+    // code >> places
+    Codes shifted(int places) const {
+        return each([&](int i) { return v[i] >> places; });
+    }
     // 16 where a bit is set: bit Place + k of a row's dword for its code k
     template <int Place>
     Codes fifth_bits() const {
@@ -193,6 +197,7 @@ struct Products {
 
     static void store(const Codes &codes, uint8_t *to) { codes.store(to); }
     static Weights load(const uint8_t *from) { return Codes::load(from); }
+    static Weights weights(const Codes &codes) { return codes; }
 
     Ints sums;
 

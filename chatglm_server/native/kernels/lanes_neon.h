@@ -160,6 +160,10 @@ struct Codes {
             return vandq_u8(codes, vdupq_n_u8(Mask));
         });
     }
+    // code >> places
+    Codes shifted(int places) const {
+        return each([&](int i) { return vshlq_u8(v[i], vdupq_n_s8(static_cast<int8_t>(-places))); });
+    }
     // 16 where a bit is set: bit Place + k of a row's dword for its code k
     template <int Place>
     Codes fifth_bits() const {
@@ -197,6 +201,7 @@ struct Products {
 
     static void store(Codes codes, uint8_t *to) { (Bits == 8 ? codes.flipped() : codes).store(to); }
     static Weights load(const uint8_t *from) { return Codes::load(from); }
+    static Weights weights(Codes codes) { return Bits == 8 ? codes.flipped() : codes; }
 
     Ints sums;
 

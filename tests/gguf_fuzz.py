@@ -24,6 +24,7 @@ from chatglm_server.decoding.backends.native import native_obstacle
 from chatglm_server.errors import ModelFileError
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.model_files.containers import read_model_file
+from tests.random_expert_gguf import AIR, FLASH
 from tests.random_gguf import CHATGLM3, GLM4_0414, GLM4_TEMPLATE, Kind, write_random_gguf
 
 MEMORY = 1 << 30
@@ -38,6 +39,8 @@ SMALL: dict[str, Any] = {
     "ffn": 32,
     "context": 64,
 }
+EXPERTS: dict[str, Any] = {"dense_layers": 0, "experts": 2, "used": 1, "expert_ffn": 32}
+LATENT: dict[str, Any] = {"head_size": 32, "rotary": 16, "value": 16, "query_rank": 32, "rank": 32}
 NUMBERS = [0, 1, 2, 7, 31, 32, 63, 64, 127, 128, 255, 256, 1 << 15, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
 NUMBERS += [1 << 32, 1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 
@@ -50,6 +53,10 @@ def write_seeds(folder: Path) -> list[bytes]:
     paths = [
         write_random_gguf(folder / "chatglm3.gguf", chatglm3, kinds, vocabulary="llama"),
         write_random_gguf(folder / "glm4.gguf", glm4, kinds, template=GLM4_TEMPLATE),
+        write_random_gguf(folder / "air.gguf", replace(AIR, **(SMALL | EXPERTS)), kinds, vocabulary="none"),
+        write_random_gguf(
+            folder / "flash.gguf", replace(FLASH, **(SMALL | EXPERTS | LATENT)), kinds, vocabulary="none"
+        ),
         folder / "seed-00001-of-00002.gguf",
     ]
     return [path.read_bytes() for path in paths]

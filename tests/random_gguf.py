@@ -23,7 +23,7 @@ TEXT = ["th", "the", " the", "an", "and", " and", "er", "in", "ing"]
 
 @dataclass(frozen=True)
 class Shape:
-    """The figures of a model. 256 columns everywhere, so that every type of weights fits."""
+    """The figures of a model. 256 columns everywhere, so that every type of weights fits; others become Q8_0."""
 
     architecture: str = "glm4"
     layers: int = 2
@@ -41,6 +41,46 @@ class Shape:
     """Of the rotary embedding."""
     context: int = 1024
     theta: float = 10000.0
+
+    def add_figures(self, writer: gguf.GGUFWriter) -> None:
+        writer.add_context_length(self.context)
+        writer.add_embedding_length(self.hidden)
+        writer.add_block_count(self.layers)
+        writer.add_feed_forward_length(self.ffn)
+        writer.add_head_count(self.heads)
+        writer.add_head_count_kv(self.kv_heads)
+        writer.add_key_length(self.head_size)
+        writer.add_value_length(self.head_size)
+        writer.add_layer_norm_rms_eps(1e-5)
+        writer.add_rope_dimension_count(self.head_size // 2)
+        writer.add_rope_freq_base(self.theta)
+        if self.sections:
+            writer.add_rope_dimension_sections(self.sections)
+
+    def tensors(self, tokens: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Names and sizes, rows first, of a model's tensors."""
+        queries, keys = self.heads * self.head_size, self.kv_heads * self.head_size
+        yield "token_embd.weight", (tokens, self.hidden)
+        for layer in range(self.layers):
+            rows = {"attn_q": queries, "attn_k": keys, "attn_v": keys}
+            if self.joined:
+                rows = {"attn_qkv": queries + 2 * keys}
+            for name, count in rows.items():
+                yield f"blk.{layer}.{name}.weight", (count, self.hidden)
+                if self.biases:
+                    yield f"blk.{layer}.{name}.bias", (count,)
+            yield f"blk.{layer}.attn_output.weight", (self.hidden, queries)
+            yield f"blk.{layer}.ffn_up.weight", (2 * self.ffn, self.hidden)
+            yield f"blk.{layer}.ffn_down.weight", (self.hidden, self.ffn)
+            for norm in (
+                "attn_norm",
+                "ffn_norm",
+                *(("post_attention_norm", "post_ffw_norm") if self.extra_norms else ()),
+            ):
+                yield f"blk.{layer}.{norm}.weight", (self.hidden,)
+        yield "output_norm.weight", (self.hidden,)
+        if not self.tied:
+            yield "output.weight", (tokens, self.hidden)
 
 
 CHATGLM3 = Shape("chatglm", joined=True, biases=True, extra_norms=False)
@@ -62,7 +102,8 @@ def write_random_gguf(
 ) -> Path:
     """A file; always the same for the same arguments. Matrices take turns with `kinds`.
 
-    `vocabulary` is "gpt2" (GLM-4), "llama" (ChatGLM3), or "none", which has 320 tokens without text. `ends`
+    `vocabulary` is "gpt2" (GLM-4), "llama" (ChatGLM3), the name of a later chat format, or "none", which has 320 tokens
+    without text. `ends`
     are the ids of end tokens besides its own, by their names ("eom"). With `split` the model is written in parts of as
     many tensors, beside `path`.
     """
@@ -73,57 +114,23 @@ def write_random_gguf(
     writer.add_name(name)
     if template:
         writer.add_chat_template(template)
-    add_figures(writer, shape)
+    shape.add_figures(writer)
     random = np.random.default_rng(seed)
-    for number, (tensor, size) in enumerate(tensor_shapes(shape, tokens)):
+    for number, (tensor, size) in enumerate(shape.tensors(tokens)):
         if len(size) == 1:
             writer.add_tensor(tensor, random.normal("norm" in tensor, 0.1, size).astype(np.float32))
             continue
-        data = encode(random.normal(0, size[1] ** -0.5, size).astype(np.float32), kinds[number % len(kinds)])
-        writer.add_tensor(tensor, data, raw_dtype=kinds[number % len(kinds)])
+        kind = Kind.F32 if "ffn_gate_inp" in tensor else kinds[number % len(kinds)]
+        if size[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
+            kind = Kind.Q8_0
+        inputs = size[-2] if "attn_k_b" in tensor else size[-1]  # whose columns are outputs: it is stored transposed
+        data = encode(random.normal(0, inputs**-0.5, size).astype(np.float32), kind)
+        writer.add_tensor(tensor, data, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
-
-
-def add_figures(writer: gguf.GGUFWriter, shape: Shape) -> None:
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.hidden)
-    writer.add_block_count(shape.layers)
-    writer.add_feed_forward_length(shape.ffn)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.kv_heads)
-    writer.add_key_length(shape.head_size)
-    writer.add_value_length(shape.head_size)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(shape.head_size // 2)
-    writer.add_rope_freq_base(shape.theta)
-    if shape.sections:
-        writer.add_rope_dimension_sections(shape.sections)
-
-
-def tensor_shapes(shape: Shape, tokens: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and sizes, rows first, of a model's tensors."""
-    queries, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
-    yield "token_embd.weight", (tokens, shape.hidden)
-    for layer in range(shape.layers):
-        rows = {"attn_q": queries, "attn_k": keys, "attn_v": keys}
-        if shape.joined:
-            rows = {"attn_qkv": queries + 2 * keys}
-        for name, count in rows.items():
-            yield f"blk.{layer}.{name}.weight", (count, shape.hidden)
-            if shape.biases:
-                yield f"blk.{layer}.{name}.bias", (count,)
-        yield f"blk.{layer}.attn_output.weight", (shape.hidden, queries)
-        yield f"blk.{layer}.ffn_up.weight", (2 * shape.ffn, shape.hidden)
-        yield f"blk.{layer}.ffn_down.weight", (shape.hidden, shape.ffn)
-        for norm in ("attn_norm", "ffn_norm", *(("post_attention_norm", "post_ffw_norm") if shape.extra_norms else ())):
-            yield f"blk.{layer}.{norm}.weight", (shape.hidden,)
-    yield "output_norm.weight", (shape.hidden,)
-    if not shape.tied:
-        yield "output.weight", (tokens, shape.hidden)
 
 
 def encode(values: Array, kind: Kind) -> npt.NDArray[np.generic]:
@@ -133,7 +140,8 @@ def encode(values: Array, kind: Kind) -> npt.NDArray[np.generic]:
     try:
         encoded: npt.NDArray[np.generic] = gguf.quantize(values, kind)
     except NotImplementedError:
-        encoded = np.frombuffer(quantize(values, int(kind)), np.uint8).reshape(len(values), -1)
+        rows = values.reshape(-1, values.shape[-1])
+        encoded = np.frombuffer(quantize(rows, int(kind)), np.uint8).reshape(*values.shape[:-1], -1)
     return encoded
 
 
@@ -143,13 +151,14 @@ def add_vocabulary(writer: gguf.GGUFWriter, vocabulary: str) -> int:
         writer.add_tokenizer_model("none")
         writer.add_vocab_size(320)
         return 320
-    tokens = list(_bpe_tokens() if vocabulary == "gpt2" else _pieces())
+    chat_format = {"gpt2": "glm4", "llama": "chatglm3"}.get(vocabulary, vocabulary)
+    tokens = list(_pieces() if vocabulary == "llama" else _bpe_tokens(chat_format))
     tokens += [(f"[PAD{index}]", gguf.TokenType.UNUSED) for index in range(len(tokens), -(-len(tokens) // 32) * 32)]
     ids = {token: index for index, (token, _) in enumerate(tokens)}
-    writer.add_tokenizer_model(vocabulary)
+    writer.add_tokenizer_model("llama" if vocabulary == "llama" else "gpt2")
     writer.add_token_list([token for token, _ in tokens])
     writer.add_token_types([kind for _, kind in tokens])
-    if vocabulary == "gpt2":
+    if vocabulary != "llama":
         writer.add_tokenizer_pre("glm4")
         texts = [text.replace(" ", "Ġ") for text in TEXT]
         known = {*texts, *(token for token, kind in tokens if len(token) == 1 and kind == gguf.TokenType.NORMAL)}
@@ -165,15 +174,15 @@ def add_vocabulary(writer: gguf.GGUFWriter, vocabulary: str) -> int:
     return len(tokens)
 
 
-def _bpe_tokens() -> Iterator[tuple[str, gguf.TokenType]]:
-    """GPT-2's letters for the bytes, in the order of the bytes, then `TEXT`, then GLM-4's special tokens."""
+def _bpe_tokens(chat_format: str) -> Iterator[tuple[str, gguf.TokenType]]:
+    """GPT-2's letters for the bytes, in the order of the bytes, then `TEXT`, then the special tokens."""
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = iter(range(256, 512))
     for byte in range(256):
         yield chr(byte if byte in shown else next(hidden)), gguf.TokenType.NORMAL
     for text in TEXT:
         yield text.replace(" ", "Ġ"), gguf.TokenType.NORMAL
-    for token in FORMATS["glm4"].special_tokens:
+    for token in FORMATS[chat_format].special_tokens:
         yield token, gguf.TokenType.CONTROL
 
 

@@ -38,6 +38,12 @@ def decode(kind: int, shape: tuple[int, ...], data: bytes) -> Array:
     return values.reshape(shape)
 
 
+def gated(gate: Array, up: Array) -> Array:
+    """silu(gate) * up."""
+    made: Array = gate / (1 + np.exp(-gate)) * up
+    return made
+
+
 class Reference:
     """The architecture "chatglm", as arXiv 2406.12793, chatglm.cpp and ``model_files/spec.py`` describe it."""
 
@@ -65,7 +71,7 @@ class Reference:
         return made
 
     def _norm(self, name: str, x: Array) -> Array:
-        scale = np.sqrt((x * x).mean(axis=1, keepdims=True) + self._spec.norm_epsilon)
+        scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + self._spec.norm_epsilon)
         made: Array = x / scale * self._weights[name + ".weight"]
         return made
 
@@ -73,13 +79,15 @@ class Reference:
         return self._norm(name, x) if name + ".weight" in self._weights else x
 
     def _feed_forward(self, prefix: str, x: Array) -> Array:
-        x = self._norm(prefix + "ffn_norm", x)
-        up = self._linear(prefix + "ffn_up", x)
-        if prefix + "ffn_gate.weight" in self._weights:
-            gate = self._linear(prefix + "ffn_gate", x)
+        return self._dense(prefix, self._norm(prefix + "ffn_norm", x))
+
+    def _dense(self, prefix: str, x: Array, suffix: str = "") -> Array:
+        up = self._linear(f"{prefix}ffn_up{suffix}", x)
+        if f"{prefix}ffn_gate{suffix}.weight" in self._weights:
+            gate = self._linear(f"{prefix}ffn_gate{suffix}", x)
         else:
             gate, up = np.split(up, 2, axis=1)
-        return self._linear(prefix + "ffn_down", gate / (1 + np.exp(-gate)) * up)
+        return self._linear(f"{prefix}ffn_down{suffix}", gated(gate, up))
 
     def _attention(self, prefix: str, x: Array) -> Array:
         spec, tokens = self._spec, len(x)
@@ -89,17 +97,24 @@ class Reference:
             parts = np.split(self._linear(prefix + "attn_qkv", x), np.cumsum(sizes), axis=1)
         else:
             parts = [self._linear(prefix + name, x) for name in ("attn_q", "attn_k", "attn_v")]
-        query = self._rotate(parts[0].reshape(tokens, spec.heads, spec.key_size))
-        key = self._rotate(parts[1].reshape(tokens, spec.kv_heads, spec.key_size))
+        query = parts[0].reshape(tokens, spec.heads, spec.key_size)
+        key = parts[1].reshape(tokens, spec.kv_heads, spec.key_size)
         value = parts[2].reshape(tokens, spec.kv_heads, spec.value_size)
+        query = self._rotate(self._optional_norm(prefix + "attn_q_norm", query))
+        key = self._rotate(self._optional_norm(prefix + "attn_k_norm", key))
+        return self._linear(prefix + "attn_output", self._attend(query, key, value))
+
+    def _attend(self, query: Array, key: Array, value: Array) -> Array:
+        """(tokens, heads * value): causal attention of (tokens, heads, size) to keys and values of fewer heads."""
+        tokens, heads, size = query.shape
         mask = np.triu(np.full((tokens, tokens), -np.inf), 1)
-        mixed = np.empty((tokens, spec.heads, spec.value_size))
-        for index in range(spec.heads):
-            shared = index // (spec.heads // spec.kv_heads)
-            scores = query[:, index] @ key[:, shared].T / np.sqrt(spec.key_size) + mask
+        mixed = np.empty((tokens, heads, value.shape[2]))
+        for index in range(heads):
+            shared = index // (heads // key.shape[1])
+            scores = query[:, index] @ key[:, shared].T / np.sqrt(size) + mask
             weights = np.exp(scores - scores.max(axis=1, keepdims=True))
             mixed[:, index] = weights / weights.sum(axis=1, keepdims=True) @ value[:, shared]
-        return self._linear(prefix + "attn_output", mixed.reshape(tokens, -1))
+        return mixed.reshape(tokens, -1)
 
     def _rotate(self, x: Array) -> Array:
         """Rotary embedding of the first `rotary_size` values of each head."""

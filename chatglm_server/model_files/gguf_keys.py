@@ -32,6 +32,18 @@ class ModelKeys:
             raise self._error(name, f"is not a whole number from 1 to {_MOST}")
         return value
 
+    def count(self, name: str, default: int = 0) -> int:
+        """As `size`, but 0 is allowed, too."""
+        value = self._value(name, default)
+        return 0 if type(value) is int and value == 0 else self.size(name, default)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false; missing, `default`."""
+        value = self._value(name, default)
+        if not isinstance(value, bool):
+            raise self._error(name, "is neither true nor false")
+        return value
+
     def number(self, name: str, default: float | None = None) -> float:
         """A finite number above 0; missing, `default`."""
         value = self._value(name, default)

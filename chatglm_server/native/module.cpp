@@ -85,6 +85,14 @@ ModelSpec read_spec(nb::handle spec) {
     made.ffn_size = attribute<int>(spec, "ffn_size");
     made.norm_epsilon = attribute<float>(spec, "norm_epsilon");
     made.rope_theta = attribute<float>(spec, "rope_theta");
+    if (const nb::object latent = spec.attr("latent"); !latent.is_none()) {
+        made.latent = {attribute<int>(latent, "query_rank"), attribute<int>(latent, "rank")};
+    }
+    if (const nb::object experts = spec.attr("experts"); !experts.is_none()) {
+        made.experts = {attribute<int>(experts, "count"),        attribute<int>(experts, "used"),
+                        attribute<int>(experts, "ffn_size"),     attribute<int>(experts, "shared_ffn_size"),
+                        attribute<int>(experts, "dense_layers"), attribute<float>(experts, "scale")};
+    }
     for (nb::handle item : spec.attr("tensors").attr("items")()) {
         made.tensors.emplace(checked_cast<std::string>(item[0], "a tensor's name"), read_tensor(item[1]));
     }
@@ -174,7 +182,7 @@ std::pair<double, double> measure(ThreadPool &pool, int type, double seconds, co
 }  // namespace
 
 NB_MODULE(chatglm_native, m) {
-    m.doc() = "The compute core: ChatGLM2, ChatGLM3 and GLM-4 on a CPU.";
+    m.doc() = "The compute core: ChatGLM and GLM models on a CPU.";
     m.def(
         "kernels",
         [] {

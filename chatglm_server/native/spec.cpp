@@ -35,6 +35,22 @@ void ModelSpec::check() const {
     if (heads * value_size % 32 != 0) throw std::invalid_argument("heads * value_size is not a multiple of 32");
     check_positive("norm_epsilon", norm_epsilon);
     check_positive("rope_theta", rope_theta);
+    if (latent) {
+        check_size("query_rank", latent->query_rank, 1 << 14, 32);
+        check_size("rank", latent->rank, 1 << 14, 32);
+        check_size("rotary_size", rotary_size, key_size, 16);
+        check_size("key_size - rotary_size", key_size - rotary_size, 1 << 14, 32);
+    }
+    if (experts) {
+        check_size("count of experts", experts->count, 1 << 10);
+        check_size("used of experts", experts->used, experts->count);
+        check_size("ffn_size of experts", experts->ffn_size, 1 << 18, 32);
+        check_size("shared_ffn_size of experts", experts->shared_ffn_size, 1 << 22, 32);
+        if (experts->dense_layers < 0 || experts->dense_layers > layers) {
+            throw std::invalid_argument("dense_layers of experts is not between 0 and layers");
+        }
+        check_positive("scale of experts", experts->scale);
+    }
 }
 
 }  // namespace chatglm

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,11 +20,25 @@ struct TensorSpec {
     uint64_t offset, bytes;
 };
 
+// Of attention whose keys and values are made of one latent vector: the sizes of that, and of the queries' own.
+struct LatentFigures {
+    int query_rank, rank;
+};
+
+// Of a network's experts: how many a layer has and a token uses, their sizes, the layers before them that have none,
+// and what the sum of a token's experts is multiplied by.
+struct ExpertFigures {
+    int count, used, ffn_size, shared_ffn_size, dense_layers;
+    float scale;
+};
+
 struct ModelSpec {
     std::string architecture;
     int vocab_size, hidden_size, layers, heads, kv_heads, key_size, value_size, rotary_size, ffn_size;
     RotaryLayout rotary_layout;
     float norm_epsilon, rope_theta;
+    std::optional<LatentFigures> latent;
+    std::optional<ExpertFigures> experts;
     std::map<std::string, TensorSpec> tensors;  // by GGUF's names
 
     // Throws std::invalid_argument, which names the figure, unless the core can run these. Within its limits no product

@@ -99,7 +99,16 @@ void WeightPlan::add(const Part &part, size_t bytes) {
 }
 
 void WeightPlan::matrix(Matrix &to, const std::string &name, int rows, int columns) {
-    Part part = find(name, {rows, columns});
+    add_matrix(to, name, {rows, columns}, rows, columns);
+}
+
+void WeightPlan::stack(Matrix &to, const std::string &name, int count, int rows, int columns) {
+    add_matrix(to, name, {count, rows, columns}, count * rows, columns);
+}
+
+void WeightPlan::add_matrix(Matrix &to, const std::string &name, const std::vector<int64_t> &shape, int rows,
+                            int columns) {
+    Part part = find(name, shape);
     to = {nullptr, static_cast<Type>(part.tensor->type), rows, columns};
     const int multiple = std::max(kColumns, layout_of(to.type).columns);  // throws by itself if the type is unknown
     if (columns % multiple != 0) {
@@ -154,6 +163,7 @@ Memory WeightPlan::read(ThreadPool &pool, const Progress &progress) const {
             *part.vector = reinterpret_cast<const float *>(to);
         }
     }
+    for (const auto &make : when_read_) make();
     reader.report();
     return memory;
 }

@@ -8,6 +8,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "file.h"
@@ -40,8 +41,15 @@ class WeightPlan {
     void matrix(Matrix &to, const std::string &name, int rows, int columns);
     void vector(const float *&to, const std::string &name, int size);  // float32
 
+    // `count` matrices of one shape, (count, rows, columns) in the file, as one of count * rows rows. `rows` must be a
+    // multiple of kRows, so that each matrix has groups of its own.
+    void stack(Matrix &to, const std::string &name, int count, int rows, int columns);
+
     // Leaves a null pointer if the tensor is missing.
     void optional_vector(const float *&to, const std::string &name, int size);
+
+    // `make` is called when all tensors are read: for what a network makes of them.
+    void when_read(std::function<void()> make) { when_read_.push_back(std::move(make)); }
 
     // Throws std::invalid_argument if the spec has a tensor that nobody asked for: the network would leave it out.
     void check_complete() const;
@@ -63,12 +71,14 @@ class WeightPlan {
 
     // The next part, whose tensor is checked but for its type and bytes.
     Part find(const std::string &name, const std::vector<int64_t> &shape);
+    void add_matrix(Matrix &to, const std::string &name, const std::vector<int64_t> &shape, int rows, int columns);
     void add(const Part &part, size_t bytes);
 
     const ModelSpec &spec_;
     std::map<std::string, std::unique_ptr<File>> files_;
     std::set<std::string> wanted_;
     std::vector<Part> parts_;
+    std::vector<std::function<void()>> when_read_;
     size_t bytes_ = 0;
 };
 

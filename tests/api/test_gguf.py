@@ -11,18 +11,26 @@ import pytest
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.spec import ModelSpec
+from tests.expert_reference import ExpertReference
+from tests.random_expert_gguf import AIR, FLASH
 from tests.random_gguf import CHATGLM3, GLM4_0414, Shape, write_random_gguf
 from tests.reference import Reference
 from tests.serving import RunningServer, user
 
 PROMPT = [71, 200, 5, 68, 33]
 TOKENS = 8
-MODELS = {"chatglm3": (CHATGLM3, "llama"), "glm-4-0414": (GLM4_0414, "gpt2")}
+MODELS = {
+    "chatglm3": (CHATGLM3, "llama"),
+    "glm-4-0414": (GLM4_0414, "gpt2"),
+    "glm-4.5-air": (AIR, "glm45"),
+    "glm-4.7-flash": (FLASH, "glm47"),
+}
 
 
 def greedy(spec: ModelSpec) -> list[int]:
     """The tokens that follow the prompt."""
-    reference, ids = Reference(spec), list(PROMPT)
+    reference = Reference(spec) if spec.experts is None else ExpertReference(spec)
+    ids = list(PROMPT)
     for _ in range(TOKENS):
         ids.append(int(reference.logits(ids)[-1].argmax()))
     return ids[len(PROMPT) :]

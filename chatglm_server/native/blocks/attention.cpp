@@ -1,30 +1,8 @@
 #include "blocks/attention.h"
 
-#include <algorithm>
+#include "blocks/query_pieces.h"
 
 namespace chatglm {
-namespace {
-
-// Some queries of one slot and one key/value head, which are computed together. Query i of a key/value head is one of
-// row i / group.
-struct Piece {
-    int begin, end;
-};
-
-std::vector<Piece> pieces_of(const std::vector<Row> &rows, int group, int most) {
-    std::vector<Piece> pieces;
-    for (int t = 0; t < static_cast<int>(rows.size()); ++t) {
-        const bool same_slot = t > 0 && rows[t].slot == rows[t - 1].slot;
-        for (int query = t * group; query < (t + 1) * group; ++query) {
-            const bool joins = (same_slot || query > t * group) && query - pieces.back().begin < most;
-            if (!joins) pieces.push_back({query, query});
-            pieces.back().end = query + 1;
-        }
-    }
-    return pieces;
-}
-
-}  // namespace
 
 Attention::Attention(int heads, int kv_heads, int key_size, int value_size, float scale)
     : heads_(heads), kv_heads_(kv_heads), key_size_(key_size), value_size_(value_size), scale_(scale) {}
@@ -32,14 +10,12 @@ Attention::Attention(int heads, int kv_heads, int key_size, int value_size, floa
 void Attention::run(Compute &compute, const std::vector<Row> &rows, const KVCache &cache, int layer,
                     const float *queries, size_t stride, float *out) {
     const int group = heads_ / kv_heads_, threads = compute.pool.threads();
-    // all threads get some, also if a pass has a single row
-    const int share = static_cast<int>(rows.size()) * heads_ / threads;
-    const std::vector<Piece> pieces = pieces_of(rows, group, std::clamp(share / 8 * 8, 8, kQueries));
+    const std::vector<QueryPiece> pieces = query_pieces(rows, group, kv_heads_, threads);
     codes_.resize(threads);
     for (auto &codes : codes_) codes.resize(size_t(kQueries) * key_size_);
     compute.pool.run(static_cast<int>(pieces.size()) * kv_heads_, 1, [&](int begin, int end, int thread) {
         for (int item = begin; item < end; ++item) {
-            const Piece piece = pieces[item / kv_heads_];
+            const QueryPiece piece = pieces[item / kv_heads_];
             const int kv_head = item % kv_heads_;
             const float *from[kQueries];
             float *to[kQueries];

@@ -2,21 +2,10 @@
 
 #include <algorithm>
 
+#include "blocks/activations.h"
+
 namespace chatglm {
 namespace {
-
-Activations quantize(Compute &compute, const float *x, int tokens, int columns) {
-    const size_t values = size_t(tokens) * columns;
-    compute.codes.resize(values);
-    compute.scales.resize(values / 32);
-    compute.sums.resize(values / 32);
-    compute.halves.resize(values / 16);
-    const Activations all{
-        compute.codes.data(), compute.scales.data(), compute.sums.data(), compute.halves.data(), x, columns, tokens, 0};
-    compute.pool.run(tokens, 8,
-                     [&](int begin, int end, int) { compute.kernels.quantize(end - begin, all.from(begin)); });
-    return all;
-}
 
 // `bias` may be null; `stride` is the distance of the rows of `out`.
 void multiply(Compute &compute, const Matrix &weights, const float *bias, const Activations &x, int tokens, float *out,
@@ -35,11 +24,6 @@ void multiply(Compute &compute, const Matrix &weights, const float *bias, const 
             }
         });
     }
-}
-
-Activations activations(Compute &compute, bool quantized, const float *x, int tokens, int columns) {
-    return quantized ? quantize(compute, x, tokens, columns)
-                     : Activations{nullptr, nullptr, nullptr, nullptr, x, columns, tokens, 0};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cache_head.h"
+#include "kernels/latent_cache.h"
 #include "kernels/matrix.h"
 
 namespace chatglm {
@@ -43,6 +44,7 @@ struct Activations {
 };
 
 constexpr int kQueries = 64;  // that share what is read of the cache
+constexpr int kSpan = 64;     // positions that attention takes at a time
 
 struct Kernels {
     const char *name;
@@ -67,6 +69,14 @@ struct Kernels {
     // softmax(scale * q[i] . k) v. `positions` may differ; `codes` has room for count * key_size.
     void (*attend)(const CacheHead &cache, float scale, int count, const float *const *queries, const int *positions,
                    float *const *out, int16_t *codes);
+
+    // Puts one latent vector and one rotated key at `position`.
+    void (*append_latent)(const LatentCache &cache, int position, const float *latent, const float *key);
+
+    // As `attend`, of queries of rank + rotary_size values; out[i] = sum of softmax(…) latent. `codes` has room for
+    // count * (rank + rotary_size) + kSpan * rank.
+    void (*attend_latent)(const LatentCache &cache, float scale, int count, const float *const *queries,
+                          const int *positions, float *const *out, int16_t *codes);
 };
 
 extern const Kernels kGeneric;

@@ -1,0 +1,157 @@
+#include "blocks/latent_attention.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "blocks/query_pieces.h"
+
+namespace chatglm {
+namespace {
+
+LatentCache latent_cache(const CacheHead &head) { return {head.groups, head.key_size, head.value_size}; }
+
+}  // namespace
+
+LatentAttention::LatentAttention(const ModelSpec &spec, const LatentFigures &figures)
+    : hidden_size_(spec.hidden_size),
+      heads_(spec.heads),
+      key_size_(spec.key_size),
+      value_size_(spec.value_size),
+      rotary_size_(spec.rotary_size),
+      query_rank_(figures.query_rank),
+      rank_(figures.rank),
+      epsilon_(spec.norm_epsilon),
+      scale_(1.0f / std::sqrt(static_cast<float>(key_size_))) {}
+
+void LatentAttention::plan(Weights &weights, WeightPlan &plan, const std::string &prefix) const {
+    weights.down.plan(plan, prefix + "attn_q_a", query_rank_, hidden_size_);
+    weights.down.plan(plan, prefix + "attn_kv_a_mqa", rank_ + rotary_size_, hidden_size_);
+    plan.vector(weights.query_norm, prefix + "attn_q_a_norm.weight", query_rank_);
+    plan.vector(weights.latent_norm, prefix + "attn_kv_a_norm.weight", rank_);
+    weights.queries.plan(plan, prefix + "attn_q_b", heads_ * key_size_, query_rank_);
+    if (plan.has(prefix + "attn_kv_b.weight")) {
+        plan_joined(weights, plan, prefix + "attn_kv_b.weight");
+    } else {
+        weights.keys.plan(plan, prefix + "attn_k_b", heads_, rank_, key_size_ - rotary_size_);
+        weights.values.plan(plan, prefix + "attn_v_b", heads_, value_size_, rank_);
+    }
+    weights.output.plan(plan, prefix + "attn_output", hidden_size_, heads_ * value_size_);
+}
+
+// Blocks of weights lie along rows, so transposed keys need another type.
+void LatentAttention::plan_joined(Weights &weights, WeightPlan &plan, const std::string &name) const {
+    const int plain = key_size_ - rotary_size_, values = value_size_, rank = rank_, heads = heads_;
+    plan.matrix(weights.joined, name, heads * (plain + values), rank);
+    plan.when_read([&weights, plain, values, rank, heads] {
+        std::vector<float> row(rank);
+        weights.keys.store(heads, rank, plain, [&](int head, float *to) {
+            for (int i = 0; i < plain; ++i) {
+                decode_row(weights.joined, head * (plain + values) + i, row.data());
+                for (int j = 0; j < rank; ++j) to[size_t(j) * plain + i] = row[j];
+            }
+        });
+        weights.values.store(heads, values, rank, [&](int head, float *to) {
+            for (int i = 0; i < values; ++i) {
+                decode_row(weights.joined, head * (plain + values) + plain + i, to + size_t(i) * rank);
+            }
+        });
+    });
+}
+
+void LatentAttention::run(Compute &compute, const Weights &weights, const Rotary &rotary, const std::vector<Row> &rows,
+                          KVCache &cache, int layer, const float *x, float *out) {
+    const int tokens = static_cast<int>(rows.size());
+    const size_t queries = size_t(tokens) * heads_;
+    latents_.resize(size_t(tokens) * weights.down.rows());
+    query_latents_.resize(size_t(tokens) * query_rank_);
+    queries_.resize(queries * key_size_);
+    unrotated_.resize(queries * (key_size_ - rotary_size_));
+    absorbed_.resize(queries * (rank_ + rotary_size_));
+    mixed_.resize(queries * rank_);
+    answers_.resize(queries * value_size_);
+    joined_.resize(queries * value_size_);
+    first_.resize(heads_ + 1);
+    for (int head = 0; head <= heads_; ++head) first_[head] = head * tokens;
+
+    weights.down.run(compute, x, tokens, latents_.data());
+    append(compute, weights, rotary, rows, cache, layer);
+    weights.queries.run(compute, query_latents_.data(), tokens, queries_.data());
+    absorb(compute, weights, rotary, tokens);
+    attend(compute, rows, cache, layer);
+    weights.values.run(compute, mixed_.data(), first_, answers_.data(), value_size_);
+    join_heads(compute, tokens);
+    weights.output.run(compute, joined_.data(), tokens, out);
+}
+
+// Normalizes both latents, and puts that of keys and values, and the rotated key, into the cache.
+void LatentAttention::append(Compute &compute, const Weights &weights, const Rotary &rotary,
+                             const std::vector<Row> &rows, KVCache &cache, int layer) {
+    const size_t stride = weights.down.rows();
+    compute.pool.run(static_cast<int>(rows.size()), 4, [&](int begin, int end, int) {
+        for (int t = begin; t < end; ++t) {
+            const float *query = &latents_[t * stride];
+            float *latent = &latents_[t * stride + query_rank_], *key = latent + rank_;
+            compute.kernels.normalize(query, weights.query_norm, query_rank_, epsilon_,
+                                      &query_latents_[size_t(t) * query_rank_]);
+            compute.kernels.normalize(latent, weights.latent_norm, rank_, epsilon_, latent);
+            rotary.rotate(t, key);
+            compute.kernels.append_latent(latent_cache(cache.head(rows[t].slot, layer, 0)), rows[t].position, latent,
+                                          key);
+        }
+    });
+}
+
+// Makes of each query what it multiplies with latents and with rotated keys.
+void LatentAttention::absorb(Compute &compute, const Weights &weights, const Rotary &rotary, int tokens) {
+    const size_t plain = key_size_ - rotary_size_, width = rank_ + rotary_size_;
+    compute.pool.run(tokens, 4, [&](int begin, int end, int) {
+        for (int t = begin; t < end; ++t) {
+            for (int head = 0; head < heads_; ++head) {
+                float *query = &queries_[(size_t(t) * heads_ + head) * key_size_];
+                const size_t to = size_t(head) * tokens + t;
+                rotary.rotate(t, query + plain);
+                std::memcpy(&unrotated_[to * plain], query, plain * sizeof(float));
+                std::memcpy(&absorbed_[to * width + rank_], query + plain, rotary_size_ * sizeof(float));
+            }
+        }
+    });
+    weights.keys.run(compute, unrotated_.data(), first_, absorbed_.data(), width);
+}
+
+void LatentAttention::attend(Compute &compute, const std::vector<Row> &rows, const KVCache &cache, int layer) {
+    const int threads = compute.pool.threads();
+    const size_t tokens = rows.size(), width = rank_ + rotary_size_;
+    const std::vector<QueryPiece> pieces = query_pieces(rows, heads_, 1, threads);
+    codes_.resize(threads);
+    for (auto &codes : codes_) codes.resize(kQueries * width + size_t(kSpan) * rank_);
+    compute.pool.run(static_cast<int>(pieces.size()), 1, [&](int begin, int end, int thread) {
+        for (int item = begin; item < end; ++item) {
+            const QueryPiece piece = pieces[item];
+            const float *from[kQueries];
+            float *to[kQueries];
+            int positions[kQueries];
+            for (int query = piece.begin; query < piece.end; ++query) {
+                const int i = query - piece.begin, t = query / heads_, head = query % heads_;
+                from[i] = &absorbed_[(head * tokens + t) * width];
+                to[i] = &mixed_[(head * tokens + t) * rank_];
+                positions[i] = rows[t].position;
+            }
+            compute.kernels.attend_latent(latent_cache(cache.head(rows[piece.begin / heads_].slot, layer, 0)), scale_,
+                                          piece.end - piece.begin, from, positions, to, codes_[thread].data());
+        }
+    });
+}
+
+// From (heads, rows, value_size) to (rows, heads, value_size).
+void LatentAttention::join_heads(Compute &compute, int tokens) {
+    compute.pool.run(tokens, 8, [&](int begin, int end, int) {
+        for (int t = begin; t < end; ++t) {
+            for (int head = 0; head < heads_; ++head) {
+                std::memcpy(&joined_[(size_t(t) * heads_ + head) * value_size_],
+                            &answers_[(size_t(head) * tokens + t) * value_size_], value_size_ * sizeof(float));
+            }
+        }
+    });
+}
+
+}  // namespace chatglm

@@ -1,0 +1,42 @@
+// What latent attention keeps of the positions of one slot and layer: a latent vector, of which the keys and values of
+// all heads are made, and a rotated key that all heads share. Both are quantized as in cache_head.h, each with a scale
+// of its own, for they differ in size. Positions are kept 16 at a time, a group; `rank` and `rotary_size` are
+// multiples of 16:
+//
+//     latent scales  (16) floats               position 0, 1, … 15
+//     latents        (rank / 2, 16, 2)         position 0: d d+1 | position 1: d d+1 | … | position 15: d d+1
+//     key scales     (16) floats
+//     rotated keys   (rotary_size / 2, 16, 2)  as the latents
+//
+// So latents lie as keys do. Attention puts those of a span into the order of values before it needs them as such:
+// that is little work beside what many queries do with them, and the cache holds them once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cache_head.h"
+
+namespace chatglm {
+
+struct LatentCache {
+    uint8_t *groups;
+    int rank, rotary_size;
+};
+
+struct LatentGroup {
+    float *latent_scales;
+    int16_t *latents;
+    float *key_scales;
+    int16_t *keys;
+};
+
+// Static, as layout_of in matrix.h.
+static inline size_t latent_group_bytes(int rank, int rotary_size) { return cache_group_bytes(rank, rotary_size); }
+
+static inline LatentGroup latent_group(const LatentCache &cache, int index) {
+    const CacheGroup group = cache_group({cache.groups, cache.rank, cache.rotary_size}, index);
+    return {group.key_scales, group.keys, group.value_scales, group.values};
+}
+
+}  // namespace chatglm

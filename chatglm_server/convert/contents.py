@@ -37,4 +37,24 @@ def network_keys(architecture: str, spec: ModelSpec) -> dict[str, Value]:
         "rope.dimension_count": spec.rotary_size,
         "rope.freq_base": spec.rope_theta,
     }
+    if spec.latent is not None:  # the plain names are the sizes of what is cached
+        figures |= {
+            "attention.q_lora_rank": spec.latent.query_rank,
+            "attention.kv_lora_rank": spec.latent.rank,
+            "attention.key_length": spec.latent.rank + spec.rotary_size,
+            "attention.value_length": spec.latent.rank,
+            "attention.key_length_mla": spec.key_size,
+            "attention.value_length_mla": spec.value_size,
+        }
+    if spec.experts is not None:
+        figures |= {
+            "leading_dense_block_count": spec.experts.dense_layers,
+            "expert_count": spec.experts.count,
+            "expert_used_count": spec.experts.used,
+            "expert_shared_count": spec.experts.shared_ffn_size // spec.experts.ffn_size,
+            "expert_feed_forward_length": spec.experts.ffn_size,
+            "expert_weights_scale": spec.experts.scale,
+            "expert_weights_norm": True,
+            "expert_gating_func": 2,  # sigmoid
+        }
     return {f"{architecture}.{name}": value for name, value in figures.items()}

@@ -14,7 +14,7 @@ from .tensor_names import named_tensors
 
 
 def read_huggingface(folder: Path) -> FloatModel:
-    """The model of a folder: ChatGLM3, GLM-4-9B (both forms), GLM-4-0414 and GLM-Z1.
+    """The model of a folder: ChatGLM3, GLM-4-9B (both forms), GLM-4-0414, GLM-Z1, GLM-4.5-Air and GLM-4.7-Flash.
 
     Raises: ModelFileError, whose message is one line.
     """

@@ -1,8 +1,8 @@
 """The names of quantized files (``q4_k_m``), and the type that each gives to each tensor.
 
-The rules are llama.cpp's for dense models without an importance matrix (``src/llama-quant.cpp``): tensors that a model
+The rules are llama.cpp's for models without an importance matrix (``src/llama-quant.cpp``): tensors that a model
 depends on more than on others get more bits, and a tensor whose columns do not fill superblocks gets a type of smaller
-blocks.
+blocks. What chooses experts stays float32.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from ..model_files.weight_types import WEIGHT_TYPES
 
 _NUMBERS = {kind.name: number for number, kind in WEIGHT_TYPES.items()}
 _VALUES = re.compile(r"\.(attn_v|attn_qkv)\.weight$")
+_DOWN = re.compile(r"\.ffn_down(_exps|_shexp)?\.weight$")
+_ROUTER = ".ffn_gate_inp.weight"
 _SMALLER_BLOCKS = {
     "Q2_K": "Q4_0",
     "Q3_K": "Q4_0",
@@ -104,7 +106,7 @@ def tensor_type(
 
     A row that fills no block of 32 weights is float16.
     """
-    if len(shape) == 1:
+    if len(shape) == 1 or name.endswith(_ROUTER):
         return _NUMBERS["F32"]
     kind = mix.base
     if kind not in _FLOATS:
@@ -124,7 +126,7 @@ def _quantized_type(mix: Mix, name: str, columns: int, layers: int, heads_per_va
     if _VALUES.search(name):
         shared = heads_per_value >= 4 and mix.shared_values is not None
         chosen = (mix.shared_values if shared and mix.shared_values else mix.values)(layer, layers)
-    elif name.endswith(".ffn_down.weight"):
+    elif _DOWN.search(name):
         chosen = mix.down(layer, layers)
     elif name.endswith(".attn_output.weight"):
         chosen = mix.attention

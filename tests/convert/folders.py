@@ -24,9 +24,13 @@ PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+FLASH = "Glm4MoeLite" if hasattr(transformers, "Glm4MoeLiteConfig") else "DeepseekV3"
+"""The class of GLM-4.7-Flash; older releases of transformers have the same network under another name only."""
 CLASSES: dict[str, tuple[Any, Any]] = {
     "chatglm": (transformers.GlmConfig, transformers.GlmForCausalLM),
     "glm4": (transformers.Glm4Config, transformers.Glm4ForCausalLM),
+    "glm4moe": (transformers.Glm4MoeConfig, transformers.Glm4MoeForCausalLM),
+    "deepseek2": (getattr(transformers, f"{FLASH}Config"), getattr(transformers, f"{FLASH}ForCausalLM")),
 }
 """The classes of transformers by the name that GGUF has for their networks."""
 
@@ -56,11 +60,21 @@ def write_folder(folder: Path, architecture: str = "glm4", **figures: Any) -> An
         for name, values in made.named_parameters():
             if values.dim() == 1:
                 values.normal_(1.0 if "norm" in name else 0.0, 0.2)
+        for name, values in made.named_buffers():
+            if "correction_bias" in name:
+                values.normal_(0.0, 0.2)
     made.save_pretrained(folder)
+    if architecture == "deepseek2":
+        _name_flash(folder / "config.json")
     tokenizer.save(str(folder / "tokenizer.json"))
     template = "[gMASK]<sop>{% for message in messages %}<|user|>\n{{ message.content }}{% endfor %}<|assistant|>"
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
     return made
+
+
+def _name_flash(path: Path) -> None:
+    names = {"architectures": ["Glm4MoeLiteForCausalLM"], "model_type": "glm4_moe_lite"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | names))
 
 
 def train_tokenizer() -> Tokenizer:

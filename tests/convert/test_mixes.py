@@ -14,6 +14,7 @@ from chatglm_server.convert.mixes import MIXES, tensor_type
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.weight_types import WEIGHT_TYPES
 
+from ..random_expert_gguf import AIR, FLASH, ExpertShape
 from ..random_gguf import CHATGLM3, GLM4_0414, Shape, write_random_gguf
 
 LAYERS, HEADS = 17, 8
@@ -23,7 +24,17 @@ LAYERS, HEADS = 17, 8
 @pytest.mark.parametrize("ffn", [512, 352])
 @pytest.mark.parametrize("kv_heads", [1, 4])
 def test_the_types_of_llama_cpp(tmp_path: Path, shape: Shape, ffn: int, kv_heads: int) -> None:
-    shape = dataclasses.replace(shape, layers=LAYERS, heads=HEADS, kv_heads=kv_heads, ffn=ffn)
+    compare(tmp_path, dataclasses.replace(shape, kv_heads=kv_heads, ffn=ffn))
+
+
+@pytest.mark.parametrize("shape", [AIR, FLASH], ids=["air", "flash"])
+@pytest.mark.parametrize("ffn", [256, 352])
+def test_the_types_of_llama_cpp_with_experts(tmp_path: Path, shape: ExpertShape, ffn: int) -> None:
+    compare(tmp_path, dataclasses.replace(shape, expert_ffn=ffn, dense_layers=2, experts=2, used=1))
+
+
+def compare(tmp_path: Path, shape: Shape) -> None:
+    shape = dataclasses.replace(shape, layers=LAYERS, heads=HEADS)
     source = write_random_gguf(tmp_path / "in.gguf", shape, vocabulary="none")
     tensors = read_model_file(source).spec.tensors
     for name, mix in MIXES.items():
@@ -33,7 +44,7 @@ def test_the_types_of_llama_cpp(tmp_path: Path, shape: Shape, ffn: int, kv_heads
                 tensor_type(
                     *(mix, tensor, spec.shape),
                     layers=LAYERS,
-                    heads_per_value=HEADS // kv_heads,
+                    heads_per_value=HEADS // shape.kv_heads,
                     is_output=tensor == "output.weight",
                 )
             ].name

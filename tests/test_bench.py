@@ -171,7 +171,17 @@ def test_random_weights_have_the_spread_of_real_ones(kind: str) -> None:
     assert abs(weights.mean() * columns**0.5) < 0.15
 
 
-@pytest.mark.parametrize("name", SHAPES)
+def test_a_random_gguf_file_with_experts_is_whole(tmp_path: Path) -> None:
+    small = {"hidden_size": 256, "heads": 8, "vocab_size": 512, "experts": 4, "expert_size": 288, "ffn_size": 288}
+    shape = replace(SHAPES["glm-4.7-flash"], **small)  # type: ignore[arg-type]
+    write_random_gguf(tmp_path / "small.gguf", shape, 2, "q4_k_m")
+    spec = read_model_file(tmp_path / "small.gguf").spec
+    chatglm_native.check(spec)
+    assert spec.nbytes == random_gguf_size(shape, 2, "q4_k_m")
+    assert (spec.architecture, spec.layers, spec.key_size, spec.value_size) == ("deepseek2", 2, 256, 256)
+
+
+@pytest.mark.parametrize("name", [name for name, shape in SHAPES.items() if shape.kv_heads == 2])
 def test_a_random_gguf_file_is_whole(tmp_path: Path, name: str) -> None:
     """A small model with the parts of a real one; the ``gguf`` package and this project's reader take it."""
     shape = replace(SHAPES[name], hidden_size=256, heads=8, head_size=32, ffn_size=288, vocab_size=512)
@@ -192,6 +202,7 @@ def test_a_random_gguf_file_is_whole(tmp_path: Path, name: str) -> None:
     [
         *(("chatglm3", "q8_0", 6.63), ("chatglm3", "q4_k_m", 4.14), ("chatglm3", "iq4_xs", 3.56)),
         *(("glm-4-9b-0414", "q8_0", 9.99), ("glm-4-9b-0414", "q6_k", 8.26), ("glm-4-9b-0414", "q4_k_m", 6.16)),
+        *(("glm-4.7-flash", "q8_0", 31.83), ("glm-4.7-flash", "q4_k_m", 18.12), ("glm-4.7-flash", "iq4_xs", 16.15)),
         *(("glm-4-9b-0414", "q4_0", 5.45), ("glm-4-9b-0414", "iq4_xs", 5.30), ("glm-4-9b-0414", "q2_k", 4.00)),
     ],
 )

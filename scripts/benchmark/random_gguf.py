@@ -7,88 +7,31 @@ vocabulary: both its readers take token ids.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from chatglm_server.convert.gguf_writer import TensorData, Value, write_gguf
+from chatglm_server.convert.gguf_writer import TensorData, write_gguf
 from chatglm_server.convert.mixes import MIXES, tensor_type
 from chatglm_server.model_files.weight_types import WEIGHT_TYPES
 
+from .flash_shape import FlashShape
 from .random_weights import random_tensor
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The figures of a network, by the names of `ModelSpec`. `joined` queries, keys and values are one matrix."""
-
-    architecture: str
-    layers: int
-    vocab_size: int
-    context_length: int
-    joined: bool
-    bias: bool
-    norm_epsilon: float
-    rope_theta: float
-    hidden_size: int = 4096
-    heads: int = 32
-    kv_heads: int = 2
-    head_size: int = 128
-    ffn_size: int = 13696
-
-    def metadata(self, layers: int) -> dict[str, Value]:
-        """What a reader has to know, by GGUF's keys."""
-        pairs: dict[str, Value] = {
-            "block_count": layers,
-            "context_length": self.context_length,
-            "embedding_length": self.hidden_size,
-            "feed_forward_length": self.ffn_size,
-            "attention.head_count": self.heads,
-            "attention.head_count_kv": self.kv_heads,
-            "attention.key_length": self.head_size,
-            "attention.value_length": self.head_size,
-            "attention.layer_norm_rms_epsilon": self.norm_epsilon,
-            "rope.dimension_count": self.head_size // 2,
-            "rope.freq_base": self.rope_theta,
-            "vocab_size": self.vocab_size,
-        }
-        return {
-            "general.architecture": self.architecture,
-            **{f"{self.architecture}.{key}": value for key, value in pairs.items()},
-            "tokenizer.ggml.model": "none",
-        }
-
-    def tensors(self, layers: int) -> dict[str, tuple[int, ...]]:
-        """Names and shapes, rows first."""
-        hidden, ffn = self.hidden_size, self.ffn_size
-        queries, keys = self.heads * self.head_size, self.kv_heads * self.head_size
-        shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (self.vocab_size, hidden)}
-        for layer in range(layers):
-            block = f"blk.{layer}."
-            shapes[block + "attn_norm.weight"] = (hidden,)
-            rows = {"qkv": queries + 2 * keys} if self.joined else {"q": queries, "k": keys, "v": keys}
-            for part, count in rows.items():
-                shapes[f"{block}attn_{part}.weight"] = (count, hidden)
-                if self.bias:
-                    shapes[f"{block}attn_{part}.bias"] = (count,)
-            shapes[block + "attn_output.weight"] = (hidden, queries)
-            if self.architecture == "glm4":
-                shapes[block + "post_attention_norm.weight"] = (hidden,)
-            shapes[block + "ffn_norm.weight"] = (hidden,)
-            shapes[block + "ffn_up.weight"] = (2 * ffn, hidden)
-            shapes[block + "ffn_down.weight"] = (hidden, ffn)
-            if self.architecture == "glm4":
-                shapes[block + "post_ffw_norm.weight"] = (hidden,)
-        return shapes | {"output_norm.weight": (hidden,), "output.weight": (self.vocab_size, hidden)}
-
+from .shape import Shape
 
 SHAPES = {
     "chatglm3": Shape("chatglm", 28, 65_024, 32_768, True, True, 1e-5, 1e4),
     "glm-4-9b": Shape("chatglm", 40, 151_552, 131_072, True, True, 1.5625e-7, 5e6),
     "glm-4-9b-0414": Shape("glm4", 40, 151_552, 32_768, False, False, 1e-5, 1e4),
+    "glm-4.7-flash": FlashShape(
+        *("deepseek2", 47, 154_880, 202_752, False, False, 1e-5, 1e6),
+        hidden_size=2048,
+        heads=20,
+        head_size=192,
+        ffn_size=10240,
+    ),
 }
 """From the models' ``config.json``; ChatGLM3's context is that of ChatGLM3-6B-32k."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,7 @@ def random_tensor(random: np.random.Generator, name: str, shape: tuple[int, ...]
     if len(shape) == 1:
         yield np.full(shape, 0 if name.endswith("bias") else 1, "<f4").data
         return
-    rows, columns = shape
+    rows, columns = prod(shape[:-1]), shape[-1]
     at_a_time = max(1, _PIECE // columns)
     for begin in range(0, rows, at_a_time):
         piece = (min(at_a_time, rows - begin), columns)

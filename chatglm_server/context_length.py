@@ -12,9 +12,12 @@ from .errors import ModelFileError
 from .memory import memory_limit
 from .model_files.spec import ModelSpec
 
+_BITS = {"Q8_0": 8.6, "Q6_K": 7.2, "Q5_K_M": 6.1, "Q4_K_M": 5.3, "IQ4_XS": 4.6, "Q3_K_M": 4.3, "Q2_K": 3.5}
+"""Bits of a weight in the quantizations that people publish, the best first: the most that GLM models take."""
 LEAST = 2048
 """Tokens that a server offers by itself even where memory is too small for them."""
 _USABLE = 0.9  # of the memory; the rest is for the system
+_MOST_WEIGHTS = 0.95  # of the memory
 _STEP = 1024
 _LONGEST = 1 << 20  # of the published models; the core makes tables of this length
 
@@ -25,6 +28,22 @@ def room_for_tokens(spec: ModelSpec) -> int:
     """Tokens whose keys and values fit into this machine's memory beside the weights; less than 0 if these do not."""
     memory, _ = memory_limit()
     return int(_USABLE * memory - spec.nbytes) // spec.cache_bytes
+
+
+def check_memory(spec: ModelSpec) -> None:
+    """Raises: ModelFileError if the weights do not fit into this machine's memory.
+
+    Each token reads most of them, so with a part on the disk a sentence would take minutes.
+    """
+    memory, _ = memory_limit()
+    if spec.nbytes <= _MOST_WEIGHTS * memory:
+        return
+    room = _USABLE * memory - LEAST * spec.cache_bytes
+    fitting = next((name for name, bits in _BITS.items() if bits / 8 * spec.parameters <= room), "a smaller model")
+    raise ModelFileError(
+        f"{spec.path}: the weights take {spec.nbytes / 1e9:.1f} GB, and there are {memory / 1e9:.1f} GB of memory: "
+        f"it would swap; take {fitting}"
+    )
 
 
 def default_context(spec: ModelSpec) -> int:

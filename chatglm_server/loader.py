@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from .context_length import context_length, room_for_tokens
+from .context_length import check_memory, context_length, room_for_tokens
 from .decoding.backends import BACKENDS, BackendOptions, choose_backend
 from .embeddings.embedder import SentenceEmbedder
 from .engine.base import Engine, ModelInfo
@@ -92,6 +92,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         raise ModelFileError(
             f"{path}: the file has {file.spec.vocab_size} token embeddings, its tokenizer needs {tokenizer.size}"
         )
+    check_memory(file.spec)
     context = context_length(file.spec, settings.context_length)
     options = BackendOptions(context, settings.parallel, settings.threads, settings.cpu)
     backend = choose_backend(settings.engine, file, options)

@@ -56,6 +56,21 @@ def test_a_chosen_length_may_be_more(model: Path, monkeypatch: pytest.MonkeyPatc
         engine_context(model, context_length=131_073)
 
 
+@pytest.mark.parametrize(
+    ("bits", "remedy"), [(27, "Q8_0"), (8.61, "Q8_0"), (8.59, "Q6_K"), (4.31, "Q3_K_M"), (3.4, "a smaller model")]
+)
+def test_weights_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: float, remedy: str) -> None:
+    """A machine that has room for a short conversation beside weights of so many bits; the file's have 32."""
+    path = write_random_gguf(tmp_path / "model.gguf", Shape(layers=1, heads=2, kv_heads=1, head_size=16, hidden=1024))
+    spec = read_model_file(path).spec
+    memory = int((bits / 8 * spec.parameters + 2048 * spec.cache_bytes) / 0.9)
+    monkeypatch.setattr(context_length, "memory_limit", lambda: (memory, False))
+    with pytest.raises(ModelFileError, match=f"it would swap; take {remedy}$"):
+        load_local_engine(Settings(_env_file=None, model=str(path)))
+    monkeypatch.setattr(context_length, "memory_limit", lambda: (memory * 32, False))
+    load_local_engine(Settings(_env_file=None, model=str(path)))
+
+
 def test_prefixes_fit_too(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are kept of earlier conversations, unless their memory was chosen."""
     spec = read_model_file(model).spec

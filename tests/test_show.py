@@ -14,6 +14,7 @@ from chatglm_server.cli.main import main
 from chatglm_server.decoding.backends.cpus import usable_cpus
 from chatglm_server.memory import memory_limit
 from chatglm_server.model_files.containers import read_model_file
+from tests.random_expert_gguf import FLASH
 from tests.random_gguf import Shape, write_random_gguf
 
 
@@ -38,6 +39,17 @@ def test_a_gguf_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert {"<|user|>", "<|observation|>"} <= set(shown["end tokens"].split())
     answers, prompts = map(float, re.findall(r"about ([\d.]+) tokens a second in answers, ([\d.]+)", shown["speed"])[0])
     assert answers > 0 and prompts > 0
+
+
+def test_a_model_with_experts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = show(write_random_gguf(tmp_path / "model.gguf", FLASH, vocabulary="glm47"), capsys)
+    assert shown["architecture"].startswith("deepseek2: 3 layers of 256")
+    assert shown["architecture"].endswith("8 heads, which share keys and values of 256 + 32 numbers")
+    assert shown["experts"] == "8 of 256 in 2 layers, a token uses 3 and 1 that all share"
+    assert shown["chat format"].startswith("glm47: ")
+    spec = read_model_file(tmp_path / "model.gguf").spec
+    unused = 2 * 5 * 3 * 256 * 256 + (spec.vocab_size - 1) * 256  # of five experts in two layers, and of the embedding
+    assert shown["parameters"] == f"{spec.parameters:,}, {spec.parameters - unused:,} for a token"
 
 
 def test_the_demo_model(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,9 +41,16 @@ def _lines(file: ModelFile) -> Iterator[tuple[str, str]]:
     yield (
         "architecture",
         f"{file.architecture}: {spec.layers} layers of {spec.hidden_size}, feed-forward {spec.ffn_size}, "
-        f"{spec.heads} heads, {spec.kv_heads} for keys and values",
+        f"{spec.heads} heads, {_keys_and_values(spec)}",
     )
-    yield "parameters", _count(spec.parameters)
+    if (experts := spec.experts) is not None:
+        yield (
+            "experts",
+            f"{experts.count} of {experts.ffn_size} in {spec.layers - experts.dense_layers} layers, a token uses "
+            f"{experts.used} and {experts.shared_ffn_size // experts.ffn_size} that all share",
+        )
+    active = f", {_count(spec.used_parameters)} for a token" if spec.experts is not None else ""
+    yield "parameters", _count(spec.parameters) + active
     shares = (f"{name} {nbytes / spec.nbytes:.0%}" for name, nbytes in spec.bytes_by_type.items())
     yield "weights", f"{', '.join(shares)} of the bytes; {8 * spec.nbytes / spec.parameters:.2f} bits a parameter"
     yield "context", f"{spec.context_length} tokens"
@@ -95,15 +102,20 @@ def _speed(spec: ModelSpec) -> str:
     kind = next(number for number, kind in WEIGHT_TYPES.items() if kind.name == next(iter(spec.bytes_by_type)))
     pool = chatglm_native.ThreadPool(usable_cpus())
     read, computed = chatglm_native.measure_speed(pool, kind, _PROBE_S)
-    lookup = "token_embd.weight" if "output.weight" in spec.tensors else ""  # one row of it only, if it is not tied
-    matrices = [tensor for name, tensor in spec.tensors.items() if len(tensor.shape) == 2 and name != lookup]
-    answers = read / sum(tensor.nbytes for tensor in matrices)
-    prompts = computed / sum(math.prod(tensor.shape) for tensor in matrices)
+    matrices = [(tensor, spec.used_share(name)) for name, tensor in spec.tensors.items() if len(tensor.shape) > 1]
+    answers = read / sum(share * tensor.nbytes for tensor, share in matrices)
+    prompts = computed / sum(share * math.prod(tensor.shape) for tensor, share in matrices)
     return (
         f"about {_rate(answers)} tokens a second in answers, {_rate(prompts)} in prompts "
         f"({pool.threads} CPUs, {chatglm_native.kernels()[0]}: {size_text(int(read))} and {computed / 1e9:.0f} billion "
         "products a second)"
     )
+
+
+def _keys_and_values(spec: ModelSpec) -> str:
+    if spec.latent is not None:
+        return f"which share keys and values of {spec.latent.rank} + {spec.rotary_size} numbers"
+    return f"{spec.kv_heads} for keys and values"
 
 
 def _rate(tokens: float) -> str:

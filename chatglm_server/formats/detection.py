@@ -27,18 +27,21 @@ _MARKS: tuple[tuple[str, str], ...] = (
     ("chatglm3", r"\[gMASK\]sop"),
     ("chatglm2", r"\[Round "),
 )
-"""The first pattern that is found in a chat template decides; "": which GLM-4 it is, the architecture says."""
+"""The first pattern that is found in a chat template decides; "": which GLM it is, the architecture says."""
+
+_BY_ARCHITECTURE = {"glm4": "glm4-0414", "glm4moe": "glm45", "deepseek2": "glm47", "glm4moelite": "glm47"}
+"""The formats of GGUF's architectures; those of others have "glm4"."""
 
 
 def detect_format(architecture: str, tokenizer: str, template: str, name: str) -> DetectedFormat:
     """The format of a GGUF model, by its ``general.architecture``, ``tokenizer.ggml.model``,
     ``tokenizer.chat_template`` and its name; "" for what the file does not say.
     """
-    glm4 = "glm4-0414" if architecture == "glm4" else "glm4"
+    usual = _BY_ARCHITECTURE.get(architecture, "glm4")
     for chat_format, pattern in _MARKS:
         if found := re.search(pattern, template):
             mark = "".join(found.groups()) or found[0]
-            return DetectedFormat(chat_format or glm4, f'its chat template holds "{mark[:40]}"')
+            return DetectedFormat(chat_format or usual, f'its chat template holds "{mark[:40]}"')
     unknown = "its chat template is of no known kind" if template else "it has no chat template"
     plain = re.sub(r"[\s_.-]", "", name.lower())
     for chat_format in ("glm-z1", "chatglm2"):
@@ -46,4 +49,4 @@ def detect_format(architecture: str, tokenizer: str, template: str, name: str) -
             return DetectedFormat(chat_format, f"{unknown}; its name is {name[:80]!r}")
     pieces = architecture == "chatglm" and tokenizer == "llama"
     reason = f"{unknown}; its architecture is {architecture}, its tokenizer {tokenizer or 'unknown'!r:.40}"
-    return DetectedFormat("chatglm3" if pieces else glm4, reason)
+    return DetectedFormat("chatglm3" if pieces else usual, reason)

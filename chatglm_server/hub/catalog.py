@@ -10,7 +10,8 @@ class CatalogEntry:
     """A model and its repositories.
 
     `size_gb` is the size of its Q4_K_M file in GB (1e9 bytes). `cache_bytes` are about what the keys and values of
-    a token take: 2 * layers * kv_heads * (key + value). `modelscope` is "" where no repository is known.
+    a token take: 2 * layers * kv_heads * (key + value), of latents 2 * layers * (rank + rotary). `modelscope` is ""
+    where no repository is known.
     """
 
     huggingface: str
@@ -36,6 +37,8 @@ CATALOG: dict[str, CatalogEntry] = {
     "glm-z1-9b": CatalogEntry("bartowski/THUDM_GLM-Z1-9B-0414-GGUF", "", 6.2, 40_960, "MIT"),
     "glm-4-32b-0414": CatalogEntry("bartowski/THUDM_GLM-4-32B-0414-GGUF", "", 19.7, 62_464, "MIT"),
     "glm-z1-32b": CatalogEntry("bartowski/THUDM_GLM-Z1-32B-0414-GGUF", "", 19.7, 62_464, "MIT"),
+    "glm-4.7-flash": CatalogEntry("bartowski/zai-org_GLM-4.7-Flash-GGUF", "", 18.5, 54_144, "MIT"),
+    "glm-4.5-air": CatalogEntry("bartowski/zai-org_GLM-4.5-Air-GGUF", "", 70.4, 188_416, "MIT"),
 }
 """By short name. The figures follow from the models' shapes; the licences are those of the models' own pages."""
 

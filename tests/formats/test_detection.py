@@ -42,6 +42,7 @@ def test_a_template_without_tools() -> None:
     template = "[gMASK]<sop>{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}<|assistant|>"
     assert detect_format("glm4", "gpt2", template, "").name == "glm4-0414"
     assert detect_format("chatglm", "gpt2", template, "").name == "glm4"
+    assert detect_format("deepseek2", "gpt2", template, "").name == "glm47"
     assert detect_format("glm4", "gpt2", template + "\n<think>", "").name == "glm-z1"
 
 
@@ -52,6 +53,9 @@ def test_a_template_without_tools() -> None:
         ("glm4", "gpt2", "GLM-Z1-9B-0414", "glm-z1"),
         ("glm4", "gpt2", "Thudm_GLM Z1 32B 0414", "glm-z1"),
         ("glm4", "gpt2", "", "glm4-0414"),
+        ("deepseek2", "gpt2", "GLM 4.7 Flash", "glm47"),
+        ("glm4moelite", "gpt2", "", "glm47"),
+        ("glm4moe", "gpt2", "GLM 4.5 Air", "glm45"),
         ("chatglm", "gpt2", "Glm 4 9b Chat", "glm4"),
         ("chatglm", "llama", "Chatglm3 6b", "chatglm3"),
         ("chatglm", "llama", "", "chatglm3"),

@@ -1,7 +1,4 @@
-"""The logits of models with experts against llama.cpp, which reads the same files by itself.
-
-Needs the extra ``[test-upstream]``, as ``test_gguf_llama_cpp.py``.
-"""
+"""The logits of models with experts against llama.cpp, which reads the same files by itself."""
 
 from __future__ import annotations
 

@@ -123,8 +123,8 @@ def test_names_that_the_core_does_not_know(spec: ModelSpec, change: dict[str, An
 
 def test_a_tensor_that_no_network_reads(spec: ModelSpec) -> None:
     """Left out, it would make the results wrong."""
-    extra = {"blk.0.attn_q_norm.weight": spec.tensors["output_norm.weight"]}
-    with pytest.raises(ValueError, match=r"has no tensor blk\.0\.attn_q_norm\.weight"):
+    extra = {"blk.0.attn_sinks.weight": spec.tensors["output_norm.weight"]}
+    with pytest.raises(ValueError, match=r"has no tensor blk\.0\.attn_sinks\.weight"):
         load(replace(spec, tensors={**spec.tensors, **extra}))
 
 

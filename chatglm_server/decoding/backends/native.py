@@ -17,12 +17,13 @@ from .loading import progress_bar
 
 CHUNK = 128
 """Tokens of prompts that one pass reads; between passes a request can be cancelled, and others go on."""
+EXPERT_CHUNK = 256
+"""The same of a model with experts: each reads its weights for its own share of the tokens only."""
 
 
 class NativeModel:
     """The compute core with a model. Python's GIL is released while it computes."""
 
-    chunk = CHUNK
     reuses_prefixes = True
 
     def __init__(
@@ -52,6 +53,7 @@ class NativeModel:
             raise ShuttingDown("stopped while loading the model") from None
         except (RuntimeError, ValueError, MemoryError) as error:
             raise ModelFileError(f"{spec.path}: {error}") from None
+        self.chunk = CHUNK if spec.experts is None else EXPERT_CHUNK
         self.vocab_size = spec.vocab_size
         self.slots = slots
 

@@ -48,11 +48,11 @@ class Native:
     def __init__(self, path: Path, context: int, sequences: int, threads: int, kernels: str) -> None:
         import chatglm_native
 
-        from chatglm_server.decoding.backends.native import CHUNK
+        from chatglm_server.decoding.backends.native import chunk_of
 
         self._native = chatglm_native
-        self._chunk = CHUNK
         self._pool, spec = chatglm_native.ThreadPool(threads), read_model_file(path).spec
+        self._chunk = chunk_of(spec)
         self._model = chatglm_native.Model(self._pool, spec, context=context, slots=sequences, cpu=kernels)
         self.greedy = True
         options: dict[bool, dict[str, Any]] = {
@@ -66,7 +66,7 @@ class Native:
         self.sequences = sequences
         self._lengths = [0] * sequences
         self.kernels = str(self._model.kernels)
-        self.about = f"{__version__}, {self.kernels} kernels, prompts in passes of {CHUNK} tokens"
+        self.about = f"{__version__}, {self.kernels} kernels, prompts in passes of {self._chunk} tokens"
 
     def length(self, sequence: int) -> int:
         return self._lengths[sequence]

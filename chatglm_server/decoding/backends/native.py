@@ -15,10 +15,7 @@ from . import KEPT_PREFIXES, BackendOptions
 from .cpus import usable_cpus
 from .loading import progress_bar
 
-CHUNK = 128
-"""Tokens of prompts that one pass reads; between passes a request can be cancelled, and others go on."""
-EXPERT_CHUNK = 256
-"""The same of a model with experts: each reads its weights for its own share of the tokens only."""
+_CHUNK, _EXPERT_CHUNK = 128, 256
 
 
 class NativeModel:
@@ -53,7 +50,7 @@ class NativeModel:
             raise ShuttingDown("stopped while loading the model") from None
         except (RuntimeError, ValueError, MemoryError) as error:
             raise ModelFileError(f"{spec.path}: {error}") from None
-        self.chunk = CHUNK if spec.experts is None else EXPERT_CHUNK
+        self.chunk = chunk_of(spec)
         self.vocab_size = spec.vocab_size
         self.slots = slots
 
@@ -107,6 +104,14 @@ class NativeBackend:
                 progress=progress,
             )
         return ModelRunner(model, model.pool)
+
+
+def chunk_of(spec: ModelSpec) -> int:
+    """Tokens of prompts that one pass reads; between passes a request can be cancelled, and others go on.
+
+    More with experts, for each reads its weights for its own share of the tokens only.
+    """
+    return _CHUNK if spec.experts is None else _EXPERT_CHUNK
 
 
 def check_processor(threads: int | None, cpu: str) -> None:

@@ -8,8 +8,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
-from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Thinking
+from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseFormat, TextFormat, Thinking
+from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.forced_prefix import ForcedPrefix
+from ..decoding.constraints.grammars import Grammar, Grammars
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
@@ -19,6 +21,7 @@ from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
 from ..sampling import SamplingParams
+from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar, with_schema
 from .base import ModelInfo, Token
 from .choice import choice_events
 from .choices import merge_choices
@@ -54,6 +57,7 @@ class LocalEngine:
     async def load(self) -> None:
         load = partial(self._load_runner, lambda: self._scheduler.stopping)
         self._runner = await self._scheduler.load(load, self._cache_positions)
+        self._grammars = Grammars(self._tokenizer, self._stop_tokens, self._runner.vocab_size)
 
     def stop(self) -> None:
         self._scheduler.stop()
@@ -80,9 +84,11 @@ class LocalEngine:
         sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
         with self._scheduler.admission():
             try:
-                prompt = self._format.render(request.messages, tools, request.thinking)
+                messages = with_schema(request.messages, request.response_format)
+                prompt = self._format.render(messages, tools, request.thinking)
             except CannotRender as error:
                 raise InvalidRequest(str(error), param=error.param) from None
+            grammar = await self._grammar(request.response_format, sampling, self._format.answer_lead(prompt))
             ids = await self._encode(prompt, param="messages")
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
@@ -97,7 +103,7 @@ class LocalEngine:
                     in_thought=prompt.ends_in_think if self._format.thinking.on else None,
                 )
 
-            answers = self._answers(runner, ids, sampling, range(request.choices or 1), output, openings)
+            answers = self._answers(runner, ids, sampling, range(request.choices or 1), output, grammar, openings)
             async with aclosing(merge_choices(list(answers), self.info.choices)) as events:
                 async for event in events:
                     yield event
@@ -105,6 +111,7 @@ class LocalEngine:
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         runner = self._ready_runner()
         sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
+        grammar = await self._grammar(request.response_format, sampling)
         with self._scheduler.admission():
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
             for prompt in request.prompts:
@@ -116,7 +123,8 @@ class LocalEngine:
                         raise InvalidRequest(f"token ids must be from 0 to {runner.vocab_size - 1}", param="prompts")
                 self._check_length(len(ids), param="prompts")
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
-                answers += self._answers(runner, ids, sampling, numbers, lambda: Output(PlainText(), sampling.stop))
+                output = partial(Output, PlainText(), sampling.stop)
+                answers += self._answers(runner, ids, sampling, numbers, output, grammar)
             async with aclosing(merge_choices(answers, self.info.choices)) as events:
                 async for event in events:
                     yield event
@@ -186,6 +194,16 @@ class LocalEngine:
         never = tuple((token, float("-inf")) for token in sorted(self._stop_tokens))
         return replace(sampling, logit_bias=(*sampling.logit_bias, *never))
 
+    async def _grammar(
+        self, wanted: ResponseFormat | None, sampling: SamplingParams, lead: str = EMPTY_LEAD
+    ) -> Grammar | None:
+        """The grammar of answers in the form `wanted`, compiled beside the event loop. Raises: InvalidRequest."""
+        if wanted is None or isinstance(wanted, TextFormat):
+            return None
+        if sampling.ignore_eos:
+            raise InvalidRequest(f"an answer with a {NOUN} ends by itself", param="sampling.ignore_eos")
+        return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead)
+
     def _openings(self, prompt: Prompt, names: Iterable[str]) -> list[list[int]]:
         """The tokens that begin a call of each of the tools `names` after `prompt`."""
         openings = [Prompt(self._format.call_opening(name, prompt)) for name in names]
@@ -198,19 +216,26 @@ class LocalEngine:
         sampling: SamplingParams,
         numbers: range,
         output: Callable[[], Output],
+        grammar: Grammar | None,
         openings: Sequence[Sequence[int]] = (),
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
-        """Answers to one prompt, which begin with one of `openings`, if there are any; `numbers` are theirs among the
-        request's. A seed gives each its own random numbers, by its place among the answers to the prompt.
+        """Answers to one prompt, which begin with one of `openings`, if there are any, or are sentences of `grammar`;
+        `numbers` are theirs among the request's. A seed gives each its own random numbers, by its place among the
+        answers to the prompt.
         """
         room = self.info.context_length - len(ids)
         for place, number in enumerate(numbers):
+            constraint: Constraint | None = None
+            if openings:
+                constraint = ForcedPrefix(openings)
+            elif grammar is not None:
+                constraint = grammar.constraint(samples_all=sampling.top_logprobs is not None)
             sequence = AnswerSequence(
                 ids,
                 partial(runner.sampler, ids, sampling, place),
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
-                constraint=ForcedPrefix(openings) if openings else None,
+                constraint=constraint,
             )
             yield choice_events(
                 self._scheduler,

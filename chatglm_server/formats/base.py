@@ -120,6 +120,12 @@ class ChatFormat(Protocol):
         """
         ...
 
+    def answer_lead(self, prompt: Prompt) -> str:
+        """Returns rules in llguidance's dialect of Lark. `lead` is what the model writes between `prompt` and the text
+        of its answer: blanks of the layout, and a thought. Special tokens go by their names.
+        """
+        ...
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         """Returns the forced prefix: the pieces that begin a call of the tool `name` after `prompt`.
 

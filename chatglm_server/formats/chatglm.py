@@ -47,6 +47,9 @@ class ChatGLMFormat:
         """Returns a fresh parser of an answer. It finds no calls, and leaves punctuation as it is."""
         return InlineCallParser(TEXT_ONLY, ())
 
+    def answer_lead(self, prompt: Prompt) -> str:
+        return "lead: / ?/\n"
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         raise NotImplementedError("ChatGLM-6B cannot call tools")
 

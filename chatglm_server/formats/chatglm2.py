@@ -42,6 +42,9 @@ class ChatGLM2Format:
         """Returns a fresh parser of an answer. It finds no calls."""
         return InlineCallParser(TEXT_ONLY, ())
 
+    def answer_lead(self, prompt: Prompt) -> str:
+        return "lead: / ?/\n"
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         raise NotImplementedError("ChatGLM2 cannot call tools")
 

@@ -72,6 +72,10 @@ class ChatGLM3Format:
         """Returns a fresh parser of an answer. `numbers` numbers the calls."""
         return InlineCallParser(LAYOUT, tools, numbers)
 
+    def answer_lead(self, prompt: Prompt) -> str:
+        """The line of metadata is empty. SentencePiece puts blanks before both lines."""
+        return r"lead: / ?\n ?/" + "\n"
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         if name in INTERPRETER_TOOLS:
             return (f"{INTERPRETER}\n", "```python\n")

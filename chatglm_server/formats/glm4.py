@@ -70,6 +70,9 @@ class GLM4Format:
         numbers = numbers or count()
         return LoneObjectParser(InlineCallParser(LAYOUT, tools, numbers), tools, _ENDS, numbers)
 
+    def answer_lead(self, prompt: Prompt) -> str:
+        return r"lead: /\n/" + "\n"
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"{name}\n", "{")
 

@@ -33,5 +33,11 @@ class GLM45Format(TaggedFormat):
     def opening(self, thinking: Thinking) -> Iterable[Piece]:
         return (self.gap, *_EMPTY_THOUGHT) if thinking.wanted is False else ()
 
+    def answer_lead(self, prompt: Prompt) -> str:
+        """The model may begin with a thought, unless the prompt has an empty one."""
+        if prompt.pieces[-1] == Special(THINK_END):
+            return super().answer_lead(prompt)
+        return rf"lead: (/\n?/ {THINK_START} /(?s:.*)/ {THINK_END})? /\n?/" + "\n"
+
     def unthought(self, prompt: Prompt) -> Iterable[Piece]:
         return () if prompt.pieces[-1] == Special(THINK_END) else (self.gap, *_EMPTY_THOUGHT)

@@ -34,5 +34,10 @@ class GLMZ1Format(GLM40414Format):
         text = message.content
         return (text.rpartition(THINK_END)[2] if message.role == "assistant" else text).strip()
 
+    def answer_lead(self, prompt: Prompt) -> str:
+        return rf"""lead: thought /\n{{0,2}}/
+thought[suffix="{THINK_END}"]: /(?s:.*)/
+"""
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"{THINK_END}\n", *super().call_opening(name, prompt))

@@ -72,6 +72,9 @@ class ShoutFormat:
     def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
         return ShoutParser()
 
+    def answer_lead(self, prompt: Prompt) -> str:
+        return 'lead: ""\n'
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"!{name} ",)
 

@@ -21,6 +21,9 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
         *("response_format", "structured_outputs", "json_schema", "grammar", "regex", "ebnf"),
         *("guided_json", "guided_regex", "guided_choice", "guided_grammar"),
     ),
+    "response_format.schema": (
+        *("response_format.json_schema.schema", "structured_outputs", "json_schema", "guided_json"),
+    ),
 }
 """Noun → fields. Of those that the client did not send, the first one names the noun in an error."""
 

@@ -78,6 +78,10 @@ class TaggedFormat:
         declared = DeclaredTools(tools) if tools or tools is None else None
         return TaggedParser(declared, PlainText(self.gap), inside=prompt_ends_in_think)
 
+    def answer_lead(self, prompt: Prompt) -> str:
+        thought = f"/(?s:.*)/ {THINK_END}" if prompt.ends_in_think else ""
+        return f"lead: {thought} {json.dumps(self.gap)}\n"
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         """Ends the name with a line break. The models read it, and may also do without."""
         return (*self.unthought(prompt), self.gap, Special(CALL_START), f"{name}\n")

@@ -1,0 +1,96 @@
+"""Compiles grammars in llguidance's dialect of Lark, and keeps compiled ones for the next request."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+from threading import Lock
+
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+
+from ...model_files.tokenizer import Tokenizer
+from .grammar import GrammarConstraint
+from .vocabulary import grammar_vocabulary
+
+MOST_CHARACTERS = 300_000
+"""Of one grammar. Compiled, a grammar takes about 30 times as many bytes."""
+_KEPT_CHARACTERS = 1_000_000  # of all grammars that are kept
+
+_EXCERPT = re.compile(r"\n\s*\d+ \| ")
+_LIMITS = LLParserLimits(max_items_in_row=20_000, step_max_items=500_000, verbose_errors=False)
+
+
+class GrammarError(ValueError):
+    """A grammar cannot be used; the message is one line."""
+
+
+class Grammar:
+    """A compiled grammar, for any number of answers."""
+
+    def __init__(self, matcher: LLMatcher, end_token: int) -> None:
+        self.warnings: list[str] = matcher.get_grammar_warnings()
+        """What a lenient schema asks for and the grammar leaves out."""
+        self._matcher = matcher
+        self._end_token = end_token
+
+    def constraint(self, *, samples_all: bool = False) -> GrammarConstraint:
+        """A constraint for one answer. `samples_all` as for `GrammarConstraint`."""
+        return GrammarConstraint(self._matcher.deep_copy(), self._end_token, samples_all=samples_all)
+
+
+class Grammars:
+    """The grammars of a model, compiled when they are first asked for. Any thread may ask.
+
+    Of the compiled grammars those stay that were used last.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, end_tokens: Iterable[int], vocab_size: int) -> None:
+        """`vocab_size`: rows of logits. Sentences end with one of `end_tokens`."""
+        self._tokenizer = tokenizer
+        self._end_tokens = sorted(end_tokens)
+        self._vocab_size = vocab_size
+        self._vocabulary: LLTokenizer | None = None  # read on first use: it takes half a second and 100 MB
+        self._reading = Lock()
+        self._matchers: OrderedDict[str, LLMatcher] = OrderedDict()
+        self._lock = Lock()
+
+    def compile(self, grammar: str) -> Grammar:
+        """The compiled grammar of Lark text. Raises: GrammarError."""
+        return Grammar(self._matcher(grammar), self._end_tokens[0])
+
+    def fails(self, grammar: str) -> str:
+        """Why the Lark text cannot be compiled; "" if it can."""
+        wrong, messages = LLMatcher.validate_grammar_with_warnings(grammar, self._read_vocabulary(), limits=_LIMITS)
+        return one_line(messages[0]) if wrong else ""
+
+    def _matcher(self, grammar: str) -> LLMatcher:
+        with self._lock:
+            known = self._matchers.get(grammar)
+            if known is not None:
+                self._matchers.move_to_end(grammar)
+                return known
+        if len(grammar) > MOST_CHARACTERS:
+            raise GrammarError(f"it has {len(grammar)} characters, and at most {MOST_CHARACTERS} are compiled")
+        matcher = LLMatcher(self._read_vocabulary(), grammar, log_level=0, limits=_LIMITS)
+        if matcher.is_error():
+            raise GrammarError(one_line(matcher.get_error()))
+        matcher.compute_bitmask()  # limits that the first token would spend
+        if matcher.is_error():
+            raise GrammarError(one_line(matcher.get_error()))
+        with self._lock:
+            self._matchers[grammar] = matcher
+            while sum(map(len, self._matchers)) > _KEPT_CHARACTERS:
+                self._matchers.popitem(last=False)
+        return matcher
+
+    def _read_vocabulary(self) -> LLTokenizer:
+        with self._reading:
+            if self._vocabulary is None:
+                self._vocabulary = grammar_vocabulary(self._tokenizer, self._end_tokens, self._vocab_size)
+            return self._vocabulary
+
+
+def one_line(error: str) -> str:
+    """llguidance's message without the excerpt of the grammar behind it."""
+    return " ".join(_EXCERPT.split(error)[0].split())[:300]

@@ -1,0 +1,53 @@
+"""A model's vocabulary as llguidance reads it: the bytes of each token, and how text is cut into tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from llguidance import LLTokenizer, TokenizerWrapper
+
+from ...model_files.tokenizer import Tokenizer
+
+_SPECIAL = b"\xff"  # llguidance's mark of a special token: no text begins with this byte
+
+
+def grammar_vocabulary(tokenizer: Tokenizer, end_tokens: Iterable[int], vocab_size: int) -> LLTokenizer:
+    """The vocabulary of a model with `vocab_size` rows of logits. A grammar may end with any of `end_tokens`.
+
+    Special tokens go by their names in grammars (``<tool_call>``) and are never matched by text.
+    """
+    ends = sorted(end_tokens)
+    words = _Words(tokenizer, ends, vocab_size)
+    return LLTokenizer(TokenizerWrapper(words), n_vocab=vocab_size, eos_token=ends)
+
+
+class _Words:
+    """The tokenizer object that llguidance asks for."""
+
+    bos_token_id = None
+
+    def __init__(self, tokenizer: Tokenizer, ends: list[int], vocab_size: int) -> None:
+        self._tokenizer = tokenizer
+        self.eos_token_id = ends[0]
+        self.tokens = [tokenizer.token_bytes(token) for token in range(vocab_size)]
+        specials = {token: name.encode() for name, token in tokenizer.specials.items()}
+        specials = {token: f"<|end of answer {token}|>".encode() for token in ends} | specials
+        for token, name in specials.items():
+            self.tokens[token] = _SPECIAL + name
+        self.special_token_ids = sorted(specials)
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        """Token ids of a text that goes on behind another."""
+        text = text if isinstance(text, str) else text.decode()
+        ids = self._tokenizer.encode_text(text)
+        if self._spell(ids) == text.encode():
+            return ids
+        # SentencePiece puts a blank before a text. It stands before a line break in front, which is dropped again.
+        ids = self._tokenizer.encode_text("\n" + text)
+        for count in range(1, len(ids) + 1):
+            if self._spell(ids[:count]).endswith(b"\n"):
+                return ids[count:]
+        return []
+
+    def _spell(self, ids: list[int]) -> bytes:
+        return b"".join(map(self._tokenizer.token_bytes, ids))

@@ -1,0 +1,150 @@
+"""The grammar of an answer in the form that a request asks for, in llguidance's dialect of Lark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from llguidance.gbnf_to_lark import gbnf_to_lark
+
+from ..chat import (
+    ChoiceFormat,
+    GrammarFormat,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    Message,
+    RegexFormat,
+    ResponseFormat,
+)
+from ..decoding.constraints.grammars import Grammar, GrammarError, Grammars
+from ..errors import InvalidRequest
+from ..log_once import log_once
+from .json_schemas import SchemaError, json_rule, subschemas
+
+NOUN = "response_format"
+_MOST_CHARACTERS = 64_000  # of a client's grammar, regular expression or list
+_MOST_RULES = 1000  # the compiler goes into rules of rules by recursion, and its stack holds some 2,000
+_MOST_PLACES = 300  # schemas that are compiled one by one to find the one at fault
+
+EMPTY_LEAD = 'lead: ""\n'
+"""Nothing stands before the text."""
+
+
+def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str) -> Grammar:
+    """The compiled grammar of answers in the form `wanted`, which is not `TextFormat`.
+
+    `lead` holds rules, of which the one with this name is what the model writes before the text.
+
+    Raises: InvalidRequest for what no answer can be held to.
+    """
+    try:
+        grammar = grammars.compile(_lark(lead, _answer(wanted)))
+    except GrammarError as error:
+        if isinstance(wanted, JsonSchemaFormat):
+            raise _refused(_place(grammars, wanted.schema) or SchemaError(str(error))) from None
+        raise InvalidRequest(f"no answer can be held to it: {error}", param=NOUN) from None
+    for warning in grammar.warnings:
+        log_once(f"left out of a schema: {warning[:200]}")
+    return grammar
+
+
+def _lark(lead: str, answer: str) -> str:
+    return f"%llguidance {{}}\nstart: lead answer\n{lead}answer: {answer}\n"
+
+
+def _place(grammars: Grammars, schema: object) -> SchemaError | None:
+    """The innermost schema that cannot be compiled by itself. References lead out of a schema: these are passed over."""
+    for pointer, one in reversed(list(subschemas(schema))[:_MOST_PLACES]):
+        rule = json_rule(one, strict=True)
+        if '"$ref"' not in rule and (error := grammars.fails(_lark(EMPTY_LEAD, rule))):
+            return SchemaError(error, pointer)
+    return None
+
+
+def with_schema(messages: Sequence[Message], wanted: ResponseFormat | None) -> Sequence[Message]:
+    """`messages` with the schema that the answer must fit in the first system message.
+
+    The grammar keeps the model to the schema, but does not tell it what the fields mean.
+    """
+    if not isinstance(wanted, JsonSchemaFormat) or wanted.schema is True:
+        return messages
+    try:
+        schema = json.dumps(wanted.schema, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        return messages  # such a schema is refused
+    told = f"Answer with JSON that fits this JSON schema: {schema}"
+    if messages and messages[0].role == "system":
+        system = messages[0]
+        return [replace(system, content=f"{system.content}\n\n{told}".lstrip()), *messages[1:]]
+    return [Message("system", told), *messages]
+
+
+def _answer(wanted: ResponseFormat) -> str:
+    if isinstance(wanted, JsonObjectFormat):
+        return json_rule({"type": "object"}, strict=True)
+    if isinstance(wanted, JsonSchemaFormat):
+        return _json(wanted)
+    if isinstance(wanted, ChoiceFormat):
+        if not wanted.options or "" in wanted.options:
+            raise InvalidRequest("a choice needs options, none of them empty", param=NOUN)
+        _check_length(sum(map(len, wanted.options)))
+        return " | ".join(json.dumps(option, ensure_ascii=False) for option in wanted.options)
+    if isinstance(wanted, RegexFormat):
+        _check_length(len(wanted.pattern))
+        return _nested(f"start: /{_slashes_escaped(wanted.pattern)}/\n")
+    assert isinstance(wanted, GrammarFormat)  # noqa: S101  # the only one left
+    return _nested(_converted(wanted))
+
+
+def _json(wanted: JsonSchemaFormat) -> str:
+    schema = wanted.schema
+    try:
+        if isinstance(schema, str):
+            schema = json.loads(schema)
+        return json_rule(schema, strict=wanted.strict is not False)
+    except SchemaError as error:
+        raise _refused(error) from None
+    except (ValueError, RecursionError):
+        raise InvalidRequest("the schema is not JSON", param=f"{NOUN}.schema") from None
+
+
+def _refused(error: SchemaError) -> InvalidRequest:
+    place = f"{error.pointer}: " if error.pointer else ""
+    return InvalidRequest(f"the schema cannot be honoured: {place}{error}", param=f"{NOUN}.schema")
+
+
+def _converted(wanted: GrammarFormat) -> str:
+    """The client's grammar as Lark. vLLM's and llama.cpp's clients write GBNF; Lark names its first rule ``start``."""
+    grammar = wanted.grammar
+    _check_length(len(grammar))
+    if grammar.count(":") > _MOST_RULES:
+        raise InvalidRequest(f"the grammar has more than {_MOST_RULES} rules", param=NOUN)
+    if "%json" in grammar:
+        raise InvalidRequest("a grammar must not hold %json; send the schema as a response_format", param=NOUN)
+    if wanted.syntax == "lark" or (wanted.syntax is None and "::=" not in grammar):
+        return grammar
+    try:
+        return str(gbnf_to_lark(grammar))
+    except RecursionError:
+        raise InvalidRequest("the grammar is nested too deep", param=NOUN) from None
+    except Exception as error:  # the converter has no class of its own for most
+        raise InvalidRequest(f"the grammar is not GBNF: {str(error)[:200]}", param=NOUN) from None
+
+
+def _nested(lark: str) -> str:
+    return f"%lark {{\n{lark}\n}}"
+
+
+def _slashes_escaped(pattern: str) -> str:
+    r"""`pattern` between slashes: a slash that is not escaped gets a backslash."""
+    escaped, result = False, ""
+    for char in pattern:
+        result += "\\/" if char == "/" and not escaped else "\\n" if char == "\n" else char
+        escaped = char == "\\" and not escaped
+    return result
+
+
+def _check_length(characters: int) -> None:
+    if characters > _MOST_CHARACTERS:
+        raise InvalidRequest(f"{characters} characters, and at most {_MOST_CHARACTERS} are read", param=NOUN)

@@ -1,0 +1,130 @@
+"""JSON schemas that an answer must fit: what of them a grammar can hold an answer to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MOST_CHARACTERS = 200_000
+"""Of a schema's text."""
+MOST_PROPERTIES = 1000
+"""Of all objects together: 1,000 take a third of a second to compile, and the time grows with the square."""
+_MOST_SCHEMAS = 5000
+_MOST_REFERENCES = 500
+_MOST_DEPTH = 64
+
+WHITESPACE = r"\n[ \t]{0,40}| "
+"""Between the tokens of JSON: nothing, a blank, or one line break with an indentation. A weak model would go on
+writing blanks for ever."""
+
+_UNSUPPORTED = frozenset(
+    {
+        *("not", "if", "then", "else", "propertyNames", "uniqueItems", "contains", "minContains", "maxContains"),
+        *("dependentRequired", "dependentSchemas", "dependencies", "unevaluatedItems", "unevaluatedProperties"),
+        *("$dynamicRef", "$recursiveRef"),
+    }
+)
+_FORMATS = frozenset(
+    {
+        *("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri", "unknown"),
+    }
+)
+_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
+_SINGLE = ("items", "additionalItems", "additionalProperties", "not", "if", "then", "else", "contains")
+
+Schema = Mapping[str, Any]
+
+
+class SchemaError(ValueError):
+    """A schema cannot be honoured; `pointer` is the place in it, and the message says the rest."""
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+def json_rule(schema: object, *, strict: bool) -> str:
+    """A Lark expression for the JSON texts that fit `schema`.
+
+    Without `strict`, what a grammar cannot express is left out of the schema. Objects have their keys in the order of
+    the schema.
+
+    Raises: SchemaError.
+    """
+    if isinstance(schema, bool):
+        schema = {} if schema else {"anyOf": []}
+    if not isinstance(schema, dict):
+        raise SchemaError("a JSON schema is an object")
+    _check(schema, strict=strict)
+    options = {
+        "whitespace_pattern": WHITESPACE,
+        "json_allow_general_unicode_escapes": True,
+        "lenient": not strict,
+    }
+    try:
+        text = json.dumps(_without_empty_wishes(schema) | {"x-guidance": options}, ensure_ascii=False, allow_nan=False)
+    except (RecursionError, ValueError):
+        raise SchemaError("it is nested too deep, or holds a number that JSON has no notation for") from None
+    if len(text) > MOST_CHARACTERS:
+        raise SchemaError(f"it has {len(text)} characters, and at most {MOST_CHARACTERS} are read")
+    return f"%json {text}"
+
+
+def subschemas(schema: object, pointer: str = "#", depth: int = 0) -> Iterator[tuple[str, Schema]]:
+    """Yields the schema and those inside it, each with its JSON pointer. Raises: SchemaError if it is too deep."""
+    if not isinstance(schema, dict):
+        return
+    if depth > _MOST_DEPTH:
+        raise SchemaError(f"it is more than {_MOST_DEPTH} schemas deep", pointer)
+    yield pointer, schema
+    for keyword in _MAPS:
+        inner = schema.get(keyword)
+        for name, one in inner.items() if isinstance(inner, dict) else ():
+            yield from subschemas(one, f"{pointer}/{keyword}/{_escaped(name)}", depth + 1)
+    for keyword in _LISTS:
+        inner = schema.get(keyword)
+        for place, one in enumerate(inner if isinstance(inner, list) else ()):
+            yield from subschemas(one, f"{pointer}/{keyword}/{place}", depth + 1)
+    for keyword in _SINGLE:
+        yield from subschemas(schema.get(keyword), f"{pointer}/{keyword}", depth + 1)
+
+
+def _check(schema: Schema, *, strict: bool) -> None:
+    """Raises: SchemaError for a schema that is too large, and if `strict` for the first keyword that is not known."""
+    properties = references = 0
+    for schemas, (pointer, one) in enumerate(subschemas(schema)):
+        inner = one.get("properties")
+        properties += len(inner) if isinstance(inner, dict) else 0
+        references += "$ref" in one
+        if properties > MOST_PROPERTIES:
+            raise SchemaError(f"properties: more than {MOST_PROPERTIES} in all", pointer)
+        if schemas > _MOST_SCHEMAS or references > _MOST_REFERENCES:
+            raise SchemaError(f"more than {_MOST_SCHEMAS} schemas or {_MOST_REFERENCES} references", pointer)
+        if strict:
+            _check_keywords(one, pointer)
+
+
+def _check_keywords(schema: Schema, pointer: str) -> None:
+    for keyword, value in schema.items():
+        if keyword in _UNSUPPORTED and not (keyword == "uniqueItems" and value is False):
+            raise SchemaError(f"this server cannot hold an answer to {keyword}", pointer)
+    form = schema.get("format")
+    if isinstance(form, str) and schema.get("type") == "string" and form not in _FORMATS:
+        raise SchemaError(f"this server does not know the format {form[:64]!r}", pointer)
+
+
+def _without_empty_wishes(schema: Any) -> Any:
+    """A copy without ``"uniqueItems": false``, which asks for nothing and which llguidance does not know."""
+    if isinstance(schema, dict):
+        return {
+            key: _without_empty_wishes(value)
+            for key, value in schema.items()
+            if not (key == "uniqueItems" and value is False)
+        }
+    return [_without_empty_wishes(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def _escaped(name: object) -> str:
+    return str(name).replace("~", "~0").replace("/", "~1")

@@ -19,12 +19,13 @@ from ..chat import (
 )
 from ..decoding.constraints.grammars import Grammar, GrammarError, Grammars
 from ..errors import InvalidRequest
+from ..formats.values.json_grammar import SchemaError, json_rule, subschemas
 from ..log_once import log_once
-from .json_schemas import SchemaError, json_rule, subschemas
 
 NOUN = "response_format"
 _MOST_CHARACTERS = 64_000  # of a client's grammar, regular expression or list
 _MOST_RULES = 1000  # the compiler goes into rules of rules by recursion, and its stack holds some 2,000
+_MOST_INTERSECTIONS = 8  # each further one doubles the time to compile
 _MOST_PLACES = 300  # schemas that are compiled one by one to find the one at fault
 
 EMPTY_LEAD = 'lead: ""\n'
@@ -54,7 +55,7 @@ def _lark(lead: str, answer: str) -> str:
 
 
 def _place(grammars: Grammars, schema: object) -> SchemaError | None:
-    """The innermost schema that cannot be compiled by itself. References lead out of a schema: these are passed over."""
+    """The innermost schema that cannot be compiled by itself. Those with references are passed over."""
     for pointer, one in reversed(list(subschemas(schema))[:_MOST_PLACES]):
         rule = json_rule(one, strict=True)
         if '"$ref"' not in rule and (error := grammars.fails(_lark(EMPTY_LEAD, rule))):
@@ -98,15 +99,10 @@ def _answer(wanted: ResponseFormat) -> str:
 
 
 def _json(wanted: JsonSchemaFormat) -> str:
-    schema = wanted.schema
     try:
-        if isinstance(schema, str):
-            schema = json.loads(schema)
-        return json_rule(schema, strict=wanted.strict is not False)
+        return json_rule(wanted.schema, strict=wanted.strict is not False)
     except SchemaError as error:
         raise _refused(error) from None
-    except (ValueError, RecursionError):
-        raise InvalidRequest("the schema is not JSON", param=f"{NOUN}.schema") from None
 
 
 def _refused(error: SchemaError) -> InvalidRequest:
@@ -120,6 +116,8 @@ def _converted(wanted: GrammarFormat) -> str:
     _check_length(len(grammar))
     if grammar.count(":") > _MOST_RULES:
         raise InvalidRequest(f"the grammar has more than {_MOST_RULES} rules", param=NOUN)
+    if grammar.count("&") > _MOST_INTERSECTIONS:
+        raise InvalidRequest(f"the grammar has more than {_MOST_INTERSECTIONS} intersections (&)", param=NOUN)
     if "%json" in grammar:
         raise InvalidRequest("a grammar must not hold %json; send the schema as a response_format", param=NOUN)
     if wanted.syntax == "lark" or (wanted.syntax is None and "::=" not in grammar):

@@ -81,7 +81,6 @@ def test_invalid_value(server: RunningServer, change: dict[str, Any], param: str
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("response_format", {"type": "json_object"}),
         ("enable_thinking", True),
         ("best_of", 2),
         ("echo", True),
@@ -104,6 +103,7 @@ HONOURED_BY_SOME: dict[str, object] = {
     "min_p": 0.1,
     "ignore_eos": True,
     "stop_token_ids": [2],
+    "response_format": {"type": "json_object"},
 }
 """Parameters that the native core honours and other engines do not."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from ...chat import (
     GrammarFormat,
     JsonObjectFormat,
     JsonSchemaFormat,
+    JsonValue,
     RegexFormat,
     ResponseFormat,
     TextFormat,
@@ -43,7 +45,7 @@ class ResponseFormatBody(BaseModel):
 
 
 READERS: Mapping[str, Callable[[Any], ResponseFormat]] = {
-    "guided_json": lambda value: JsonSchemaFormat(value),
+    "guided_json": lambda value: JsonSchemaFormat(_schema(value)),
     "json_schema": lambda value: JsonSchemaFormat(value),
     "guided_regex": lambda value: RegexFormat(str(value)),
     "regex": lambda value: RegexFormat(str(value)),
@@ -100,6 +102,16 @@ def _structured_outputs(value: Any) -> ResponseFormat:
             param="structured_outputs",
         )
     return READERS[_PARTS[name]](said[name])
+
+
+def _schema(value: Any) -> JsonValue:
+    """vLLM also takes the text of a schema."""
+    if not isinstance(value, str):
+        return value  # type: ignore[no-any-return]
+    try:
+        return json.loads(value)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError):
+        raise InvalidRequest("guided_json: the schema is not JSON", param="guided_json") from None
 
 
 def _strings(value: Any) -> tuple[str, ...]:

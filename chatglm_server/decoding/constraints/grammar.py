@@ -19,10 +19,13 @@ class GrammarConstraint:
 
     done = False
 
-    def __init__(self, matcher: LLMatcher, end_token: int, *, samples_all: bool = False) -> None:
-        """`matcher` at its beginning, for this answer alone. `end_token` follows a sentence that cannot go on."""
+    def __init__(self, matcher: LLMatcher, end_tokens: Sequence[int], *, samples_all: bool = False) -> None:
+        """`matcher` at its beginning, for this answer alone. The first of `end_tokens` follows a sentence that cannot
+        go on.
+        """
         self._matcher = matcher
-        self._end_token = end_token
+        self._end_tokens = end_tokens
+        self._ended = False  # by an end token, which the matcher does not get to see: it cannot take one back
         self._samples_all = samples_all
         self._length = 0
         self._run: list[int] = []  # the last tokens that were forced
@@ -43,13 +46,19 @@ class GrammarConstraint:
     def accept(self, tokens: Sequence[int]) -> None:
         """Raises: RuntimeError if a token is not allowed."""
         for token in tokens:
-            self._matcher.consume_token(token)
+            if token in self._end_tokens and self._matcher.is_accepting() and not self._ended:
+                self._ended = True
+            else:
+                self._matcher.consume_token(token)
         self._check()
         self._length += len(tokens)
 
     def rollback(self, count: int) -> None:
-        self._matcher.rollback(count)
         self._length -= count
+        if count and self._ended:
+            self._ended = False
+            count -= 1
+        self._matcher.rollback(count)
         if self._length < self._run_start:
             self._run = []
 
@@ -58,9 +67,11 @@ class GrammarConstraint:
         rest = self._run[self._length - self._run_start :]
         if rest:
             return rest
+        if self._ended:
+            return []
         if self._matcher.is_stopped():
             self._check()
-            run = [self._end_token]
+            run = [self._end_tokens[0]]
         else:
             run = self._matcher.compute_ff_tokens()
             run = run[: self._matcher.validate_tokens(run)]

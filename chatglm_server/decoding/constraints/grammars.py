@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Lock
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
@@ -18,7 +18,8 @@ MOST_CHARACTERS = 300_000
 _KEPT_CHARACTERS = 1_000_000  # of all grammars that are kept
 
 _EXCERPT = re.compile(r"\n\s*\d+ \| ")
-_LIMITS = LLParserLimits(max_items_in_row=20_000, step_max_items=500_000, verbose_errors=False)
+_LIMITS = LLParserLimits(max_items_in_row=5_000, step_max_items=100_000, verbose_errors=False)
+"""Its own limit of 2,000 items in a row ends an answer at the key of an object with 500 optional properties."""
 
 
 class GrammarError(ValueError):
@@ -28,15 +29,15 @@ class GrammarError(ValueError):
 class Grammar:
     """A compiled grammar, for any number of answers."""
 
-    def __init__(self, matcher: LLMatcher, end_token: int) -> None:
+    def __init__(self, matcher: LLMatcher, end_tokens: Sequence[int]) -> None:
         self.warnings: list[str] = matcher.get_grammar_warnings()
         """What a lenient schema asks for and the grammar leaves out."""
         self._matcher = matcher
-        self._end_token = end_token
+        self._end_tokens = end_tokens
 
     def constraint(self, *, samples_all: bool = False) -> GrammarConstraint:
         """A constraint for one answer. `samples_all` as for `GrammarConstraint`."""
-        return GrammarConstraint(self._matcher.deep_copy(), self._end_token, samples_all=samples_all)
+        return GrammarConstraint(self._matcher.deep_copy(), self._end_tokens, samples_all=samples_all)
 
 
 class Grammars:
@@ -57,7 +58,7 @@ class Grammars:
 
     def compile(self, grammar: str) -> Grammar:
         """The compiled grammar of Lark text. Raises: GrammarError."""
-        return Grammar(self._matcher(grammar), self._end_tokens[0])
+        return Grammar(self._matcher(grammar), self._end_tokens)
 
     def fails(self, grammar: str) -> str:
         """Why the Lark text cannot be compiled; "" if it can."""

@@ -13,6 +13,7 @@ MOST_PROPERTIES = 1000
 _MOST_SCHEMAS = 5000
 _MOST_REFERENCES = 500
 _MOST_DEPTH = 64
+_MOST_PATTERNS = 8  # where schemas intersect: each further one doubles the time, and no limit ends it
 
 WHITESPACE = r"\n[ \t]{0,40}| "
 """Between the tokens of JSON: nothing, a blank, or one line break with an indentation. A weak model would go on
@@ -30,6 +31,7 @@ _FORMATS = frozenset(
         *("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri", "unknown"),
     }
 )
+_BESIDE_REFERENCE = frozenset({"$ref", "$defs", "definitions", "title", "description", "default", "examples"})
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
 _SINGLE = ("items", "additionalItems", "additionalProperties", "not", "if", "then", "else", "contains")
@@ -93,7 +95,8 @@ def subschemas(schema: object, pointer: str = "#", depth: int = 0) -> Iterator[t
 
 def _check(schema: Schema, *, strict: bool) -> None:
     """Raises: SchemaError for a schema that is too large, and if `strict` for the first keyword that is not known."""
-    properties = references = 0
+    properties = references = patterns = 0
+    intersects = False
     for schemas, (pointer, one) in enumerate(subschemas(schema)):
         inner = one.get("properties")
         properties += len(inner) if isinstance(inner, dict) else 0
@@ -102,6 +105,11 @@ def _check(schema: Schema, *, strict: bool) -> None:
             raise SchemaError(f"properties: more than {MOST_PROPERTIES} in all", pointer)
         if schemas > _MOST_SCHEMAS or references > _MOST_REFERENCES:
             raise SchemaError(f"more than {_MOST_SCHEMAS} schemas or {_MOST_REFERENCES} references", pointer)
+        inner = one.get("patternProperties")
+        patterns += ("pattern" in one) + (len(inner) if isinstance(inner, dict) else 0)
+        intersects = intersects or "allOf" in one or ("$ref" in one and not _BESIDE_REFERENCE.issuperset(one))
+        if intersects and patterns > _MOST_PATTERNS:
+            raise SchemaError(f"more than {_MOST_PATTERNS} patterns beside an allOf, or a $ref with siblings", pointer)
         if strict:
             _check_keywords(one, pointer)
 

@@ -115,7 +115,9 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         prefixes = min(prefixes, room_for_tokens(file.spec))
     positions = max(context, prefixes)
     load = partial(backend.load, file, options)
-    return LocalEngine(info, chat_format, tokenizer, file.end_tokens, load, positions, settings.max_queue)
+    return LocalEngine(
+        info, chat_format, tokenizer, file.end_tokens, load, positions, settings.max_queue, settings.tool_grammar
+    )
 
 
 def load_embedder(settings: Settings) -> SentenceEmbedder | None:

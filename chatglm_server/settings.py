@@ -59,6 +59,11 @@ class Settings(BaseSettings):
         description="Tokens that prompt and answer may have together. Without it: the model's own limit, or what "
         "memory can hold.",
     )
+    tool_grammar: Literal["auto", "strict", "off"] = Field(
+        "auto",
+        description="How a model file's tool calls are held to the tools' schemas while they are written. auto: as far "
+        "as a grammar can. strict: wholly, as with function.strict, or the request is refused. off: not at all.",
+    )
     report_repairs: bool = Field(
         False,
         description="Say on each tool call how the server repaired it, in a field x_repairs. The log says it too.",
@@ -211,7 +216,7 @@ class Settings(BaseSettings):
 
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Model": ("model", "alias", "chat_format", "context_length", "report_repairs"),
+    "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "report_repairs"),
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
     "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s"),
     "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb"),

@@ -32,6 +32,7 @@ class OnlyTokens:
     """Every token of an answer is one of `tokens`, for ever; `lead`, if there is one, is forced at the beginning."""
 
     done = False
+    free = False
 
     def __init__(self, tokens: Iterable[int], lead: Sequence[int] = ()) -> None:
         self.tokens = frozenset(tokens)

@@ -97,9 +97,9 @@ class ModelRunner:
         ahead = 0
         for token in draft:
             mask = masks[-1]
-            if mask is not None:
-                if token not in mask:
-                    break
+            if mask is not None and token not in mask:
+                break
+            if not constraint.done:
                 constraint.accept([token])
                 ahead += 1
                 if not constraint.done and constraint.forced():
@@ -109,7 +109,7 @@ class ModelRunner:
         return _Rows(draft[: len(masks) - 1], masks)
 
     def _mask(self, constraint: Constraint) -> TokenMask | None:
-        if constraint.done:
+        if constraint.done or constraint.free:
             return None
         mask = TokenMask(self.vocab_size)
         constraint.fill(mask)

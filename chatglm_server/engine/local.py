@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequen
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseFormat, TextFormat, Thinking
 from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
+from ..decoding.constraints.triggered import Trigger, TriggeredGrammar
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
@@ -23,6 +25,8 @@ from ..queueing.status import Status
 from ..sampling import SamplingParams
 from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar, with_schema
 from .base import ModelInfo, Token
+from .call_constraints import CallConstraints
+from .capabilities import Capability
 from .choice import choice_events
 from .choices import merge_choices
 from .output import Output, PlainText
@@ -44,6 +48,7 @@ class LocalEngine:
         load_runner: Callable[[Callable[[], bool]], Runner],
         cache_positions: int,
         max_queue: int,
+        tool_grammar: Literal["auto", "strict", "off"] = "auto",
     ) -> None:
         self.info = info
         self._format = chat_format
@@ -51,6 +56,7 @@ class LocalEngine:
         self._stop_tokens = {*end_tokens, *(tokenizer.specials[name] for name in chat_format.stop_tokens)}
         self._load_runner = load_runner
         self._cache_positions = cache_positions
+        self._tool_grammar = tool_grammar
         self._runner: Runner | None = None
         self._scheduler = Scheduler(info.choices, max_queue)
 
@@ -58,6 +64,9 @@ class LocalEngine:
         load = partial(self._load_runner, lambda: self._scheduler.stopping)
         self._runner = await self._scheduler.load(load, self._cache_positions)
         self._grammars = Grammars(self._tokenizer, self._stop_tokens, self._runner.vocab_size)
+        self._calls = CallConstraints(
+            self._grammars, self._format, self._tokenizer, strict=self._tool_grammar == "strict"
+        )
 
     def stop(self) -> None:
         self._scheduler.stop()
@@ -92,7 +101,18 @@ class LocalEngine:
             ids = await self._encode(prompt, param="messages")
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
+            trigger = await self._trigger(request, prompt)
             self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
+
+            def constraint() -> Constraint | None:
+                opening = ForcedPrefix(openings) if openings else None
+                samples_all = sampling.top_logprobs is not None
+                if grammar is not None and opening is None:
+                    return grammar.constraint(samples_all=samples_all)
+                if trigger is None:
+                    return opening
+                once = request.parallel_tool_calls is False
+                return TriggeredGrammar(trigger, opening, once=once, samples_all=samples_all)
 
             def output() -> Output:
                 parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think)
@@ -103,7 +123,7 @@ class LocalEngine:
                     in_thought=prompt.ends_in_think if self._format.thinking.on else None,
                 )
 
-            answers = self._answers(runner, ids, sampling, range(request.choices or 1), output, grammar, openings)
+            answers = self._answers(runner, ids, sampling, range(request.choices or 1), output, constraint, openings)
             async with aclosing(merge_choices(list(answers), self.info.choices)) as events:
                 async for event in events:
                     yield event
@@ -112,6 +132,10 @@ class LocalEngine:
         runner = self._ready_runner()
         sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
         grammar = await self._grammar(request.response_format, sampling)
+
+        def constraint() -> Constraint | None:
+            return None if grammar is None else grammar.constraint(samples_all=sampling.top_logprobs is not None)
+
         with self._scheduler.admission():
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
             for prompt in request.prompts:
@@ -124,7 +148,7 @@ class LocalEngine:
                 self._check_length(len(ids), param="prompts")
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
-                answers += self._answers(runner, ids, sampling, numbers, output, grammar)
+                answers += self._answers(runner, ids, sampling, numbers, output, constraint)
             async with aclosing(merge_choices(answers, self.info.choices)) as events:
                 async for event in events:
                     yield event
@@ -204,6 +228,20 @@ class LocalEngine:
             raise InvalidRequest(f"an answer with a {NOUN} ends by itself", param="sampling.ignore_eos")
         return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead)
 
+    async def _trigger(self, request: ChatRequest, prompt: Prompt) -> Trigger | None:
+        """The beginnings of the calls that are held to their tools' schemas, compiled beside the event loop.
+
+        Raises: InvalidRequest.
+        """
+        if not request.callable_tools or self._tool_grammar == "off" or not self._gives_logits:
+            return None
+        places = {tool.name: place for place, tool in enumerate(request.tools)}
+        return await asyncio.to_thread(self._calls.trigger, request.callable_tools, places, prompt)
+
+    @property
+    def _gives_logits(self) -> bool:
+        return Capability.RESPONSE_FORMAT in self.info.capabilities
+
     def _openings(self, prompt: Prompt, names: Iterable[str]) -> list[list[int]]:
         """The tokens that begin a call of each of the tools `names` after `prompt`."""
         openings = [Prompt(self._format.call_opening(name, prompt)) for name in names]
@@ -216,26 +254,21 @@ class LocalEngine:
         sampling: SamplingParams,
         numbers: range,
         output: Callable[[], Output],
-        grammar: Grammar | None,
+        constraint: Callable[[], Constraint | None],
         openings: Sequence[Sequence[int]] = (),
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
-        """Answers to one prompt, which begin with one of `openings`, if there are any, or are sentences of `grammar`;
-        `numbers` are theirs among the request's. A seed gives each its own random numbers, by its place among the
+        """Answers to one prompt, each under a `constraint` of its own, which begin with one of `openings`, if there are
+        any; `numbers` are theirs among the request's. A seed gives each its own random numbers, by its place among the
         answers to the prompt.
         """
         room = self.info.context_length - len(ids)
         for place, number in enumerate(numbers):
-            constraint: Constraint | None = None
-            if openings:
-                constraint = ForcedPrefix(openings)
-            elif grammar is not None:
-                constraint = grammar.constraint(samples_all=sampling.top_logprobs is not None)
             sequence = AnswerSequence(
                 ids,
                 partial(runner.sampler, ids, sampling, place),
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
-                constraint=constraint,
+                constraint=constraint(),
             )
             yield choice_events(
                 self._scheduler,

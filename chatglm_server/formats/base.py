@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from ..chat import FinishReason, Message, ParserEvent, Thinking, Tool
+from .call_grammar import CallGrammar
 
 
 class CannotRender(ValueError):
@@ -123,6 +124,19 @@ class ChatFormat(Protocol):
     def answer_lead(self, prompt: Prompt) -> str:
         """Returns rules in llguidance's dialect of Lark. `lead` is what the model writes between `prompt` and the text
         of its answer: blanks of the layout, and a thought. Special tokens go by their names.
+        """
+        ...
+
+    def call_grammar(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> CallGrammar | None:
+        """Returns how calls of `tools` begin in an answer to `prompt`, and the grammar that holds from there on; None
+        for formats without calls.
+
+        Values fit their schemas, as far as a grammar can say. If it cannot, what it cannot say is left out, or an error
+        for the tools named in `strict`. Tools named in `loose` have values of any kind.
+
+        Raises: SchemaError.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar
 
 from ..chat import FinishReason, Message, ParserEvent, TextDelta, Thinking, Tool
@@ -49,6 +49,11 @@ class ChatGLMFormat:
 
     def answer_lead(self, prompt: Prompt) -> str:
         return "lead: / ?/\n"
+
+    def call_grammar(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> None:
+        return None
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         raise NotImplementedError("ChatGLM-6B cannot call tools")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
@@ -44,6 +44,11 @@ class ChatGLM2Format:
 
     def answer_lead(self, prompt: Prompt) -> str:
         return "lead: / ?/\n"
+
+    def call_grammar(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> None:
+        return None
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         raise NotImplementedError("ChatGLM2 cannot call tools")

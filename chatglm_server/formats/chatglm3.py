@@ -7,14 +7,16 @@ content. The metadata of an assistant message is empty for text, a tool's name f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool, ToolCall
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
+from .call_grammar import CallGrammar
 from .inline.layout import FENCE, OBJECT, CallLayout
 from .inline.parser import InlineCallParser, TextParser
 from .inline.python_calls import CALL_NAME, read_python_call
+from .inline.python_grammar import python_calls
 
 TOOLS_HEADER = "Answer the following questions as best as you can. You have access to the following tools:\n"
 INTERPRETER = "interpreter"
@@ -75,6 +77,11 @@ class ChatGLM3Format:
     def answer_lead(self, prompt: Prompt) -> str:
         """The line of metadata is empty. SentencePiece puts blanks before both lines."""
         return r"lead: / ?\n ?/" + "\n"
+
+    def call_grammar(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> CallGrammar:
+        return python_calls(tools, strict, loose, INTERPRETER_TOOLS)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         if name in INTERPRETER_TOOLS:

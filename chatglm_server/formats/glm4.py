@@ -6,12 +6,14 @@ Layout: the chat template of THUDM/glm-4-9b-chat, in its documented spelling (tw
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
+from .call_grammar import CallGrammar
+from .inline.json_grammar import json_calls
 from .inline.layout import FENCE, OBJECT, CallLayout
 from .inline.lone_object import LoneObjectParser
 from .inline.parser import InlineCallParser, TextParser
@@ -72,6 +74,11 @@ class GLM4Format:
 
     def answer_lead(self, prompt: Prompt) -> str:
         return r"lead: /\n/" + "\n"
+
+    def call_grammar(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> CallGrammar:
+        return json_calls(tools, strict, loose)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"{name}\n", "{")

@@ -6,12 +6,14 @@ GLM-4 writes them. ``<think>`` is several tokens in this vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import THINK_END, THINK_START, Piece, Prompt, ThinkingSupport
+from .call_grammar import CallGrammar
 from .glm4_0414 import GLM40414Format
+from .inline.json_grammar import json_calls
 
 
 class GLMZ1Format(GLM40414Format):
@@ -38,6 +40,11 @@ class GLMZ1Format(GLM40414Format):
         return rf"""lead: thought /\n{{0,2}}/
 thought[suffix="{THINK_END}"]: /(?s:.*)/
 """
+
+    def call_grammar(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> CallGrammar:
+        return json_calls(tools, strict, loose, THINK_END if prompt.ends_in_think else "")
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"{THINK_END}\n", *super().call_opening(name, prompt))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -74,6 +74,11 @@ class ShoutFormat:
 
     def answer_lead(self, prompt: Prompt) -> str:
         return 'lead: ""\n'
+
+    def call_grammar(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> None:
+        return None
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"!{name} ",)

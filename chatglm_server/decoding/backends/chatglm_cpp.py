@@ -105,7 +105,7 @@ class ChatGLMCppRunner:
     def _run_constrained(self, step: Step, constraint: Constraint) -> StepResult | ModelFailure:
         mask, failure = TokenMask(self.vocab_size), None
         try:
-            free = constraint.done
+            free = constraint.done or constraint.free
             if not free:
                 constraint.fill(mask)
             allowed = list(mask)

@@ -52,6 +52,11 @@ class Constraint(Protocol):
         """True if any token may follow from here on. Then nothing else is asked, except `rollback`."""
         ...
 
+    @property
+    def free(self) -> bool:
+        """True if any token may come next, and then the constraint goes on: it is asked for no mask here."""
+        ...
+
     def fill(self, mask: TokenMask) -> None:
         """Set the bits of the tokens that may come next. All bits are 0 before the call.
 

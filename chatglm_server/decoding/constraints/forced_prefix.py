@@ -10,10 +10,17 @@ from .base import TokenMask
 class ForcedPrefix:
     """Allows the tokens that go on along a prefix; where prefixes differ, the model chooses. Done after any of them."""
 
+    free = False
+
     def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:
         """At least one prefix, none of them empty."""
         self._prefixes = [list(prefix) for prefix in prefixes]
         self._tokens: list[int] = []
+
+    @property
+    def length(self) -> int:
+        """Accepted tokens."""
+        return len(self._tokens)
 
     @property
     def done(self) -> bool:

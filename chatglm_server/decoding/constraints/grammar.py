@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llguidance import LLMatcher
+from llguidance import LLMatcher, LLTokenizer
 
 from .base import TokenMask
 
@@ -18,18 +18,41 @@ class GrammarConstraint:
     """
 
     done = False
+    free = False
 
-    def __init__(self, matcher: LLMatcher, end_tokens: Sequence[int], *, samples_all: bool = False) -> None:
-        """`matcher` at its beginning, for this answer alone. The first of `end_tokens` follows a sentence that cannot
-        go on.
+    def __init__(
+        self, matcher: LLMatcher, vocabulary: LLTokenizer, end_tokens: Sequence[int], *, samples_all: bool = False
+    ) -> None:
+        """`matcher`, over `vocabulary`, is at its beginning, and for this answer alone.
+
+        The first of `end_tokens` follows a sentence that cannot go on.
         """
         self._matcher = matcher
+        self._vocabulary = vocabulary
         self._end_tokens = end_tokens
         self._ended = False  # by an end token, which the matcher does not get to see: it cannot take one back
         self._samples_all = samples_all
         self._length = 0
         self._run: list[int] = []  # the last tokens that were forced
         self._run_start = 0
+
+    @property
+    def length(self) -> int:
+        """Accepted tokens."""
+        return self._length
+
+    @property
+    def complete(self) -> bool:
+        """True if the sentence cannot go on."""
+        return self._matcher.is_stopped() and not self._matcher.is_error()
+
+    def begin(self, text: bytes) -> bool:
+        """The sentence begins with `text`, which was written before the constraint was made; false if none can.
+
+        Mutates the constraint. No `rollback` goes back behind the text.
+        """
+        tokens = self._vocabulary.tokenize_bytes(text)
+        return self._matcher.validate_tokens(tokens) == len(tokens) and self._matcher.consume_tokens(tokens)
 
     def fill(self, mask: TokenMask) -> None:
         """Raises: RuntimeError if the matcher has failed, because a limit is spent."""

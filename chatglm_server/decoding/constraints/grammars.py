@@ -29,15 +29,16 @@ class GrammarError(ValueError):
 class Grammar:
     """A compiled grammar, for any number of answers."""
 
-    def __init__(self, matcher: LLMatcher, end_tokens: Sequence[int]) -> None:
+    def __init__(self, matcher: LLMatcher, vocabulary: LLTokenizer, end_tokens: Sequence[int]) -> None:
         self.warnings: list[str] = matcher.get_grammar_warnings()
         """What a lenient schema asks for and the grammar leaves out."""
         self._matcher = matcher
+        self._vocabulary = vocabulary
         self._end_tokens = end_tokens
 
     def constraint(self, *, samples_all: bool = False) -> GrammarConstraint:
         """A constraint for one answer. `samples_all` as for `GrammarConstraint`."""
-        return GrammarConstraint(self._matcher.deep_copy(), self._end_tokens, samples_all=samples_all)
+        return GrammarConstraint(self._matcher.deep_copy(), self._vocabulary, self._end_tokens, samples_all=samples_all)
 
 
 class Grammars:
@@ -58,7 +59,7 @@ class Grammars:
 
     def compile(self, grammar: str) -> Grammar:
         """The compiled grammar of Lark text. Raises: GrammarError."""
-        return Grammar(self._matcher(grammar), self._end_tokens)
+        return Grammar(self._matcher(grammar), self._read_vocabulary(), self._end_tokens)
 
     def fails(self, grammar: str) -> str:
         """Why the Lark text cannot be compiled; "" if it can."""

@@ -7,14 +7,16 @@ special pieces here. A client's text stays text, whatever it spells, and cannot 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ...chat import Message, Thinking, Tool, ToolCall
 from ..base import THINK_END, THINK_START, OutputParser, Piece, Prompt, Special, ThinkingSupport
+from ..call_grammar import CallGrammar
 from ..scanning.markers import SpecialTokenScanner
 from ..tool_names import DeclaredTools
 from .answer_text import PlainText
+from .grammar import tagged_calls
 from .parser import TaggedParser
 from .tags import CALL_END, CALL_START, CALL_TAGS, KEY_END, KEY_START, VALUE_END, VALUE_START
 
@@ -81,6 +83,11 @@ class TaggedFormat:
     def answer_lead(self, prompt: Prompt) -> str:
         thought = f"/(?s:.*)/ {THINK_END}" if prompt.ends_in_think else ""
         return f"lead: {thought} {json.dumps(self.gap)}\n"
+
+    def call_grammar(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> CallGrammar:
+        return tagged_calls(tools, strict, loose)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         """Ends the name with a line break. The models read it, and may also do without."""

@@ -43,6 +43,10 @@ class ArgumentValues:
         """True if the argument is the text as it stands, and can be sent while it arrives."""
         return name in self._texts
 
+    def may_be_text(self, name: str) -> bool:
+        """True if the argument's schema allows strings."""
+        return any("string" in one.types for one in self._alternatives(name, self._variants))
+
     def is_object(self, name: str) -> bool:
         """True if the argument is an object, or null, and nothing else."""
         return name in self._objects

@@ -1,0 +1,74 @@
+"""What holds the calls of an answer to the tools' schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from ..chat import Tool
+from ..decoding.constraints.grammars import GrammarError, Grammars
+from ..decoding.constraints.triggered import TextTrigger, TokenTrigger, Trigger
+from ..errors import InvalidRequest
+from ..formats.base import ChatFormat, Prompt
+from ..formats.call_grammar import CallsAfterToken
+from ..formats.values.json_grammar import SchemaError
+from ..log_once import log_once
+from ..model_files.tokenizer import Tokenizer
+
+
+class CallConstraints:
+    """Makes the triggers of a model's calls. `strict`: the schemas of all tools are binding."""
+
+    def __init__(self, grammars: Grammars, chat_format: ChatFormat, tokenizer: Tokenizer, *, strict: bool) -> None:
+        self._grammars = grammars
+        self._format = chat_format
+        self._tokenizer = tokenizer
+        self._strict = strict
+
+    def trigger(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> Trigger | None:
+        """The beginnings of calls of `tools` in an answer to `prompt`; None if nothing can hold them.
+
+        A schema that no grammar has costs only its own tool the types of its values, unless it is binding. `places`
+        are the tools' numbers in the request. Any thread may ask.
+
+        Raises: InvalidRequest for a binding schema that cannot be honoured.
+        """
+        strict = {tool.name for tool in tools if self._strict or tool.function.get("strict") is True}
+        try:
+            return self._compiled(tools, strict, (), prompt)
+        except (SchemaError, GrammarError):
+            loose = self._without_grammar(tools, strict, places, prompt)
+        try:
+            return self._compiled(tools, strict, loose, prompt)
+        except (SchemaError, GrammarError) as error:
+            log_once(f"calls are not held to the tools' schemas: {error}")
+            return None
+
+    def _without_grammar(
+        self, tools: Sequence[Tool], strict: Collection[str], places: Mapping[str, int], prompt: Prompt
+    ) -> set[str]:
+        loose = set()
+        for tool in tools:
+            try:
+                self._compiled([tool], strict, (), prompt)
+            except (SchemaError, GrammarError) as error:
+                place = f"{error.pointer}: " if isinstance(error, SchemaError) and error.pointer else ""
+                if tool.name in strict:
+                    raise InvalidRequest(
+                        f"the schema of {tool.name!r} cannot be honoured: {place}{error}",
+                        param=f"tools[{places[tool.name]}].function.parameters",
+                    ) from None
+                log_once(f"the values in calls of {tool.name[:64]!r} are not held to its schema: {place}{error}")
+                loose.add(tool.name)
+        return loose
+
+    def _compiled(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> Trigger | None:
+        """Raises: SchemaError, GrammarError."""
+        calls = self._format.call_grammar(tools, strict, loose, prompt)
+        if calls is None:
+            return None
+        if isinstance(calls, CallsAfterToken):
+            return TokenTrigger(self._tokenizer.specials[calls.token], self._grammars.compile(calls.grammar))
+        compiled = {name: self._grammars.compile(grammar) for name, grammar in calls.grammars.items()}
+        return TextTrigger(self._tokenizer, calls.pattern, calls.last, compiled, calls.thought_end)

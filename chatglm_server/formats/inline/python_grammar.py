@@ -1,0 +1,158 @@
+"""The grammar of the keywords in ``tool_call(name=literal, …)`` (ChatGLM3)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...chat import Tool
+from ..call_grammar import CallsAfterText
+from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
+from ..values.json_grammar import SchemaError, json_rule
+from .layout import FENCE
+from .python_calls import CALL_NAME
+
+_MOST_DEPTH = 8
+_ESCAPE = r"""\\['"\\nrtabfv0]|\\x[0-9a-fA-F]{2}|\\u([0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})"""
+_PLAIN_NAME = re.compile(r"[^\s'\"=(){}\[\],#*]+")
+_LITERALS = rf"""{BLANKS}STRING: /'([^'\\\n]|{_ESCAPE})*'|"([^"\\\n]|{_ESCAPE})*"/
+NUMBER: /-?(0|[1-9][0-9]{{0,15}})(\.[0-9]{{1,15}})?([eE][-+]?[0-9]{{1,2}})?/
+literal: STRING | NUMBER | "True" | "False" | "None" | list | dict
+list: "[" WS? (literal (COMMA literal)*)? WS? "]"
+dict: "{{" WS? (STRING COLON literal (COMMA STRING COLON literal)*)? WS? "}}"
+"""
+
+
+def python_calls(
+    tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], interpreter_tools: Collection[str]
+) -> CallsAfterText:
+    """The grammars of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
+
+    Code for `interpreter_tools` is no such call. Raises: SchemaError.
+    """
+    tools = [tool for tool in tools if tool.name not in interpreter_tools]
+    names = "|".join(re.escape(tool.name) for tool in sorted(tools, key=lambda tool: -len(tool.name))) or "(?!)"
+    head = re.compile(
+        rf"(?:\A|\n)[ \t]{{0,16}}(?P<name>{names})[ \t]{{0,16}}\r?\n\s{{0,16}}(?:{FENCE}\s{{0,64}})?"
+        rf"{CALL_NAME}\s{{0,16}}\((?P<body>[^(]{{0,64}})\Z"
+    )
+    grammars = {
+        tool.name: "\n".join(_Rules(strict=tool.name in strict, loose=tool.name in loose).of(tool)) for tool in tools
+    }
+    return CallsAfterText(head, "(", grammars)
+
+
+class _Rules:
+    """The rules of one tool's call."""
+
+    def __init__(self, *, strict: bool, loose: bool) -> None:
+        self._strict = strict
+        self._loose = loose
+        self._lines: list[str] = []
+        self._objects = 0
+
+    def of(self, tool: Tool) -> list[str]:
+        """The lines of the grammar. Raises: SchemaError."""
+        parameters = tool.function.get("parameters")
+        arguments = declared_arguments(parameters)
+        if arguments is None:
+            if self._strict and parameters:
+                raise SchemaError("the parameters of a strict function are an object with properties", "#")
+            pair = f'/{_PLAIN_NAME.pattern}/ "=" literal'
+            start = f'start: WS? ({pair} (COMMA {pair})*)? WS? ")"'
+            return ["%llguidance {}", start, _LITERALS]
+        pairs = []
+        for argument in arguments:
+            value = self._value(argument.schema, argument.schema, f"#/properties/{argument.name}", 0)
+            name = argument.name if _PLAIN_NAME.fullmatch(argument.name) else repr(argument.name)
+            pairs.append(f'{_quoted(name)} "=" {value}')
+        self._members("args", arguments, pairs, ")")
+        return ["%llguidance {}", "start: WS? args", *self._lines, _LITERALS]
+
+    def _members(self, rule: str, arguments: Sequence[Argument], pairs: Sequence[str], end: str) -> None:
+        needed = sum(argument.required for argument in arguments)
+        self._lines += in_any_order(rule, pairs, needed, end=f"WS? {_quoted(end)}", comma="COMMA")
+
+    def _value(self, schema: Any, root: Any, pointer: str, depth: int) -> str:
+        if self._loose or not isinstance(schema, dict) or not schema:
+            return "literal"
+        if "$ref" in schema:
+            schema = _target(root, schema["$ref"])
+        if depth > _MOST_DEPTH or not isinstance(schema, dict):
+            return self._unknown("nesting", pointer)
+        chosen = schema.get("enum", [schema["const"]] if "const" in schema else None)
+        if isinstance(chosen, list) and chosen:
+            return "(" + " | ".join(sorted({_quoted(text) for one in chosen for text in _spellings(one)})) + ")"
+        branches = schema.get("anyOf", schema.get("oneOf"))
+        if isinstance(branches, list) and branches:
+            if self._strict and "oneOf" in schema:
+                return self._unknown("oneOf", pointer)
+            return "(" + " | ".join(self._value(one, root, pointer, depth + 1) for one in branches) + ")"
+        if "allOf" in schema or "not" in schema:
+            return self._unknown("allOf and not", pointer)
+        types = schema.get("type", [])
+        types = [types] if isinstance(types, str) else types if isinstance(types, list) else []
+        if not types:
+            types = ["object"] if "properties" in schema else ["array"] if "items" in schema else []
+        if not types:
+            return "literal"
+        return "(" + " | ".join(self._typed(kind, schema, root, pointer, depth) for kind in types) + ")"
+
+    def _typed(self, kind: object, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
+        if kind in ("integer", "number"):  # JSON's numbers are Python's
+            return json_rule({**schema, "type": kind}, strict=self._strict)
+        if kind == "string":
+            if self._strict and schema.keys() & {"pattern", "format", "minLength", "maxLength"}:
+                return json_rule({**schema, "type": kind}, strict=True)
+            return "STRING"
+        if kind == "array":
+            return self._array(schema, root, pointer, depth)
+        if kind == "object":
+            return self._object(schema, root, pointer, depth)
+        return {"boolean": '"True" | "False"', "null": '"None"'}.get(str(kind)) or self._unknown("type", pointer)
+
+    def _array(self, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
+        if self._strict and schema.keys() & {"prefixItems", "uniqueItems", "contains", "minItems", "maxItems"}:
+            return self._unknown("more than the items of an array", pointer)
+        items = schema.get("items")
+        item = self._value(items, root, f"{pointer}/items", depth + 1) if isinstance(items, dict) else "literal"
+        return f'"[" WS? ({item} (COMMA {item})*)? WS? "]"'
+
+    def _object(self, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
+        arguments = declared_arguments(schema)
+        if not arguments:
+            return "dict" if arguments is None else '"{" WS? "}"'
+        self._objects += 1
+        rule = f"object_{self._objects}"
+        pairs = []
+        for argument in arguments:
+            value = self._value(argument.schema, root, f"{pointer}/properties/{argument.name}", depth + 1)
+            keys = " | ".join(_quoted(text) for text in _spellings(argument.name))
+            pairs.append(f"({keys}) COLON {value}")
+        self._members(rule, arguments, pairs, "}")
+        return f'"{{" WS? {rule}'
+
+    def _unknown(self, keyword: str, pointer: str) -> str:
+        if self._strict:
+            raise SchemaError(f"this server cannot hold a Python literal to {keyword}", pointer)
+        return "literal"
+
+
+def _spellings(value: Any) -> Iterator[str]:
+    yield repr(value)
+    if isinstance(value, str):
+        yield json.dumps(value, ensure_ascii=False)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _target(root: Any, reference: object) -> Any:
+    """The schema that a local reference leads to, or None."""
+    target = root
+    for step in str(reference).removeprefix("#/").split("/"):
+        target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
+    return target

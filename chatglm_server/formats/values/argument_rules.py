@@ -1,0 +1,77 @@
+"""The arguments of a call as Lark rules: each at most once, in any order, the required ones present."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .json_grammar import WHITESPACE
+
+BLANKS = rf"""WS: /{WHITESPACE}/
+COMMA: /,({WHITESPACE})?/
+COLON: /:({WHITESPACE})?/
+"""
+"""Terminals for what stands between the tokens of JSON and of Python literals."""
+
+_MOST_IN_ANY_ORDER = 60  # a rule of llguidance carries 64 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A declared argument; `schema` stands alone: it has the definitions of the schema around it."""
+
+    name: str
+    schema: Any
+    required: bool
+
+
+def declared_arguments(parameters: object) -> list[Argument] | None:
+    """The arguments that a tool's `parameters` declare, the required ones first; None if they may be any."""
+    if not isinstance(parameters, dict) or parameters.keys() & {"$ref", "anyOf", "oneOf", "allOf"}:
+        return None
+    properties = parameters.get("properties")
+    if not isinstance(properties, dict):
+        return [] if parameters.get("additionalProperties") is False else None
+    definitions = {key: parameters[key] for key in ("$defs", "definitions") if key in parameters}
+    required = parameters.get("required")
+    needed = {name for name in required if isinstance(name, str)} if isinstance(required, list) else set()
+    arguments = [
+        Argument(str(name), {**schema, **definitions} if isinstance(schema, dict) else schema, name in needed)
+        for name, schema in properties.items()
+    ]
+    return sorted(arguments, key=lambda argument: not argument.required)
+
+
+def in_any_order(rule: str, pairs: Sequence[str], required: int, *, end: str = '""', comma: str = "") -> Iterator[str]:
+    """Yields the lines of `rule`: some of `pairs`, each once, the first `required` of them in any case; then `end`.
+
+    `comma` stands between them. More pairs than a rule can count keep their order.
+    """
+    if not pairs:
+        yield f"{rule}: {end}"
+        return
+    if len(pairs) > _MOST_IN_ANY_ORDER:
+        yield from _in_order(rule, pairs, required, end, comma)
+        return
+    yield f"{rule}: {rule}_first::0x0"
+    first, further = f"{rule}_first", f"{rule}_further" if comma else f"{rule}_first"
+    if_complete = f" %if is_ones([0:{required}])" if required else ""
+    for state, before in dict.fromkeys([(first, ""), (further, comma)]):
+        options = [f"{end}{if_complete}"]
+        options += [f"{before} {pair} {further}::set_bit({bit}) %if bit_clear({bit})" for bit, pair in enumerate(pairs)]
+        yield f"{state}::_: " + "\n  | ".join(options)
+
+
+def _in_order(rule: str, pairs: Sequence[str], required: int, end: str, comma: str) -> Iterator[str]:
+    yield f"{rule}: {rule}_0"
+    for place, pair in enumerate(pairs):
+        skipped = "" if place < required else f"\n  | {rule}_{place + 1}"
+        rest = f"{rule}_{place + 1}c" if comma else f"{rule}_{place + 1}"
+        yield f"{rule}_{place}: {pair} {rest}{skipped}"
+        if comma:
+            skipped = "" if place < required else f"\n  | {rule}_{place + 1}c"
+            yield f"{rule}_{place}c: {comma} {pair} {rest}{skipped}"
+    yield f"{rule}_{len(pairs)}: {end}"
+    if comma:
+        yield f"{rule}_{len(pairs)}c: {end}"

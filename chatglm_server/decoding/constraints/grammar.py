@@ -43,8 +43,8 @@ class GrammarConstraint:
 
     @property
     def complete(self) -> bool:
-        """True if the sentence cannot go on."""
-        return self._matcher.is_stopped() and not self._matcher.is_error()
+        """True if the sentence may end here."""
+        return self._matcher.is_accepting()
 
     def begin(self, text: bytes) -> bool:
         """The sentence begins with `text`, which was written before the constraint was made; false if none can.

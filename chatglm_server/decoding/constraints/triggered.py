@@ -70,7 +70,7 @@ class TextTrigger:
 
 
 class TriggeredGrammar:
-    """Any text, in which a grammar holds from each place that `trigger` finds to the end of its sentence.
+    """Any text, in which a grammar holds from each place that `trigger` finds to where a sentence may end.
 
     `prefix` holds first, if there is one. If `once`, the answer ends with the first sentence.
 

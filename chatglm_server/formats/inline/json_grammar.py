@@ -12,6 +12,8 @@ from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.json_grammar import SchemaError, json_rule
 from .layout import FENCE
 
+_END = r"END: /\}(\n?(```)?\n?)?/"  # tokens may hold more than the bracket
+
 
 def json_calls(
     tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], thought_end: str = ""
@@ -26,7 +28,7 @@ def json_calls(
         rf"(?:\A|\n){blanks}(?P<name>{names}){blanks}\r?\n\s{{0,16}}(?:{FENCE}\s{{0,64}})?(?P<body>\{{[^{{]{{0,64}})\Z"
     )
     grammars = {
-        tool.name: "\n".join([*_object(tool, strict=tool.name in strict, loose=tool.name in loose), BLANKS])
+        tool.name: "\n".join([*_object(tool, strict=tool.name in strict, loose=tool.name in loose), _END, BLANKS])
         for tool in tools
     }
     return CallsAfterText(head, "{", grammars, thought_end)
@@ -51,4 +53,4 @@ def _object(tool: Tool, *, strict: bool, loose: bool) -> Iterator[str]:
         yield f"pair_{place}: {key} COLON {value}"
         pairs.append(f"pair_{place}")
     needed = sum(argument.required for argument in arguments)
-    yield from in_any_order("args", pairs, needed, end='WS? "}"', comma="COMMA")
+    yield from in_any_order("args", pairs, needed, end="WS? END", comma="COMMA")

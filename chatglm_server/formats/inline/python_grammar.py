@@ -17,7 +17,8 @@ from .python_calls import CALL_NAME
 _MOST_DEPTH = 8
 _ESCAPE = r"""\\['"\\nrtabfv0]|\\x[0-9a-fA-F]{2}|\\u([0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})"""
 _PLAIN_NAME = re.compile(r"[^\s'\"=(){}\[\],#*]+")
-_LITERALS = rf"""{BLANKS}STRING: /'([^'\\\n]|{_ESCAPE})*'|"([^"\\\n]|{_ESCAPE})*"/
+_LITERALS = rf"""{BLANKS}END: /\)(\n?(```)?\n?)?/
+STRING: /'([^'\\\n]|{_ESCAPE})*'|"([^"\\\n]|{_ESCAPE})*"/
 NUMBER: /-?(0|[1-9][0-9]{{0,15}})(\.[0-9]{{1,15}})?([eE][-+]?[0-9]{{1,2}})?/
 literal: STRING | NUMBER | "True" | "False" | "None" | list | dict
 list: "[" WS? (literal (COMMA literal)*)? WS? "]"
@@ -61,19 +62,19 @@ class _Rules:
             if self._strict and parameters:
                 raise SchemaError("the parameters of a strict function are an object with properties", "#")
             pair = f'/{_PLAIN_NAME.pattern}/ "=" literal'
-            start = f'start: WS? ({pair} (COMMA {pair})*)? WS? ")"'
+            start = f"start: WS? ({pair} (COMMA {pair})*)? WS? END"
             return ["%llguidance {}", start, _LITERALS]
         pairs = []
         for argument in arguments:
             value = self._value(argument.schema, argument.schema, f"#/properties/{argument.name}", 0)
             name = argument.name if _PLAIN_NAME.fullmatch(argument.name) else repr(argument.name)
             pairs.append(f'{_quoted(name)} "=" {value}')
-        self._members("args", arguments, pairs, ")")
+        self._members("args", arguments, pairs, "END")
         return ["%llguidance {}", "start: WS? args", *self._lines, _LITERALS]
 
     def _members(self, rule: str, arguments: Sequence[Argument], pairs: Sequence[str], end: str) -> None:
         needed = sum(argument.required for argument in arguments)
-        self._lines += in_any_order(rule, pairs, needed, end=f"WS? {_quoted(end)}", comma="COMMA")
+        self._lines += in_any_order(rule, pairs, needed, end=f"WS? {end}", comma="COMMA")
 
     def _value(self, schema: Any, root: Any, pointer: str, depth: int) -> str:
         if self._loose or not isinstance(schema, dict) or not schema:
@@ -131,7 +132,7 @@ class _Rules:
             value = self._value(argument.schema, root, f"{pointer}/properties/{argument.name}", depth + 1)
             keys = " | ".join(_quoted(text) for text in _spellings(argument.name))
             pairs.append(f"({keys}) COLON {value}")
-        self._members(rule, arguments, pairs, "}")
+        self._members(rule, arguments, pairs, '"}"')
         return f'"{{" WS? {rule}'
 
     def _unknown(self, keyword: str, pointer: str) -> str:

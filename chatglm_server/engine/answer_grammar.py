@@ -19,6 +19,7 @@ from ..chat import (
 )
 from ..decoding.constraints.grammars import Grammar, GrammarError, Grammars
 from ..errors import InvalidRequest
+from ..formats.call_grammar import CallGrammar
 from ..formats.values.json_grammar import SchemaError, json_rule, subschemas
 from ..log_once import log_once
 
@@ -32,15 +33,15 @@ EMPTY_LEAD = 'lead: ""\n'
 """Nothing stands before the text."""
 
 
-def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str) -> Grammar:
-    """The compiled grammar of answers in the form `wanted`, which is not `TextFormat`.
+def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str, calls: CallGrammar | None = None) -> Grammar:
+    """The compiled grammar of answers in the form `wanted`, which is not `TextFormat`, or that are one of `calls`.
 
     `lead` holds rules, of which the one with this name is what the model writes before the text.
 
     Raises: InvalidRequest for what no answer can be held to.
     """
     try:
-        grammar = grammars.compile(_lark(lead, _answer(wanted)))
+        grammar = grammars.compile(_lark(lead, _answer(wanted), calls))
     except GrammarError as error:
         if isinstance(wanted, JsonSchemaFormat):
             raise _refused(_place(grammars, wanted.schema) or SchemaError(str(error))) from None
@@ -50,8 +51,9 @@ def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str) -> Gra
     return grammar
 
 
-def _lark(lead: str, answer: str) -> str:
-    return f"%llguidance {{}}\nstart: lead answer\n{lead}answer: {answer}\n"
+def _lark(lead: str, answer: str, calls: CallGrammar | None = None) -> str:
+    start = "lead answer" if calls is None else calls.first("lead", "answer")
+    return f"%llguidance {{}}\nstart: {start}\n{lead}answer: {answer}\n"
 
 
 def _place(grammars: Grammars, schema: object) -> SchemaError | None:

@@ -9,7 +9,7 @@ from ..decoding.constraints.grammars import GrammarError, Grammars
 from ..decoding.constraints.triggered import TextTrigger, TokenTrigger, Trigger
 from ..errors import InvalidRequest
 from ..formats.base import ChatFormat, Prompt
-from ..formats.call_grammar import CallsAfterToken
+from ..formats.call_grammar import CallGrammar, CallsAfterToken
 from ..formats.values.json_grammar import SchemaError
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
@@ -24,8 +24,8 @@ class CallConstraints:
         self._tokenizer = tokenizer
         self._strict = strict
 
-    def trigger(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> Trigger | None:
-        """The beginnings of calls of `tools` in an answer to `prompt`; None if nothing can hold them.
+    def grammar(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> CallGrammar | None:
+        """How calls of `tools` begin in an answer to `prompt`, and grammars that compile; None if nothing holds them.
 
         A schema that no grammar has costs only its own tool the types of its values, unless it is binding. `places`
         are the tools' numbers in the request. Any thread may ask.
@@ -34,11 +34,11 @@ class CallConstraints:
         """
         strict = {tool.name for tool in tools if self._strict or tool.function.get("strict") is True}
         try:
-            return self._compiled(tools, strict, (), prompt)
+            return self._checked(tools, strict, (), prompt)
         except (SchemaError, GrammarError):
             loose = self._without_grammar(tools, strict, places, prompt)
         try:
-            return self._compiled(tools, strict, loose, prompt)
+            return self._checked(tools, strict, loose, prompt)
         except (SchemaError, GrammarError) as error:
             log_once(f"calls are not held to the tools' schemas: {error}")
             return None
@@ -49,7 +49,7 @@ class CallConstraints:
         loose = set()
         for tool in tools:
             try:
-                self._compiled([tool], strict, (), prompt)
+                self._checked([tool], strict, (), prompt)
             except (SchemaError, GrammarError) as error:
                 place = f"{error.pointer}: " if isinstance(error, SchemaError) and error.pointer else ""
                 if tool.name in strict:
@@ -61,14 +61,18 @@ class CallConstraints:
                 loose.add(tool.name)
         return loose
 
-    def _compiled(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> Trigger | None:
-        """Raises: SchemaError, GrammarError."""
-        calls = self._format.call_grammar(tools, strict, loose, prompt)
-        if calls is None:
-            return None
+    def trigger(self, calls: CallGrammar) -> Trigger:
+        """The beginnings of calls in the tokens of an answer. `calls` is what `grammar` returned."""
         if isinstance(calls, CallsAfterToken):
             return TokenTrigger(self._tokenizer.specials[calls.token], self._grammars.compile(calls.grammar))
         compiled = {name: self._grammars.compile(grammar) for name, grammar in calls.grammars.items()}
         return TextTrigger(self._tokenizer, calls.pattern, calls.last, compiled, calls.thought_end)
+
+    def _checked(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> CallGrammar | None:
+        """Raises: SchemaError, GrammarError."""
+        calls = self._format.call_grammar(tools, strict, loose, prompt)
+        if calls is not None:
+            self.trigger(calls)
+        return calls

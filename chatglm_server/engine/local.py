@@ -13,12 +13,13 @@ from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseF
 from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
-from ..decoding.constraints.triggered import Trigger, TriggeredGrammar
+from ..decoding.constraints.triggered import TriggeredGrammar
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
 from ..formats.base import CannotRender, ChatFormat, Prompt, Special
+from ..formats.call_grammar import CallGrammar
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
@@ -97,11 +98,13 @@ class LocalEngine:
                 prompt = self._format.render(messages, tools, request.thinking)
             except CannotRender as error:
                 raise InvalidRequest(str(error), param=error.param) from None
-            grammar = await self._grammar(request.response_format, sampling, self._format.answer_lead(prompt))
+            calls = await self._call_grammar(request, prompt)
+            lead = self._format.answer_lead(prompt)
+            grammar = await self._grammar(request.response_format, sampling, lead, calls)
             ids = await self._encode(prompt, param="messages")
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
-            trigger = await self._trigger(request, prompt)
+            trigger = None if calls is None else self._calls.trigger(calls)
             self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
 
             def constraint() -> Constraint | None:
@@ -219,24 +222,28 @@ class LocalEngine:
         return replace(sampling, logit_bias=(*sampling.logit_bias, *never))
 
     async def _grammar(
-        self, wanted: ResponseFormat | None, sampling: SamplingParams, lead: str = EMPTY_LEAD
+        self,
+        wanted: ResponseFormat | None,
+        sampling: SamplingParams,
+        lead: str = EMPTY_LEAD,
+        calls: CallGrammar | None = None,
     ) -> Grammar | None:
-        """The grammar of answers in the form `wanted`, compiled beside the event loop. Raises: InvalidRequest."""
+        """The grammar of answers in the form `wanted`, or that are one of `calls`, compiled beside the event loop.
+
+        Raises: InvalidRequest.
+        """
         if wanted is None or isinstance(wanted, TextFormat):
             return None
         if sampling.ignore_eos:
             raise InvalidRequest(f"an answer with a {NOUN} ends by itself", param="sampling.ignore_eos")
-        return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead)
+        return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead, calls)
 
-    async def _trigger(self, request: ChatRequest, prompt: Prompt) -> Trigger | None:
-        """The beginnings of the calls that are held to their tools' schemas, compiled beside the event loop.
-
-        Raises: InvalidRequest.
-        """
+    async def _call_grammar(self, request: ChatRequest, prompt: Prompt) -> CallGrammar | None:
+        """What holds calls to their tools' schemas, compiled beside the event loop. Raises: InvalidRequest."""
         if not request.callable_tools or self._tool_grammar == "off" or not self._gives_logits:
             return None
         places = {tool.name: place for place, tool in enumerate(request.tools)}
-        return await asyncio.to_thread(self._calls.trigger, request.callable_tools, places, prompt)
+        return await asyncio.to_thread(self._calls.grammar, request.callable_tools, places, prompt)
 
     @property
     def _gives_logits(self) -> bool:

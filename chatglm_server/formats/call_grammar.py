@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,20 +15,38 @@ class CallsAfterToken:
     token: str
     grammar: str
 
+    def first(self, lead: str, answer: str) -> str:
+        """A Lark expression for an answer that is a call, or `answer`, behind `lead`."""
+        return f"{lead} ({answer} | {self.token} {_nested(self.grammar)})"
+
 
 @dataclass(frozen=True, slots=True)
 class CallsAfterText:
     """A text that ends in a match of `pattern` is the beginning of a call.
 
     Its group `name` is the tool's; `grammars` has Lark text for each tool, for what begins with the group `body`.
-    Before the text `thought_end`, if there is one, nothing is a call. `last` is a character that every match of the
-    pattern's beginning ends with: only where it comes up the pattern is tried.
+    Before the text `thought_end`, if there is one, nothing is a call. `last` is a character at which the pattern's
+    matches end, but for 64 characters: only where it comes up the pattern is tried. `head` is a Lark expression for
+    what stands between name and body.
     """
 
     pattern: re.Pattern[str]
     last: str
+    head: str
     grammars: Mapping[str, str]
     thought_end: str = ""
 
+    def first(self, lead: str, answer: str) -> str:
+        """A Lark expression for an answer that is a call, or `answer` behind `lead`. A thought is before both."""
+        calls = " | ".join(
+            f"{json.dumps(name, ensure_ascii=False)} {self.head} {_nested(grammar)}"
+            for name, grammar in self.grammars.items()
+        )
+        return f"{lead} ({answer} | {calls})" if self.thought_end else f"{lead} {answer} | / ?/ ({calls})"
+
 
 CallGrammar = CallsAfterToken | CallsAfterText
+
+
+def _nested(grammar: str) -> str:
+    return f"%lark {{\n{grammar.removeprefix('%llguidance {}')}\n}}"

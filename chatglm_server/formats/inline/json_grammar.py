@@ -31,7 +31,7 @@ def json_calls(
         tool.name: "\n".join([*_object(tool, strict=tool.name in strict, loose=tool.name in loose), _END, BLANKS])
         for tool in tools
     }
-    return CallsAfterText(head, "{", grammars, thought_end)
+    return CallsAfterText(head, "{", r"/\n/", grammars, thought_end)
 
 
 def _object(tool: Tool, *, strict: bool, loose: bool) -> Iterator[str]:

@@ -42,7 +42,7 @@ def python_calls(
     grammars = {
         tool.name: "\n".join(_Rules(strict=tool.name in strict, loose=tool.name in loose).of(tool)) for tool in tools
     }
-    return CallsAfterText(head, "(", grammars)
+    return CallsAfterText(head, "(", rf"/\n ?```python\n{CALL_NAME}\(/", grammars)
 
 
 class _Rules:

@@ -1,0 +1,238 @@
+"""Calls of random tools, written by noise under each dialect's grammar; the formats' parsers and jsonschema judge.
+
+The noise draws any allowed token, a third of them from those that close something.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import jsonschema
+import pytest
+
+from chatglm_server.chat import JsonSchemaFormat, Tool, ToolCallDelta, ToolCallStart
+from chatglm_server.decoding.constraints.base import TokenMask
+from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
+from chatglm_server.decoding.constraints.grammars import Grammars
+from chatglm_server.decoding.constraints.triggered import TriggeredGrammar
+from chatglm_server.engine.answer_grammar import answer_grammar
+from chatglm_server.engine.call_constraints import CallConstraints
+from chatglm_server.errors import InvalidRequest
+from chatglm_server.formats.base import Prompt, Special
+from chatglm_server.formats.registry import FORMATS
+from chatglm_server.model_files.bpe_tokenizer import BytePairTokenizer
+from chatglm_server.model_files.containers import read_model_file
+from chatglm_server.model_files.tokenizer import Detokenizer, Tokenizer, encode_prompt
+from tests.decoding.test_grammar import MODELS
+
+PROMPT = Prompt((Special("<|assistant|>"),))
+CLOSING = (b'"', b"'", b"}", b"]", b")")
+
+
+class Dialect:
+    """A format over a demo model's tokenizer; the tagged ones have special tokens of their own in GLM-4's."""
+
+    def __init__(self, name: str) -> None:
+        self.format = FORMATS[name]
+        file = read_model_file(MODELS / ("demo-chatglm3.bin" if name == "chatglm3" else "demo-glm4.bin"))
+        tokenizer = file.load_tokenizer(FORMATS[file.chat_format])
+        self.tokenizer: Tokenizer = tokenizer
+        if isinstance(tokenizer, BytePairTokenizer) and self.format.special_tokens != tuple(tokenizer.specials):
+            words = {token: tokenizer.token_bytes(token) for token in range(tokenizer.size)}
+            ranks = {word: token for token, word in words.items() if word}
+            specials = {special: len(ranks) + place for place, special in enumerate(self.format.special_tokens)}
+            self.tokenizer = BytePairTokenizer(ranks, specials, len(ranks) + len(specials))
+        self.ends = {self.tokenizer.specials[name] for name in self.format.stop_tokens}
+        self.size = self.tokenizer.size
+        self.grammars = Grammars(self.tokenizer, self.ends, self.size)
+        texts = (self.tokenizer.token_bytes(token) for token in range(self.size))
+        self.closing = {token for token, text in enumerate(texts) if text.startswith(CLOSING)}
+        self.closing |= {token for name, token in self.tokenizer.specials.items() if name.startswith("</")}
+
+    def constraint(self, tools: Sequence[Tool], *, strict: bool = False, once: bool = True) -> TriggeredGrammar:
+        """Holds an answer that begins with a call of one of `tools`."""
+        calls = CallConstraints(self.grammars, self.format, self.tokenizer, strict=strict)
+        grammar = calls.grammar(tools, {tool.name: place for place, tool in enumerate(tools)}, PROMPT)
+        assert grammar is not None
+        openings = [Prompt(self.format.call_opening(tool.name, PROMPT)) for tool in tools]
+        return TriggeredGrammar(
+            calls.trigger(grammar),
+            ForcedPrefix([encode_prompt(self.tokenizer, opening) for opening in openings]),
+            once=once,
+        )
+
+    def noise(self, constraint: TriggeredGrammar, seed: int, most: int = 500) -> list[int]:
+        """A call; without its end if it has more than `most` tokens."""
+        draw, tokens = random.Random(seed), list[int]()
+        while len(tokens) < most and not (tokens and tokens[-1] in self.ends):
+            following = list(constraint.forced())
+            if not following:
+                assert not constraint.free
+                mask = TokenMask(self.size)
+                constraint.fill(mask)
+                allowed = set(mask)
+                narrow = allowed & self.closing if draw.random() < 0.35 else set()
+                following = [draw.choice(sorted(narrow or allowed))]
+            constraint.accept(following)
+            tokens += following
+        return tokens
+
+    def calls(self, tokens: Sequence[int], tools: Sequence[Tool]) -> list[tuple[str, Any]]:
+        """The calls that the format's parser reads."""
+        detokenizer, parser = Detokenizer(self.tokenizer), self.format.parser(tools)
+        pieces = [piece for token in tokens if token not in self.ends for piece in detokenizer.feed(token)]
+        events = [event for piece in pieces for event in parser.feed(piece)] + parser.flush("stop")
+        names = [event.name for event in events if isinstance(event, ToolCallStart)]
+        texts = [""] * len(names)
+        for event in events:
+            if isinstance(event, ToolCallDelta):
+                texts[event.index] += event.arguments
+        return [(name, json.loads(text)) for name, text in zip(names, texts, strict=True)]
+
+
+@pytest.fixture(scope="module", params=["chatglm3", "glm4", "glm45", "glm47"])
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    return Dialect(request.param)
+
+
+def random_schema(draw: random.Random, depth: int = 0) -> dict[str, Any]:
+    """A value's schema. Numbers are whole: noise writes exponents that no float holds."""
+    kind = draw.random()
+    if depth > 2 or kind < 0.6:
+        return draw.choice(
+            [
+                {"type": "string"},
+                {"type": "integer", "minimum": -3},
+                {"type": "boolean"},
+                {"enum": ["a b", "c", "ü\"'"]},
+                {"const": 5},
+                {"type": ["string", "null"]},
+                {"type": "string", "maxLength": 5},
+                {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+                {"enum": [1, "x", None]},
+            ]
+        )
+    if kind < 0.8:
+        return {"type": "array", "items": random_schema(draw, depth + 1)}
+    return random_object(draw, [f"k{place}" for place in range(draw.randint(1, 3))], depth + 1)
+
+
+def random_object(draw: random.Random, names: Sequence[str], depth: int = 0) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {name: random_schema(draw, depth) for name in names},
+        "required": [name for name in names if draw.random() < 0.5],
+        "additionalProperties": False,
+    }
+
+
+def random_tools(seed: int) -> list[Tool]:
+    draw = random.Random(seed)
+    tools = []
+    for place in range(draw.randint(1, 8)):
+        names = [f"{draw.choice(['city', 'n', 'der_ort', 'x-y'])}{number}" for number in range(draw.randint(0, 5))]
+        name = draw.choice(["get", "get_weather", "look.up", "做"]) + str(place)
+        tools.append(Tool({"name": name, "parameters": random_object(draw, names)}))
+    return tools
+
+
+def test_every_call_is_valid(dialect: Dialect) -> None:
+    ended = 0
+    for seed in range(20):
+        tools = random_tools(seed)
+        tokens = dialect.noise(dialect.constraint(tools, strict=True), seed)
+        if tokens[-1] in dialect.ends:
+            ((name, arguments),) = dialect.calls(tokens, tools)
+            schema = next(tool.function["parameters"] for tool in tools if tool.name == name)
+            jsonschema.validate(arguments, schema)
+            ended += 1
+    assert ended > 10
+
+
+def test_a_rollback_leads_back(dialect: Dialect) -> None:
+    """Over the opening and the call's beginning."""
+    constraint = dialect.constraint(random_tools(3))
+    tokens = dialect.noise(dialect.constraint(random_tools(3)), 3)[:50]
+
+    def state() -> tuple[bool, list[int], list[int]]:
+        mask = TokenMask(dialect.size)
+        if not constraint.free:
+            constraint.fill(mask)
+        return constraint.free, list(mask), list(constraint.forced())
+
+    seen = []
+    for token in tokens:
+        seen.append(state())
+        constraint.accept([token])
+    for place in (len(tokens) - 1, len(tokens) // 2, 1, 0):
+        constraint.rollback(len(tokens) - place)
+        assert state() == seen[place]
+        constraint.accept(tokens[place:])
+
+
+def test_text_is_free_until_a_call_begins(dialect: Dialect) -> None:
+    """Also text that holds a tool's name, or the letters of a tag."""
+    tools = [Tool({"name": "get", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}})]
+    calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=False)
+    grammar = calls.grammar(tools, {"get": 0}, PROMPT)
+    assert grammar is not None
+    constraint = TriggeredGrammar(calls.trigger(grammar))
+    for token in dialect.tokenizer.encode_text("\nget is a name.\nget\n\n<tool_call>get (x) {'a': 1}\nget {"):
+        assert constraint.free
+        constraint.accept([token])
+    assert constraint.free
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"type": "array", "uniqueItems": True}, {"type": "string", "pattern": "(?=a)"}, {"$ref": "#/nowhere"}]
+)
+def test_a_schema_without_a_grammar_costs_its_values_only(dialect: Dialect, wrong: dict[str, Any]) -> None:
+    bad = Tool({"name": "bad", "parameters": {"type": "object", "properties": {"x": wrong}, "required": ["x"]}})
+    good = Tool({"name": "good", "parameters": random_object(random.Random(1), ["a"])})
+    tokens = dialect.noise(dialect.constraint([bad, good]), 1, most=3000)
+    ((name, arguments),) = dialect.calls(tokens, [bad, good])
+    assert name in ("bad", "good")
+    assert list(arguments) == ["x"] if name == "bad" else True
+    with pytest.raises(InvalidRequest) as error:
+        dialect.constraint([good, bad], strict=True)
+    assert error.value.param == "tools[1].function.parameters"
+
+
+def test_an_answer_is_a_call_or_in_the_form_asked_for(dialect: Dialect) -> None:
+    tools = random_tools(2)
+    calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True)
+    grammar = calls.grammar(tools, {}, PROMPT)
+    prompt = Prompt((*PROMPT.pieces, Special("</think>"))) if dialect.format.thinking.on else PROMPT
+    form = JsonSchemaFormat({"type": "object", "properties": {"n": {"const": 1}}, "required": ["n"]})
+    lead = dialect.format.answer_lead(prompt)
+    answers = answer_grammar(dialect.grammars, form, lead, grammar)
+    free = answers.constraint()
+    assert free.begin(b"\n" + b'{"n": 1}' if lead.count("\\n") else b'{"n": 1}')
+    assert free.complete
+    opening = Prompt(dialect.format.call_opening(tools[0].name, prompt))
+    tokens = encode_prompt(dialect.tokenizer, opening)
+    call = answers.constraint()
+    for token in tokens:
+        mask = TokenMask(dialect.size)
+        call.fill(mask)
+        assert token in mask
+        call.accept([token])
+
+
+@pytest.mark.parametrize("count", [0, 60, 61, 200])
+def test_any_number_of_arguments(dialect: Dialect, count: int) -> None:
+    names = [f"a{place}" for place in range(count)]
+    schema = {
+        "type": "object",
+        "properties": {name: {"enum": [1, 2]} for name in names},
+        "required": names[::7],
+        "additionalProperties": False,
+    }
+    tools = [Tool({"name": "many", "parameters": schema})]
+    tokens = dialect.noise(dialect.constraint(tools, strict=True), 1, most=6000)
+    assert tokens[-1] in dialect.ends
+    ((_, arguments),) = dialect.calls(tokens, tools)
+    jsonschema.validate(arguments, schema)

@@ -26,7 +26,7 @@ class City(BaseModel):
 
 @pytest.fixture(scope="module")
 def random_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    path = write_random_model(tmp_path_factory.mktemp("model") / "random.bin")
+    path = write_random_model(tmp_path_factory.mktemp("model") / "random.bin", max_length=32768)
     with RunningServer("--model", str(path), "--tool-grammar", "strict") as running:
         yield running
 
@@ -40,10 +40,10 @@ def any_server(request: pytest.FixtureRequest) -> RunningServer:
 def test_calls_of_random_tools_are_valid(any_server: RunningServer) -> None:
     """Also where the model would write anything. A call that is cut is none."""
     ended = 0
-    for seed in range(12):
-        tools = [{"type": "function", "function": {**tool.function, "strict": True}} for tool in random_tools(seed)]
+    for seed in range(8):
+        tools = [{"type": "function", "function": {**tool.function, "strict": True}} for tool in random_tools(seed)[:3]]
         body = {"messages": user("Call something."), "tools": tools, "tool_choice": "required", "seed": seed}
-        body |= {"temperature": 1.5, "max_tokens": 200, "parallel_tool_calls": False}
+        body |= {"temperature": 1.5, "max_tokens": 300, "parallel_tool_calls": False}
         response = any_server.post(json=body)
         assert response.status_code == 200, response.text
         choice = response.json()["choices"][0]
@@ -85,17 +85,12 @@ def test_the_same_seed_gives_the_same_call_with_log_probabilities(glm4_server: R
     tools = [{"type": "function", "function": tool.function} for tool in random_tools(4)]
     body: dict[str, Any] = {"messages": user("Go"), "tools": tools, "tool_choice": "required", "max_tokens": 100}
     for seed in random.Random(1).sample(range(1000), 3):
-        plain = glm4_server.post(json=body | {"seed": seed}).json()["choices"][0]
-        told = glm4_server.post(json=body | {"seed": seed, "logprobs": True}).json()["choices"][0]
-        names = [
-            [
-                (call["function"]["name"], call["function"]["arguments"])
-                for call in choice["message"].get("tool_calls") or []
-            ]
-            for choice in (plain, told)
-        ]
-        assert names[0] == names[1]
-        assert plain["message"]["content"] == told["message"]["content"]
+        plain = glm4_server.post(json=body | {"seed": seed}).json()["choices"][0]["message"]
+        told = glm4_server.post(json=body | {"seed": seed, "logprobs": True}).json()["choices"][0]["message"]
+        for message in (plain, told):
+            for call in message.get("tool_calls") or []:
+                del call["id"]
+        assert plain == told
 
 
 def test_langchain_gets_an_object_by_a_call(glm4_server: RunningServer) -> None:

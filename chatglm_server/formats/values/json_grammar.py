@@ -14,6 +14,7 @@ _MOST_SCHEMAS = 5000
 _MOST_REFERENCES = 500
 _MOST_DEPTH = 64
 _MOST_PATTERNS = 8  # where schemas intersect: each further one doubles the time, and no limit ends it
+_LARGEST_INTEGER = 2**53  # llguidance reads larger ones as floats
 
 WHITESPACE = r"\n[ \t]{0,40}| "
 """Between the tokens of JSON: nothing, a blank, or one line break with an indentation. A weak model would go on
@@ -118,6 +119,10 @@ def _check_keywords(schema: Schema, pointer: str) -> None:
     for keyword, value in schema.items():
         if keyword in _UNSUPPORTED and not (keyword == "uniqueItems" and value is False):
             raise SchemaError(f"this server cannot hold an answer to {keyword}", pointer)
+    values = schema.get("enum")
+    for value in (schema.get("const"), *(values if isinstance(values, list) else ())):
+        if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+            raise SchemaError(f"this server cannot hold an answer to a number beyond {_LARGEST_INTEGER}", pointer)
     form = schema.get("format")
     if isinstance(form, str) and schema.get("type") == "string" and form not in _FORMATS:
         raise SchemaError(f"this server does not know the format {form[:64]!r}", pointer)

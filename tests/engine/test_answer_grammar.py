@@ -1,0 +1,115 @@
+"""Answers by random schemas: noise writes what the grammar allows, and jsonschema judges."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chatglm_server.chat import ChoiceFormat, GrammarFormat, JsonSchemaFormat, RegexFormat
+from chatglm_server.engine.answer_grammar import EMPTY_LEAD, answer_grammar
+from chatglm_server.errors import InvalidRequest
+from tests.decoding.test_grammar import Vocabulary
+
+NAMES = st.sampled_from(["a", "b c", "ü", 'q"', "d/e"])
+LEAVES = st.one_of(
+    st.builds(lambda least, more: {"type": "integer", "minimum": least, "maximum": least + more},
+              st.integers(-50, 50), st.integers(0, 500)),
+    st.builds(lambda least, more: {"type": "string", "minLength": least, "maxLength": least + more},
+              st.integers(0, 3), st.integers(0, 6)),
+    st.builds(lambda values: {"enum": values},
+              st.lists(st.one_of(st.integers(-(2**53), 2**53), st.text(), st.none()), min_size=1, max_size=4)),
+    st.builds(lambda value: {"const": value}, st.one_of(st.booleans(), st.text(max_size=5))),
+    st.sampled_from([
+        {"type": "boolean"}, {"type": "null"}, {"type": "number", "exclusiveMinimum": 0, "maximum": 2.5},
+        {"type": "string", "pattern": "^[a-c]+x?$"}, {"type": "string", "pattern": r"\d{2}-", "maxLength": 8},
+        {"type": "string", "format": "date"}, {"type": "string", "format": "uuid"}, {"type": ["string", "null"]},
+        {"$ref": "#/$defs/tree"},
+    ]),
+)  # fmt: skip
+
+
+def _objects(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.builds(
+        lambda properties, flags: {
+            "type": "object",
+            "properties": properties,
+            "required": [name for name, flag in zip(properties, flags, strict=False) if flag],
+            "additionalProperties": False,
+        },
+        st.dictionaries(NAMES, inner, max_size=4),
+        st.lists(st.booleans(), min_size=4, max_size=4),
+    )
+
+
+SCHEMAS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        _objects(inner),
+        st.builds(lambda items, most: {"type": "array", "items": items, "maxItems": most}, inner, st.integers(0, 3)),
+        st.builds(lambda branches: {"anyOf": branches}, st.lists(inner, min_size=1, max_size=3)),
+    ),
+    max_leaves=8,
+)
+TREE = {
+    "type": "object",
+    "properties": {"leaf": {"type": "boolean"}, "next": {"anyOf": [{"$ref": "#/$defs/tree"}, {"type": "null"}]}},
+    "required": ["leaf"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    return Vocabulary("demo-glm4.bin")
+
+
+@settings(
+    max_examples=int(os.environ.get("CHATGLM_TEST_SCHEMAS", "40")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(schema=SCHEMAS, seed=st.integers(0, 1000))
+def test_every_ended_answer_fits_its_schema(vocabulary: Vocabulary, schema: dict[str, Any], seed: int) -> None:
+    whole = {"type": "object", "properties": {"x": schema}, "required": ["x"], "$defs": {"tree": TREE}}
+    whole["additionalProperties"] = False
+    grammar = answer_grammar(vocabulary.grammars, JsonSchemaFormat(whole, strict=True), EMPTY_LEAD)
+    tokens = vocabulary.noise(grammar.constraint(), seed, most=300)
+    if tokens[-1] in vocabulary.ends:
+        jsonschema.validate(json.loads(vocabulary.text(tokens)), whole, format_checker=jsonschema.FormatChecker())
+
+
+@given(pattern=st.sampled_from(["a/b", r"a\/b", r"\\/", "[/]x", "\n/"]))
+def test_slashes_in_patterns(vocabulary: Vocabulary, pattern: str) -> None:
+    grammar = answer_grammar(vocabulary.grammars, RegexFormat(pattern), EMPTY_LEAD)
+    text = pattern.replace(r"\/", "/").replace("[/]", "/").replace("\\\\", "\\") if pattern != r"\\/" else "\\/"
+    constraint = grammar.constraint()
+    assert constraint.begin(text.encode())
+    assert constraint.complete
+
+
+@given(options=st.lists(st.text(min_size=1).filter(lambda text: not _has_surrogates(text)), min_size=1, max_size=5))
+def test_every_option_can_be_written(vocabulary: Vocabulary, options: list[str]) -> None:
+    grammar = answer_grammar(vocabulary.grammars, ChoiceFormat(tuple(options)), EMPTY_LEAD)
+    for option in options:
+        constraint = grammar.constraint()
+        assert constraint.begin(option.encode())
+        assert constraint.complete
+
+
+@pytest.mark.parametrize(
+    "grammar", ["root ::= %json {}", "root ::= " + "x" * 65_000, "root ::= undefined", "start: /(/"]
+)
+def test_a_grammar_that_cannot_be_used_is_the_clients_fault(vocabulary: Vocabulary, grammar: str) -> None:
+    with pytest.raises(InvalidRequest) as error:
+        answer_grammar(vocabulary.grammars, GrammarFormat(grammar), EMPTY_LEAD)
+    assert error.value.param == "response_format"
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)

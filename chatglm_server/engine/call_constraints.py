@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from ..chat import Tool
 from ..decoding.constraints.grammars import GrammarError, Grammars
@@ -15,8 +16,16 @@ from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
 
 
+@dataclass(frozen=True, slots=True)
+class HeldCalls:
+    """The grammar of calls, and what finds their beginnings in the tokens of an answer."""
+
+    grammar: CallGrammar
+    trigger: Trigger
+
+
 class CallConstraints:
-    """Makes the triggers of a model's calls. `strict`: the schemas of all tools are binding."""
+    """Makes the grammars of a model's calls. `strict`: the schemas of all tools are binding."""
 
     def __init__(self, grammars: Grammars, chat_format: ChatFormat, tokenizer: Tokenizer, *, strict: bool) -> None:
         self._grammars = grammars
@@ -24,8 +33,8 @@ class CallConstraints:
         self._tokenizer = tokenizer
         self._strict = strict
 
-    def grammar(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> CallGrammar | None:
-        """How calls of `tools` begin in an answer to `prompt`, and grammars that compile; None if nothing holds them.
+    def held(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> HeldCalls | None:
+        """What holds calls of `tools` in an answer to `prompt`, compiled; None if nothing does.
 
         A schema that no grammar has costs only its own tool the types of its values, unless it is binding. `places`
         are the tools' numbers in the request. Any thread may ask.
@@ -61,18 +70,15 @@ class CallConstraints:
                 loose.add(tool.name)
         return loose
 
-    def trigger(self, calls: CallGrammar) -> Trigger:
-        """The beginnings of calls in the tokens of an answer. `calls` is what `grammar` returned."""
+    def _checked(
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+    ) -> HeldCalls | None:
+        """Raises: SchemaError, GrammarError."""
+        calls = self._format.call_grammar(tools, strict, loose, prompt)
+        return None if calls is None else HeldCalls(calls, self._trigger(calls))
+
+    def _trigger(self, calls: CallGrammar) -> Trigger:
         if isinstance(calls, CallsAfterToken):
             return TokenTrigger(self._tokenizer.specials[calls.token], self._grammars.compile(calls.grammar))
         compiled = {name: self._grammars.compile(grammar) for name, grammar in calls.grammars.items()}
         return TextTrigger(self._tokenizer, calls.pattern, calls.last, compiled, calls.thought_end)
-
-    def _checked(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> CallGrammar | None:
-        """Raises: SchemaError, GrammarError."""
-        calls = self._format.call_grammar(tools, strict, loose, prompt)
-        if calls is not None:
-            self.trigger(calls)
-        return calls

@@ -26,7 +26,7 @@ from ..queueing.status import Status
 from ..sampling import SamplingParams
 from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar, with_schema
 from .base import ModelInfo, Token
-from .call_constraints import CallConstraints
+from .call_constraints import CallConstraints, HeldCalls
 from .capabilities import Capability
 from .choice import choice_events
 from .choices import merge_choices
@@ -98,13 +98,12 @@ class LocalEngine:
                 prompt = self._format.render(messages, tools, request.thinking)
             except CannotRender as error:
                 raise InvalidRequest(str(error), param=error.param) from None
-            calls = await self._call_grammar(request, prompt)
+            calls = await self._held_calls(request, prompt)
             lead = self._format.answer_lead(prompt)
-            grammar = await self._grammar(request.response_format, sampling, lead, calls)
+            grammar = await self._grammar(request.response_format, sampling, lead, calls.grammar if calls else None)
             ids = await self._encode(prompt, param="messages")
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
-            trigger = None if calls is None else self._calls.trigger(calls)
             self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
 
             def constraint() -> Constraint | None:
@@ -112,10 +111,10 @@ class LocalEngine:
                 samples_all = sampling.top_logprobs is not None
                 if grammar is not None and opening is None:
                     return grammar.constraint(samples_all=samples_all)
-                if trigger is None:
+                if calls is None:
                     return opening
                 once = request.parallel_tool_calls is False
-                return TriggeredGrammar(trigger, opening, once=once, samples_all=samples_all)
+                return TriggeredGrammar(calls.trigger, opening, once=once, samples_all=samples_all)
 
             def output() -> Output:
                 parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think)
@@ -238,12 +237,12 @@ class LocalEngine:
             raise InvalidRequest(f"an answer with a {NOUN} ends by itself", param="sampling.ignore_eos")
         return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead, calls)
 
-    async def _call_grammar(self, request: ChatRequest, prompt: Prompt) -> CallGrammar | None:
+    async def _held_calls(self, request: ChatRequest, prompt: Prompt) -> HeldCalls | None:
         """What holds calls to their tools' schemas, compiled beside the event loop. Raises: InvalidRequest."""
         if not request.callable_tools or self._tool_grammar == "off" or not self._gives_logits:
             return None
         places = {tool.name: place for place, tool in enumerate(request.tools)}
-        return await asyncio.to_thread(self._calls.grammar, request.callable_tools, places, prompt)
+        return await asyncio.to_thread(self._calls.held, request.callable_tools, places, prompt)
 
     @property
     def _gives_logits(self) -> bool:

@@ -76,7 +76,7 @@ def vocabulary() -> Vocabulary:
 )
 @given(schema=SCHEMAS, seed=st.integers(0, 1000))
 def test_every_ended_answer_fits_its_schema(vocabulary: Vocabulary, schema: dict[str, Any], seed: int) -> None:
-    whole = {"type": "object", "properties": {"x": schema}, "required": ["x"], "$defs": {"tree": TREE}}
+    whole: dict[str, Any] = {"type": "object", "properties": {"x": schema}, "required": ["x"], "$defs": {"tree": TREE}}
     whole["additionalProperties"] = False
     grammar = answer_grammar(vocabulary.grammars, JsonSchemaFormat(whole, strict=True), EMPTY_LEAD)
     tokens = vocabulary.noise(grammar.constraint(), seed, most=300)

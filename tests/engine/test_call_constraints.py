@@ -55,11 +55,11 @@ class Dialect:
     def constraint(self, tools: Sequence[Tool], *, strict: bool = False, once: bool = True) -> TriggeredGrammar:
         """Holds an answer that begins with a call of one of `tools`."""
         calls = CallConstraints(self.grammars, self.format, self.tokenizer, strict=strict)
-        grammar = calls.grammar(tools, {tool.name: place for place, tool in enumerate(tools)}, PROMPT)
-        assert grammar is not None
+        held = calls.held(tools, {tool.name: place for place, tool in enumerate(tools)}, PROMPT)
+        assert held is not None
         openings = [Prompt(self.format.call_opening(tool.name, PROMPT)) for tool in tools]
         return TriggeredGrammar(
-            calls.trigger(grammar),
+            held.trigger,
             ForcedPrefix([encode_prompt(self.tokenizer, opening) for opening in openings]),
             once=once,
         )
@@ -177,9 +177,9 @@ def test_text_is_free_until_a_call_begins(dialect: Dialect) -> None:
     """Also text that holds a tool's name, or the letters of a tag."""
     tools = [Tool({"name": "get", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}})]
     calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=False)
-    grammar = calls.grammar(tools, {"get": 0}, PROMPT)
-    assert grammar is not None
-    constraint = TriggeredGrammar(calls.trigger(grammar))
+    held = calls.held(tools, {"get": 0}, PROMPT)
+    assert held is not None
+    constraint = TriggeredGrammar(held.trigger)
     for token in dialect.tokenizer.encode_text("\nget is a name.\nget\n\n<tool_call>get (x) {'a': 1}\nget {"):
         assert constraint.free
         constraint.accept([token])
@@ -204,11 +204,11 @@ def test_a_schema_without_a_grammar_costs_its_values_only(dialect: Dialect, wron
 def test_an_answer_is_a_call_or_in_the_form_asked_for(dialect: Dialect) -> None:
     tools = random_tools(2)
     calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True)
-    grammar = calls.grammar(tools, {}, PROMPT)
+    held = calls.held(tools, {}, PROMPT)
     prompt = Prompt((*PROMPT.pieces, Special("</think>"))) if dialect.format.thinking.on else PROMPT
     form = JsonSchemaFormat({"type": "object", "properties": {"n": {"const": 1}}, "required": ["n"]})
     lead = dialect.format.answer_lead(prompt)
-    answers = answer_grammar(dialect.grammars, form, lead, grammar)
+    answers = answer_grammar(dialect.grammars, form, lead, held.grammar if held else None)
     free = answers.constraint()
     assert free.begin(b"\n" + b'{"n": 1}' if lead.count("\\n") else b'{"n": 1}')
     assert free.complete

@@ -46,7 +46,7 @@ def test_chatglm_6b_is_another_network(tmp_path: Path) -> None:
     spec = model_spec(read_chatglm_bin(path))
     assert "blk.1.attn_output.bias" in spec.tensors
     assert not [name for name in spec.tensors if "transformer" in name]
-    assert native_obstacle(spec) == "the architecture is chatglm-6b; the core runs chatglm"
+    assert native_obstacle(spec) == "the architecture is chatglm-6b; the core runs chatglm, deepseek2, glm4moe"
     with pytest.raises(ModelFileError, match=r"cannot run it: the architecture is chatglm-6b.*; try --engine"):
         load_engine(Settings(_env_file=None, model=str(path), engine="native"))
 
@@ -56,7 +56,7 @@ def test_p_tuned_models_are_another_network(tmp_path: Path) -> None:
     tensors = {name: np.ones(shape) for name, shape in tensor_shapes(header)}
     write_model(tmp_path / "model.bin", header, sentencepiece_proto(), tensors, DType.F16)
     spec = model_spec(read_chatglm_bin(tmp_path / "model.bin"))
-    assert native_obstacle(spec) == "the architecture is chatglm-p-tuned; the core runs chatglm"
+    assert native_obstacle(spec) == "the architecture is chatglm-p-tuned; the core runs chatglm, deepseek2, glm4moe"
 
 
 @pytest.mark.parametrize("dtype", [DType.F16, DType.Q4_0], ids=lambda dtype: dtype.name)

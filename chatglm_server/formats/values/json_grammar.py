@@ -118,7 +118,7 @@ def _check(schema: Schema, *, strict: bool) -> None:
 def _check_keywords(schema: Schema, pointer: str) -> None:
     for keyword, value in schema.items():
         if keyword in _UNSUPPORTED and not (keyword == "uniqueItems" and value is False):
-            raise SchemaError(f"this server cannot hold an answer to {keyword}", pointer)
+            raise SchemaError(f'this server cannot hold an answer to the keyword "{keyword}"', pointer)
     values = schema.get("enum")
     for value in (schema.get("const"), *(values if isinstance(values, list) else ())):
         if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:

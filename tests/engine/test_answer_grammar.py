@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chatglm_server.chat import ChoiceFormat, GrammarFormat, JsonSchemaFormat, RegexFormat
@@ -93,6 +93,7 @@ def test_slashes_in_patterns(vocabulary: Vocabulary, pattern: str) -> None:
     assert constraint.complete
 
 
+@example(options=["\x00 \x1f \x7f \x80 \u2028 \ufeff"])
 @given(options=st.lists(st.text(min_size=1).filter(lambda text: not _has_surrogates(text)), min_size=1, max_size=5))
 def test_every_option_can_be_written(vocabulary: Vocabulary, options: list[str]) -> None:
     grammar = answer_grammar(vocabulary.grammars, ChoiceFormat(tuple(options)), EMPTY_LEAD)

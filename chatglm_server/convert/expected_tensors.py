@@ -1,4 +1,4 @@
-"""What a converter expects of a folder's tensors, and what it makes of them."""
+"""The tensors that a folder must hold, and the GGUF tensors that are made of them."""
 
 from __future__ import annotations
 

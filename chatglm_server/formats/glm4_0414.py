@@ -44,7 +44,7 @@ class GLM40414Format(GLM4Format):
         return Prompt((*pieces, _ASSISTANT))
 
     def shown(self, message: Message) -> str:
-        """What later turns see of a message's text."""
+        """A message's text as it is written into the prompts of later turns."""
         return message.content
 
 

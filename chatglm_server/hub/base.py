@@ -121,8 +121,6 @@ class Hub(Protocol):
 class _Named(Protocol):
     @property
     def file(self) -> str: ...
-    @property
-    def quantization(self) -> str: ...
 
 
 Named = TypeVar("Named", bound=_Named)
@@ -131,7 +129,11 @@ Named = TypeVar("Named", bound=_Named)
 def matching(models: Sequence[Named], wanted: str) -> list[Named]:
     """Those whose quantization, or whose file or one of whose parts, is `wanted`; all if that is ""."""
     file = (file_names.split_parts(wanted) or [wanted])[0]
-    return [model for model in models if not wanted or model.file == file or model.quantization == wanted.upper()]
+    return [
+        model
+        for model in models
+        if not wanted or model.file == file or file_names.quantization(model.file) == wanted.upper()
+    ]
 
 
 def whole_models(files: Sequence[RemoteFile]) -> list[RemoteModel]:

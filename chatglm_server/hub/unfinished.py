@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from . import file_names
 from .base import own_cache
 from .transfer import Download
 
@@ -41,11 +40,6 @@ class Unfinished(BaseModel):
     parts: list[Part]
     repository: str = ""
     file: str = ""
-
-    @property
-    def quantization(self) -> str:
-        """As the name says it: "Q4_K_M", or ""."""
-        return file_names.quantization(self.file)
 
     @property
     def size(self) -> int:

@@ -132,6 +132,18 @@ def test_bad_option_is_one_line(words: list[str], message: str, capsys: pytest.C
     assert len(shown.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pul", "glm-4-9b"], "error: pul: no such command; did you mean pull?\n"),
+        (["model.gguf"], "error: model.gguf: no such command; it is one of serve, pull, list, "),
+    ],
+)
+def test_an_unknown_command_is_named(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(message)
+
+
 def test_an_unknown_format_or_engine_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--chat-format", "glm9"]) == 2
     assert capsys.readouterr().err.endswith(f"choose auto or one of {', '.join(FORMATS)}\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
 
@@ -35,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # names of files need not be Unicode, nor the terminal
             stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        near = get_close_matches(words[0], COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(COMMANDS)}; to serve: --model NAME"
+        print(f"error: {words[0]}: no such command; {hint}", file=sys.stderr)
+        return 2
     name = words.pop(0) if words and words[0] in COMMANDS else SERVE
     try:
         options = _read_options(name, words)

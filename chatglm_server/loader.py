@@ -152,5 +152,5 @@ def model_path(model: str, *, may_fetch: bool = True) -> Path:
             "a folder from Hugging Face"
         )
     if not path.exists():
-        raise ModelFileError(f"{path}: no such file; --model takes demo or the path of a GGUF or chatglm.cpp .bin file")
+        raise ModelFileError(f"{path}: no such file; chatglm-server list shows the models that are here")
     return path

@@ -76,6 +76,8 @@ def is_server_address(text: str) -> bool:
 
 def read_reference(text: str) -> Reference:
     """What the name of a model means. Raises: ModelFileError."""
+    if not text:
+        raise ModelFileError("the name of the model is empty; chatglm-server list shows what is here")
     prefix, _, rest = text.partition(":")
     if prefix.lower() in ("hf", "ms"):
         return _repository(prefix.lower(), rest, text)  # type: ignore[arg-type]  # mypy does not narrow it
@@ -168,4 +170,4 @@ def _looks_like_path(text: str) -> bool:
 
 def _known_names(name: str) -> str:
     """Near names, or all."""
-    return near_names(name, list(CATALOG)) or f"--model takes a file, or one of {', '.join(['demo', *CATALOG])}"
+    return near_names(name, list(CATALOG)) or f"a model is a file, or one of {', '.join(['demo', *CATALOG])}"

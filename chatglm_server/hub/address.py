@@ -89,7 +89,8 @@ def _download(url: str) -> Download:
         raise ModelFileError(f"{url}: the server does not say how long the file is; fetch it yourself")
     tag = response.headers.get("ETag", "")
     version = hashlib.sha256(f"{size} {tag} {response.headers.get('Last-Modified', '')}".encode()).hexdigest()[:12]
-    only_same = {"If-Range": tag} if tag.startswith('"') else {}  # a weak tag is not allowed there
+    strong = tag.startswith('"') and tag.isascii() and tag.isprintable()  # a weak tag is not allowed in If-Range
+    only_same = {"If-Range": tag} if strong else {}
     return Download(
         url, url, path_of(url), size, version=version, headers=USER_AGENT | only_same, folder_option=FOLDER_OPTION
     )

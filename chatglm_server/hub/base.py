@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from .. import __version__
+from ..errors import ModelFileError
 from . import file_names
 
 USER_AGENT = {"User-Agent": f"chatglm-server/{__version__}"}
@@ -82,6 +83,16 @@ def own_cache() -> Path:
     """This server's own folder for what no hub's tools have a place for."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base).expanduser() if base else Path.home() / ".cache") / "chatglm-server"
+
+
+def bearer(token: str, variable: str) -> dict[str, str]:
+    """The header that carries a token; none if that is "".
+
+    Raises: ModelFileError, which names `variable`, for a token that no header can hold.
+    """
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ModelFileError(f"{variable}: a token has no blanks or other characters that a header cannot hold")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 class Hub(Protocol):

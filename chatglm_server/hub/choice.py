@@ -19,6 +19,7 @@ _CONTEXT = 8192
 _CACHE_BYTES = 131_072  # of a token, for a model that the catalog does not know
 _SYSTEM_BYTES = 2 << 30  # for the system and other programs; in a container they have their own
 _OURS_BYTES = 1 << 29
+_MOST_SHOWN = 40
 
 
 class _Sized(Protocol):
@@ -74,7 +75,13 @@ def preferred(models: Sequence[Model]) -> Model:
 
 def offer(models: Sequence[_Sized]) -> str:
     """The quantizations, or else the files, to choose from."""
-    return ", ".join(sorted({_name(model) for model in models}))
+    return some(sorted({_name(model) for model in models}))
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of `names` for one line of text, and how many more there are."""
+    more = len(names) - _MOST_SHOWN
+    return ", ".join(names[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _name(model: _Sized) -> str:

@@ -1,7 +1,7 @@
 """Hugging Face: its client's settings, token and cache, so that other programs share the files.
 
-huggingface_hub fetches a file only as a whole: it deletes what came before a break, and compares the size alone. So it
-says what there is, and `transfer` fetches.
+huggingface_hub fetches a file only as a whole, deletes what came before a break, and compares the size alone. It also
+reads answers of any length. So it only knows the settings, and `listing` and `transfer` do the work.
 """
 
 from __future__ import annotations
@@ -9,21 +9,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ..errors import ModelFileError
 from . import file_names
-from .base import USER_AGENT, LocalModel, RemoteFile, RemoteModel, whole_models
+from .base import USER_AGENT, LocalModel, RemoteFile, RemoteModel, bearer, whole_models
 from .catalog import CATALOG
+from .listing import Answer, ask, check_count, is_hex, listed_file
 from .references import near_names
 
 _BLOBS = "blobs"
 _SNAPSHOTS = "snapshots"
-_TIMEOUT_S = 30.0
 _MOST_SUGGESTED = 500
-_HEX = frozenset("0123456789abcdef")
+_LONGEST_NAME = 200
 
 
 class HuggingFace:
@@ -34,27 +32,25 @@ class HuggingFace:
     folder_option = "HF_HUB_CACHE"
 
     def models(self, repository: str) -> list[RemoteModel]:
-        from huggingface_hub import HfApi
-
-        with _explained(repository):
-            info = HfApi().model_info(repository, files_metadata=True, timeout=_TIMEOUT_S)
+        info = _answer(self.headers(), repository).json()
+        commit = info.get("sha") if isinstance(info, dict) else None
+        entries = info.get("siblings") if isinstance(info, dict) else None
+        if not isinstance(commit, str) or not is_hex(commit, 40) or not isinstance(entries, list):
+            raise ModelFileError(f"hf:{repository}: the hub's answer is no list of files")
+        check_count(entries, f"hf:{repository}")
         folder = self._folder(repository)
-        commit = info.sha or ""
-        if not _is_hex(commit, 40):
-            raise ModelFileError(f"hf:{repository}: the hub's answer names no commit")
-        return whole_models(
-            [
-                self._file(repository, folder, commit, file.rfilename, file.lfs.size, file.lfs.sha256)
-                for file in info.siblings or []
-                if file.lfs and file_names.is_safe(file.rfilename) and _is_hex(file.lfs.sha256, 64)
-            ]
-        )
+        files = []
+        for entry in entries:
+            lfs = entry.get("lfs") if isinstance(entry, dict) else None  # absent for small files
+            if isinstance(lfs, dict):
+                file = listed_file(entry.get("rfilename"), lfs.get("size"), lfs.get("sha256"))
+                files += [self._file(repository, folder, commit, *file)] if file else []
+        return whole_models(files)
 
     def headers(self) -> Mapping[str, str]:
         from huggingface_hub import get_token
 
-        token = get_token()
-        return USER_AGENT | ({"Authorization": f"Bearer {token}"} if token else {})
+        return USER_AGENT | bearer(get_token() or "", "HF_TOKEN")
 
     def refusal(self, repository: str, status: int) -> str:
         if status == 404:
@@ -62,10 +58,11 @@ class HuggingFace:
         return _gated(repository)
 
     def publish(self, file: RemoteFile) -> None:
-        commit_folder = next(parent for parent in file.path.parents if parent.parent.name == _SNAPSHOTS)
-        main = commit_folder.parent.parent / "refs" / "main"
+        folder = file.target.parent.parent
+        commit = file.path.relative_to(folder / _SNAPSHOTS).parts[0]
+        main = folder / "refs" / "main"
         main.parent.mkdir(parents=True, exist_ok=True)
-        main.write_text(commit_folder.name, encoding="ascii")
+        main.write_text(commit, encoding="ascii")
         file.path.parent.mkdir(parents=True, exist_ok=True)
         if not file.path.exists():
             file.path.unlink(missing_ok=True)  # a link to nothing
@@ -136,10 +133,6 @@ def _is_linked(blob: Path, folder: Path) -> bool:
     return any(path.is_symlink() and path.resolve() == blob for path in (folder / _SNAPSHOTS).rglob("*"))
 
 
-def _is_hex(text: Any, length: int) -> bool:
-    return isinstance(text, str) and len(text) == length and _HEX.issuperset(text)
-
-
 def _gated(repository: str) -> str:
     from huggingface_hub import constants, get_token
 
@@ -149,44 +142,44 @@ def _gated(repository: str) -> str:
     return f"hf:{repository}: the hub wants to know who asks; accept the licence at {page} and set HF_TOKEN"
 
 
-@contextmanager
-def _explained(repository: str) -> Iterator[None]:
-    """The client's errors in one line. Raises: ModelFileError."""
-    from huggingface_hub import constants, errors
+def _answer(headers: Mapping[str, str], repository: str) -> Answer:
+    """What the hub knows of a repository. Raises: ModelFileError."""
+    import httpx
+    from huggingface_hub import constants
 
     name = f"hf:{repository}"
+    if constants.HF_HUB_OFFLINE:
+        raise ModelFileError(f"{name}: not in the cache, and HF_HUB_OFFLINE forbids to fetch it")
     try:
-        yield
-    except errors.GatedRepoError:
-        raise ModelFileError(_gated(repository)) from None
-    except errors.RepositoryNotFoundError:
-        near = near_names(repository, _published(repository)) or "or it is private: set HF_TOKEN"
-        raise ModelFileError(f"{name}: no such repository on {HuggingFace.title}; {near}") from None
-    except errors.OfflineModeIsEnabled:
-        raise ModelFileError(f"{name}: not in the cache, and HF_HUB_OFFLINE forbids to fetch it") from None
-    except errors.HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        if status == 401:
-            raise ModelFileError(f"{name}: the hub does not know the token in HF_TOKEN") from None
-        raise ModelFileError(f"{name}: the hub answers {status}; try again later") from None
-    except Exception as error:  # the client's HTTP library is another one in each of its versions
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "SOCKS" in reason:  # before its version 1.0 the client had a library without it
-            package = "socksio" if "socksio" in reason else "PySocks"
-            raise ModelFileError(f"{name}: the environment names a SOCKS proxy: pip install {package}") from None
+        answer = ask(f"{constants.ENDPOINT}/api/models/{repository}", {"blobs": "true"}, headers)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        reason = str(error) or type(error).__name__
         raise ModelFileError(
             f"{name}: {constants.ENDPOINT} cannot be reached ({reason}); HF_ENDPOINT chooses a mirror, and a name "
             "that begins with ms: another hub"
         ) from None
+    if answer.status == 200:
+        return answer
+    if answer.headers.get("x-error-code") == "GatedRepo":
+        raise ModelFileError(_gated(repository))
+    if answer.headers.get("x-error-message") == "Invalid credentials in Authorization header":
+        raise ModelFileError(f"{name}: the hub does not know the token in HF_TOKEN")
+    if answer.status in (401, 404):  # 401 to those without a token: the hub does not tell which repositories exist
+        hint = near_names(repository, _published(headers, repository)) or "if it is private, set HF_TOKEN"
+        raise ModelFileError(f"{name}: no such repository on {HuggingFace.title}; {hint}")
+    raise ModelFileError(f"{name}: the hub answers {answer.status}; try again later")
 
 
-def _published(repository: str) -> list[str]:
+def _published(headers: Mapping[str, str], repository: str) -> list[str]:
     """Repositories that may have been meant: those of the catalog and of the same owner."""
-    from huggingface_hub import HfApi
+    import httpx
+    from huggingface_hub import constants
 
-    known = [entry.huggingface for entry in CATALOG.values()]
+    query = {"author": repository.partition("/")[0], "limit": str(_MOST_SUGGESTED)}
     try:
-        of_owner = HfApi().list_models(author=repository.partition("/")[0], limit=_MOST_SUGGESTED)
-        return known + [model.id for model in of_owner]
-    except Exception:  # it is only for a hint
-        return known
+        models = ask(f"{constants.ENDPOINT}/api/models", query, headers).json()
+    except (httpx.HTTPError, httpx.InvalidURL, ModelFileError):  # it is only for a hint
+        models = None
+    ids = [model.get("id") for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+    names = [name for name in ids if isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST_NAME]
+    return [entry.huggingface for entry in CATALOG.values()] + names[:_MOST_SUGGESTED]

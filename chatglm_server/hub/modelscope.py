@@ -5,7 +5,6 @@ Facts: the layout and the names of the environment variables are those of models
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,15 +13,13 @@ from urllib.parse import quote, urlencode
 
 from ..errors import ModelFileError
 from . import file_names
-from .base import USER_AGENT, LocalModel, RemoteFile, RemoteModel, whole_models
+from .base import USER_AGENT, LocalModel, RemoteFile, RemoteModel, bearer, whole_models
 from .catalog import CATALOG
-from .http_client import http_client
+from .listing import ask, check_count, listed_file
 from .references import near_names
 
 _ENDPOINT = "https://modelscope.cn"
 _TOKEN = "MODELSCOPE_API_TOKEN"  # noqa: S105  # the variable's name
-_LONGEST_LIST = 32 << 20
-_TIMEOUT_S = 30.0
 _DOT = "___"  # how folders of the old layout spell a dot
 
 
@@ -37,25 +34,22 @@ class ModelScope:
         folder = _old_folder(repository) or _new_folder(repository)
         files = []
         for entry in self._listing(repository):
-            name, size, sha256 = entry.get("Path"), entry.get("Size"), entry.get("Sha256")
-            if not isinstance(name, str) or not isinstance(size, int) or not isinstance(sha256, str):
-                continue
-            if file_names.is_safe(name) and size > 0 and len(sha256) == 64:
-                path = folder / name
-                url = f"{_api(repository)}?{urlencode({'Revision': 'master', 'FilePath': name}, quote_via=quote)}"
-                files.append(RemoteFile(name, size, sha256.lower(), url, path, path))
+            file = listed_file(entry.get("Path"), entry.get("Size"), entry.get("Sha256"))
+            if file:
+                path = folder / file.name
+                url = f"{_api(repository)}?{urlencode({'Revision': 'master', 'FilePath': file.name}, quote_via=quote)}"
+                files.append(RemoteFile(*file, url, path, path))
         return whole_models(files)
 
     def headers(self) -> Mapping[str, str]:
         token = os.environ.get(_TOKEN, "").strip()
-        if not (token.isascii() and token.isprintable()) or " " in token:
-            raise ModelFileError(f"{_TOKEN}: a token has no blanks or other characters that a header cannot hold")
-        return USER_AGENT | ({"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"} if token else {})
+        return USER_AGENT | bearer(token, _TOKEN) | ({"Cookie": f"m_session_id={token}"} if token else {})
 
     def refusal(self, repository: str, status: int) -> str:
         if status == 404:
-            near = near_names(repository, [entry.modelscope for entry in CATALOG.values() if entry.modelscope])
-            return f"ms:{repository}: no such repository on {self.title}; {near or f'or it is private: set {_TOKEN}'}"
+            known = [entry.modelscope for entry in CATALOG.values() if entry.modelscope]
+            hint = near_names(repository, known) or f"if it is private, set {_TOKEN}"
+            return f"ms:{repository}: no such repository on {self.title}; {hint}"
         return f"ms:{repository}: the hub wants to know who asks; accept the licence on its page and set {_TOKEN}"
 
     def publish(self, file: RemoteFile) -> None:
@@ -79,38 +73,31 @@ class ModelScope:
         """The files of a repository. Raises: ModelFileError."""
         import httpx
 
-        query = {"Revision": "master", "Recursive": "True"}
         name = f"ms:{repository}"
         try:
-            with (
-                http_client(_TIMEOUT_S, self.headers()) as client,
-                client.stream("GET", f"{_api(repository)}/files", params=query) as response,
-            ):
-                if response.status_code in (401, 403, 404):
-                    raise ModelFileError(self.refusal(repository, response.status_code))
-                if response.status_code != 200:
-                    raise ModelFileError(f"{name}: the hub answers {response.status_code}; try again later")
-                body = b""
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if len(body) > _LONGEST_LIST:
-                        raise ModelFileError(f"{name}: the hub's list of files is too long")
+            query = {"Revision": "master", "Recursive": "True"}
+            answer = ask(f"{_api(repository)}/files", query, self.headers())
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             raise ModelFileError(
                 f"{name}: {_endpoint()} cannot be reached ({reason}); MODELSCOPE_ENDPOINT chooses another address"
             ) from None
-        return _files(body, name)
+        if answer.status in (401, 403, 404):
+            raise ModelFileError(self.refusal(repository, answer.status))
+        if answer.status != 200:
+            raise ModelFileError(f"{name}: the hub answers {answer.status}; try again later")
+        return _files(answer.json(), name)
 
 
-def _files(body: bytes, name: str) -> list[dict[str, Any]]:
+def _files(answer: Any, name: str) -> list[dict[str, Any]]:
     """The entries of the hub's answer. Raises: ModelFileError."""
     try:
-        files = json.loads(body)["Data"]["Files"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        files = answer["Data"]["Files"]
+    except (KeyError, TypeError):
         files = None
     if not isinstance(files, list):
         raise ModelFileError(f"{name}: the hub's answer is no list of files")
+    check_count(files, name)
     return [entry for entry in files if isinstance(entry, dict)]
 
 

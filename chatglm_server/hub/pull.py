@@ -11,7 +11,7 @@ from ..errors import ModelFileError
 from . import address
 from .base import Hub, RemoteFile, RemoteModel, matching
 from .catalog import CATALOG, name_of, short_name
-from .choice import choose, offer, preferred
+from .choice import choose, offer, preferred, some
 from .file_names import is_model
 from .local_models import HUBS, in_cache, stored
 from .references import Address, Reference, Repository, Stored, near_names, read_reference
@@ -131,7 +131,7 @@ def _select(models: Sequence[RemoteModel], reference: Repository, cache_bytes: i
         _log.info("%s: %s", reference, reason)
         found = matching(models, chosen.quantization)
     if len(found) > 1:
-        files = ", ".join(model.file for model in found)
+        files = some([model.file for model in found])
         raise ModelFileError(f"{reference}: several files fit; write {reference.hub}:{reference.name}:FILE of {files}")
     return found[0]
 

@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_right"
@@ -39,6 +39,8 @@ class Faults:
     ignore_ranges: bool = False
     damage: bool = False
     """The last byte of each file is another one."""
+    tag: str = ""
+    """The entity tag of every file, where it is not the file's hash."""
     claimed_sizes: dict[str, int] = field(default_factory=dict)
     """Sizes in lists of files, where they are not the true ones."""
 
@@ -60,7 +62,7 @@ class StandIn:
         self.repositories = repositories
         self.faults = Faults()
         self.requests: list[Request] = []
-        self.raw_listing: object = None  # what ModelScope's list of files is instead; a string is sent as it is
+        self.raw_listing: object = None  # what a list of files is instead; a string is sent as it is
         hub = self
 
         class Handler(_Handler):
@@ -122,6 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self.stand_in.repositories.get(name)
         if repository is None:
             self._json({"error": "Repository not found"}, 401, {"X-Error-Code": "RepoNotFound"})
+            return
+        if self.stand_in.raw_listing is not None:
+            self._json(self.stand_in.raw_listing)
             return
         siblings = [
             {
@@ -185,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if faults.damage:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        tag = f'"{_sha256(content)}"'
+        tag = faults.tag or f'"{_sha256(content)}"'
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if self.headers.get("If-Range", tag) != tag:
             match = None
@@ -212,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _elsewhere(self, name: str, file: str) -> str:
         """The address of a file's bytes; for keys and cookies it is another host."""
-        return f"http://localhost:{self.stand_in.port}/bytes/{name}/{file}"
+        return f"http://localhost:{self.stand_in.port}/bytes/{name}/{quote(file)}"
 
     def _size(self, file: str, content: bytes) -> int:
         return self.stand_in.faults.claimed_sizes.get(file, len(content))

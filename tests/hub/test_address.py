@@ -47,6 +47,11 @@ def test_another_version_does_not_go_on_from_the_first(hub: StandIn) -> None:
     assert local_path(url).read_bytes() == gguf(50_000, seed=1)
 
 
+def test_a_tag_that_no_request_can_hold(hub: StandIn) -> None:
+    hub.faults.tag = '"é"'
+    assert local_path(f"{hub.url}/bytes/glm/files/d/GLM-Q4_K_M.gguf").read_bytes() == FILES["d/GLM-Q4_K_M.gguf"]
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("page.gguf", "not a GGUF file; it begins with b'<htm'"), ("short.gguf", "not a GGUF file"), ("no.gguf", "404")],

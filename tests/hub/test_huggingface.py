@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from chatglm_server.errors import ModelFileError
+from chatglm_server.hub.pull import local_path
 from tests.hub.stand_in import COMMIT, TOKEN, Repository, StandIn, gguf
 
 ROOT = Path(__file__).parent.parent.parent
@@ -177,6 +179,32 @@ def test_wrong_bytes_and_a_token(hub: StandIn, machine: Machine) -> None:
     assert "authorization" not in fetched.headers
 
 
+def test_files_that_no_repository_has(hub: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    sound = {"rfilename": "a-Q4_K_M.gguf", "lfs": {"size": 10, "sha256": "0" * 64}}
+    sizes: list[object] = ["10", None, 10**400]
+    wrong = [sound | {"lfs": {"size": size, "sha256": "0" * 64}} for size in sizes]
+    hub.raw_listing = {"sha": COMMIT, "siblings": [{}, 3, sound | {"rfilename": 3}, sound | {"lfs": 3}, *wrong]}
+    with pytest.raises(ModelFileError, match="this repository has no GGUF file; "):
+        local_path(f"{NAME}:Q4_K_M")
+
+
+@pytest.mark.parametrize("answer", ["[]", "<html>", "[" * 100_000, '{"sha": "main", "siblings": []}'])
+def test_answers_that_are_no_list(hub: StandIn, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    hub.raw_listing = answer
+    with pytest.raises(ModelFileError, match="the hub's answer is no list of files"):
+        local_path(NAME)
+
+
+def test_a_folder_with_the_name_of_one_of_the_cache(machine: Machine, hub: StandIn) -> None:
+    file = "snapshots/模型/GLM-Q8_0.gguf"
+    hub.repositories[REPOSITORY].files = {file: gguf(100)}
+    pulled, removed = machine.run(f"pull {NAME}:Q8_0", f"rm {NAME}")
+    assert (pulled.status, pulled.stderr, removed.status) == (0, "", 0)
+    assert pulled.stdout.splitlines()[-2].endswith(f"/snapshots/{COMMIT}/{file}")
+
+
 def test_offline_and_without_a_hub(hub: StandIn, machine: Machine) -> None:
     served, listed, unknown = machine.run(f"--model {NAME}", "list", "--model glm-4-9b-0141", HF_HUB_OFFLINE="1")
     assert served.stderr.endswith("not in the cache, and HF_HUB_OFFLINE forbids to fetch it\n")
@@ -185,4 +213,7 @@ def test_offline_and_without_a_hub(hub: StandIn, machine: Machine) -> None:
     assert hub.requests == []
     hub.__exit__(None, None, None)
     (unreachable,) = machine.run(f"pull {NAME}")
-    assert "cannot be reached" in unreachable.stderr
+    reason = "cannot be reached ([Errno 111] Connection refused); HF_ENDPOINT chooses a mirror"
+    assert f"{hub.url} {reason}" in unreachable.stderr
+    (token,) = machine.run(f"pull {NAME}", HF_TOKEN="hf_wröng")
+    assert token.stderr.startswith("error: HF_TOKEN: a token has no blanks")

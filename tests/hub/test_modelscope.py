@@ -155,6 +155,29 @@ def test_entries_that_cannot_be_files(hub: StandIn, entry: dict[str, object]) ->
         local_path(NAME)
 
 
+@pytest.mark.parametrize("size", [-1, 0, 10**400, 1e3, "10"])
+def test_sizes_that_no_file_has(hub: StandIn, size: object) -> None:
+    hub.raw_listing = {"Data": {"Files": [{"Path": "GLM-Q4_K_M.gguf", "Size": size, "Sha256": "0" * 64}]}}
+    with pytest.raises(ModelFileError, match="this repository has no GGUF file; "):
+        local_path(f"{NAME}:Q4_K_M")
+
+
+def test_a_list_that_is_too_long(hub: StandIn) -> None:
+    hub.raw_listing = {"Data": {"Files": [{}] * 10_001}}
+    with pytest.raises(ModelFileError, match="lists 10001 files, and at most 10000 are read"):
+        local_path(NAME)
+    hub.raw_listing = " " * (33 << 20)
+    with pytest.raises(ModelFileError, match="answer is longer than 32 MB"):
+        local_path(NAME)
+
+
+def test_an_error_shows_a_part_of_a_long_list(hub: StandIn) -> None:
+    names = [f"GLM-{number}-Q8_0.gguf" for number in range(1000)]
+    hub.raw_listing = {"Data": {"Files": [{"Path": name, "Size": 1, "Sha256": "0" * 64} for name in names]}}
+    with pytest.raises(ModelFileError, match=r"several files fit; .* and 960 more$"):
+        local_path(f"{NAME}:Q8_0")
+
+
 def test_no_connection(hub: StandIn) -> None:
     hub.__exit__(None, None, None)
     with pytest.raises(ModelFileError, match=r"cannot be reached .* MODELSCOPE_ENDPOINT"):

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
-import huggingface_hub
 import pytest
 
 from chatglm_server.errors import ModelFileError
 from chatglm_server.hub.http_client import http_client
-from chatglm_server.hub.pull import local_path
 from tests.hub.stand_in import Repository, StandIn, gguf
 from tests.hub.test_huggingface import Machine
 
@@ -94,20 +92,13 @@ def test_hosts_without_a_proxy(hub: StandIn, tmp_path: Path, name: str) -> None:
     assert (pulled.status, pulled.stderr) == (0, "")
 
 
-def test_a_socks_proxy(hub: StandIn, socks: SocksProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://hub.example")
-    monkeypatch.setenv("ALL_PROXY", socks.url)
-    assert local_path("ms:glm/some").read_bytes() == CONTENT
+@pytest.mark.parametrize("name", NAMES)
+def test_a_socks_proxy(hub: StandIn, socks: SocksProxy, tmp_path: Path, name: str) -> None:
+    endpoint = "http://hub.example"
+    environment = {"HF_ENDPOINT": endpoint, "MODELSCOPE_ENDPOINT": endpoint, "ALL_PROXY": socks.url}
+    (pulled,) = Machine(hub, tmp_path).run(f"pull {name}", **environment)
+    assert (pulled.status, pulled.stderr) == (0, "")
     assert set(socks.asked) == {"hub.example", "localhost"}
-
-
-def test_a_socks_proxy_and_the_client_of_hugging_face(hub: StandIn, socks: SocksProxy, tmp_path: Path) -> None:
-    """Versions before 1.0 have another HTTP library, which needs a package for it; the error names that."""
-    (pulled,) = Machine(hub, tmp_path).run("pull hf:glm/some", HF_ENDPOINT="http://hub.example", ALL_PROXY=socks.url)
-    if int(huggingface_hub.__version__.partition(".")[0]) >= 1:
-        assert (pulled.status, pulled.stderr) == (0, "")
-    else:
-        assert pulled.stderr == "error: hf:glm/some: the environment names a SOCKS proxy: pip install PySocks\n"
 
 
 def test_a_proxy_that_cannot_be_used(hub: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

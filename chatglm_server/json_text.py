@@ -85,20 +85,21 @@ def has_infinity(value: object) -> bool:
     """True if a number in `value` is infinite, as a parser reads 1e999. No JSON text can hold it again."""
     level = [value]
     while level:
-        if any(isinstance(item, float) and math.isinf(item) for item in level):
+        if math.inf in level or -math.inf in level:
             return True
         level = _children(level)
     return False
 
 
 def _children(level: list[Any]) -> list[Any]:
-    """Returns what the lists and objects in `level` hold."""
-    return [
-        child
-        for item in level
-        if isinstance(item, list | dict)
-        for child in (item.values() if isinstance(item, dict) else item)
-    ]
+    """Returns what the lists and objects in `level` hold. A body can hold millions: each costs as little as it can."""
+    children: list[Any] = []
+    for item in level:
+        if isinstance(item, dict):
+            children += item.values()
+        elif isinstance(item, list):
+            children += item
+    return children
 
 
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

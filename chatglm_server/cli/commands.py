@@ -90,7 +90,8 @@ class ShowOptions(BaseSettings):
 class ConvertOptions(BaseSettings):
     """Write a model as a GGUF file: a folder from Hugging Face, or a chatglm.cpp .bin file.
 
-    Folders of ChatGLM3, GLM-4-9B, GLM-4-0414 and GLM-Z1 can be converted. Needs the extra [convert].
+    Folders of ChatGLM3, GLM-4-9B, GLM-4-0414, GLM-Z1, GLM-4.5-Air and GLM-4.7-Flash can be converted. Needs the extra
+    [convert].
     """
 
     model_config = SettingsConfigDict(env_prefix="CHATGLM_CONVERT_")

@@ -41,7 +41,7 @@ def read_config(folder: Path) -> Config:
     values = read_json(path)
     classes = values.get("architectures")
     name = classes[0] if isinstance(classes, list) and classes else None
-    if name not in _KINDS or values.get("model_type") != _KINDS[name]:
+    if not isinstance(name, str) or name not in _KINDS or values.get("model_type") != _KINDS[name]:
         raise ModelFileError(f"{path}: holds a model of the kind {name!r:.80}; {', '.join(_KINDS)} can be converted")
     if "vision_config" in values:
         raise ModelFileError(f"{path}: holds a model that reads images, which cannot be converted")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ _LIMITS = {
     "experts": 1 << 10,
     "context_length": 1 << 24,
 }
+_LEAST, _MOST = 1e-30, 1e30  # GGUF keeps a number as float32
 
 
 class ConfigReader:
@@ -48,8 +48,8 @@ class ConfigReader:
 
     def number(self, name: str, default: float, values: Mapping[str, Any] | None = None) -> float:
         value = (self.values if values is None else values).get(name, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value > 0):
-            raise self.error(name, "must be a number above 0")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _LEAST <= value <= _MOST:
+            raise self.error(name, f"must be a number above 0, from {_LEAST:g} to {_MOST:g}")
         return float(value)
 
     def tokens(self, name: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .config import read_config
@@ -24,7 +25,7 @@ def read_huggingface(folder: Path) -> FloatModel:
     return FloatModel(
         metadata={
             "general.architecture": config.architecture,
-            "general.name": folder.resolve().name,
+            "general.name": os.fsencode(folder.resolve().name).decode(errors="replace"),
             **network_keys(config.architecture, spec),
             **tokenizer_keys(folder, spec.vocab_size, config.end_tokens),
         },

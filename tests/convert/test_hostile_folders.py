@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from chatglm_server.cli.main import main
+from chatglm_server.model_files.gguf import read_gguf
 from tests.convert.folders import write_folder
 
 Change = Callable[[Path], object]
@@ -86,6 +89,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "not UTF-8": (written("config.json", b"\xff\xfe{}"), "config.json: the file is not JSON"),
     "another model": (edited("config.json", architectures=["LlamaForCausalLM"]), "of the kind 'LlamaForCausalLM'"),
     "no kind": (edited("config.json", architectures=None), "of the kind None"),
+    "a list for a kind": (edited("config.json", architectures=[["x"]]), "of the kind ['x']"),
     "kinds disagree": (edited("config.json", model_type="glm"), "of the kind 'Glm4ForCausalLM'"),
     "images": (edited("config.json", vision_config={}), "reads images"),
     "zero layers": (edited("config.json", num_hidden_layers=0), "num_hidden_layers = 0: must be a whole number"),
@@ -93,6 +97,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "text for a number": (edited("config.json", hidden_size="64"), "hidden_size = '64': must be"),
     "no epsilon": (edited("config.json", rms_norm_eps=0), "rms_norm_eps = 0: must be a number above 0"),
     "endless theta": (edited("config.json", rope_theta=float("inf")), "rope_theta = inf: must be a number above 0"),
+    "theta of 400 digits": (edited("config.json", rope_theta=10**400), "rope_theta = 1000000"),
+    "theta too large for GGUF": (edited("config.json", rope_theta=1e300), "rope_theta = 1e+300: must be a number"),
+    "an epsilon of 0 in GGUF": (edited("config.json", rms_norm_eps=1e-300), "rms_norm_eps = 1e-300: must be a number"),
+    "endless rotation": (edited("config.json", partial_rotary_factor=1e308), "partial_rotary_factor = 1e+308"),
     "scaled rotation": (
         edited("config.json", rope_scaling={"rope_type": "yarn"}),
         "rope_scaling = {'rope_type'",
@@ -185,3 +193,11 @@ def test_words(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["convert", str(whole), "--out", str(out), "--type", "Q8_0"]) == 0
     assert f"serve it: chatglm-server --model {out}" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_folder_whose_name_is_not_unicode(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"mod\xe8le")
+    shutil.copytree(whole, folder)
+    out = tmp_path / "model.gguf"
+    assert main(["convert", str(folder), "--out", str(out), "--type", "q8_0"]) == 0
+    assert read_gguf(out).metadata["general.name"] == "mod\ufffdle"

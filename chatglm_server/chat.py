@@ -359,8 +359,3 @@ class Finish(ChoiceEvent):
 ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallRepaired | ToolCallAbandoned
 AnswerEvent = ParserEvent | TokenSampled | Finish
 Event = Accepted | AnswerEvent
-
-
-def tool_names(tools: Sequence[Tool]) -> list[str]:
-    """The declared names, in order."""
-    return [tool.name for tool in tools]

@@ -89,11 +89,11 @@ class Dialect(Protocol):
 
     @property
     def not_shown(self) -> frozenset[Capability]:
-        """Capabilities of engines that the answers have no place for: a request that asks for them is refused."""
+        """Capabilities whose results do not fit into this dialect's answers. Requests that need them are refused."""
         ...
 
     def owns(self, path: str) -> bool:
-        """True if errors below `path` are said in this dialect, also those that no route sees."""
+        """True if errors below `path` are reported in this dialect, even if no route handles the path."""
         ...
 
     def error_reply(self, error: ChatGLMServerError) -> ErrorReply:

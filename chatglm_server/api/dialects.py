@@ -7,9 +7,9 @@ from .glm.dialect import GLMDialect
 from .openai.dialect import OpenAIDialect
 
 DIALECTS: list[Dialect] = [GLMDialect(), OpenAIDialect()]
-"""The first one that owns a path says its errors; the last one owns all."""
+"""The first dialect that owns a path reports its errors. The last one owns every path."""
 
 
 def dialect_of(path: str) -> Dialect:
-    """The dialect that errors below `path` are said in."""
+    """Returns the dialect for errors below `path`."""
     return next(dialect for dialect in DIALECTS if dialect.owns(path))

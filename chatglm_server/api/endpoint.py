@@ -1,4 +1,4 @@
-"""A request's way to the engine and its answer's way back: what every endpoint that answers does alike."""
+"""A request's way to the engine and its answer's way back, the same for every endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenAI's endpoints for what there is to choose from."""
+"""OpenAI's endpoints that list the models."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def read(kind: Any, value: Any, where: str) -> Any:
 
 
 def invalid_request(problems: Sequence[Mapping[str, Any]], where: str = "") -> InvalidRequest:
-    """The first of `problems`, which are of the value at `where` in the body; "" for the body itself."""
+    """Returns the first of `problems` as an error. `where` is the place of the value in the body; "" is the body."""
     first = problems[0]
     path = where
     for step in first["loc"]:

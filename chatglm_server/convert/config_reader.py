@@ -60,7 +60,7 @@ class ConfigReader:
         return tokens
 
     def rotary_embedding(self, share: float) -> tuple[float, float]:
-        """Its theta, and the share of a head that it rotates, `share` if nothing is said."""
+        """Returns theta, and the share of a head that is rotated; `share` is the default."""
         rope = self.values.get("rope_parameters") or self.values.get("rope_scaling") or {}
         if not isinstance(rope, dict) or rope.get("rope_type", rope.get("type", "default")) != "default":
             name = "rope_parameters" if "rope_parameters" in self.values else "rope_scaling"
@@ -69,6 +69,6 @@ class ConfigReader:
         return theta, self.number("partial_rotary_factor", self.number("partial_rotary_factor", share), rope)
 
     def require(self, name: str, *wanted: Any) -> None:
-        """The converted network computes only with these values; the first is what a missing one means."""
+        """Checks that the value is one of `wanted`, which are supported. A missing value means the first."""
         if self.values.get(name, wanted[0]) not in wanted:
             raise self.error(name, f"can only be converted if it is {wanted[0]!r}")

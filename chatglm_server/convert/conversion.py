@@ -15,7 +15,7 @@ from .gguf_writer import write_gguf
 from .mixes import MIXES
 
 Progress = Callable[[int], Callable[[int], object]]
-"""Takes the bytes of the whole file, and returns what takes the bytes of each piece when it is written."""
+"""Is called with the size of the file in bytes; the function that it returns, with the size of each piece written."""
 
 _DEFAULT_MIX = "q4_k_m"
 

@@ -13,7 +13,7 @@ from .safetensors_folder import StoredTensor
 
 
 class Tensor(Protocol):
-    """A tensor that is to be written: its shape, rows first, and how to read some of its rows (of a vector: values)."""
+    """A tensor to write: its shape with the rows first, and a way to read some of its rows (a vector's values)."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -23,7 +23,7 @@ class Tensor(Protocol):
 
 
 class Expected(NamedTuple):
-    """Tensors of one shape, by their names, and what they become: tensors by GGUF's names."""
+    """Tensors that must be in the folder, all of one shape; `made` turns them into tensors with GGUF's names."""
 
     names: Sequence[str]
     shape: tuple[int, ...]
@@ -32,17 +32,17 @@ class Expected(NamedTuple):
 
 
 def alone(name: str, gguf_name: str, shape: tuple[int, ...], optional: bool = False) -> Expected:
-    """A tensor that stays what it is."""
+    """A tensor that is written as it is."""
     return Expected([name], shape, lambda stored: {gguf_name: stored[0]}, optional)
 
 
 def stacked(names: Sequence[str], gguf_name: str, shape: tuple[int, ...]) -> Expected:
-    """Tensors that become one, in their order."""
+    """Tensors that are stacked into one, in this order."""
     return Expected(names, shape, lambda stored: {gguf_name: _Stack(stored)})
 
 
 def keys_and_values(name: str, gguf_prefix: str, heads: int, key: int, value: int, rank: int) -> Expected:
-    """A head's key rows, and then its value rows, of one matrix: two, and that of keys is transposed."""
+    """A matrix with each head's key rows and then its value rows. It is split in two, and the keys are transposed."""
 
     def made(stored: Sequence[StoredTensor]) -> Mapping[str, Tensor]:
         return {

@@ -23,7 +23,7 @@ _MOST = 65504.0
 
 @dataclass(frozen=True)
 class FloatTensor:
-    """A tensor of a model that is to be converted, and how to read rows of it (of a vector: values)."""
+    """A tensor to convert, and a way to read some of its rows (a vector's values)."""
 
     name: str
     shape: tuple[int, ...]

@@ -28,7 +28,7 @@ def path_of(url: str) -> Path:
 
 
 def fetch_address(url: str) -> Path:
-    """Fetches a file of which only the server's headers are known. Raises: ModelFileError."""
+    """Fetches a file; only its server's headers tell its size and version. Raises: ModelFileError."""
     download = _download(url)
     for other in download.target.parent.glob(f"{glob.escape(download.target.name)}.*.incomplete"):
         if other != download.partial:
@@ -40,7 +40,7 @@ def fetch_address(url: str) -> Path:
 
 
 def cached() -> Iterator[LocalModel]:
-    """The files that were fetched so."""
+    """Yields the files in this cache, each under its address."""
     root = _cache()
     for path in sorted(root.rglob("*.gguf")):
         scheme, *rest = path.relative_to(root).parts
@@ -62,7 +62,7 @@ def _cache() -> Path:
 
 
 def _download(url: str) -> Download:
-    """Asks for the first bytes: they say whether this is a GGUF file, how long, and which version.
+    """Reads the first four bytes, which show a GGUF file, and the headers, which tell its size and version.
 
     Raises: ModelFileError.
     """
@@ -97,7 +97,7 @@ def _download(url: str) -> Download:
 
 
 def _whole_size(status: int, headers: Mapping[str, str]) -> int | None:
-    """The size of the file of which an answer holds all, or the first four bytes."""
+    """Returns the size of a file that came whole (200) or with its first four bytes (206); None if it is not told."""
     if status == 200:
         match = re.fullmatch(r"(\d{1,15})", headers.get("Content-Length", ""))
     else:

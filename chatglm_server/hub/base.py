@@ -80,7 +80,7 @@ class LocalModel:
 
 
 def own_cache() -> Path:
-    """This server's own folder for what no hub's tools have a place for."""
+    """Returns the folder for files that belong in no hub's cache."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base).expanduser() if base else Path.home() / ".cache") / "chatglm-server"
 
@@ -138,7 +138,7 @@ Named = TypeVar("Named", bound=_Named)
 
 
 def matching(models: Sequence[Named], wanted: str) -> list[Named]:
-    """Those whose quantization, or whose file or one of whose parts, is `wanted`; all if that is ""."""
+    """Returns the models that `wanted` names by a quantization, a file or a part; all of them if it is ""."""
     file = (file_names.split_parts(wanted) or [wanted])[0]
     return [
         model
@@ -148,6 +148,6 @@ def matching(models: Sequence[Named], wanted: str) -> list[Named]:
 
 
 def whole_models(files: Sequence[RemoteFile]) -> list[RemoteModel]:
-    """The models among a repository's files; leaves out models of which a part is missing."""
+    """Returns the models among a repository's files. Leaves out a split model if a part is missing."""
     by_name = {file.name: file for file in files}
     return [RemoteModel([by_name[name] for name in parts]) for parts in file_names.whole_models(by_name)]

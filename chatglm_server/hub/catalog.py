@@ -44,7 +44,7 @@ CATALOG: dict[str, CatalogEntry] = {
 
 
 def name_of(repository: str, wanted: str) -> str:
-    """The shortest name of what is `wanted` of a repository ``hf:OWNER/NAME`` or ``ms:OWNER/NAME``."""
+    """Returns the shortest name of the quantization or file `wanted` of ``hf:OWNER/NAME`` or ``ms:OWNER/NAME``."""
     hub, _, name = repository.partition(":")
     short = short_name(hub, name)
     if not short:

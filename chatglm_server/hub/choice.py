@@ -13,7 +13,7 @@ PREFERRED = (
     *("Q4_K_M", "Q4_K_S", "IQ4_XS", "IQ4_NL", "Q4_0", "Q4_1", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"),
     *("Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1", "Q6_K", "Q8_0", "BF16", "F16", "F32"),
 )
-"""First the one that most people run: 4 bits lose little. Then smaller ones, and larger ones if no other is there."""
+"""The best first. Most people run Q4_K_M, since 4 bits lose little. Smaller ones follow, and larger ones come last."""
 
 _CONTEXT = 8192
 _CACHE_BYTES = 131_072  # of a token, for a model that the catalog does not know
@@ -37,7 +37,7 @@ Model = TypeVar("Model", bound=_Sized)
 def choose(models: Sequence[Model], title: str, cache_bytes: int = 0) -> tuple[Model, str]:
     """The model to take, and the reason. `cache_bytes` are the keys and values of a token, 0 if unknown.
 
-    A model alone need not have a quantization in its name.
+    If there is only one model, its name may lack a quantization.
 
     Raises: ModelFileError if there is none in `PREFERRED`, or none that fits into memory.
     """

@@ -45,7 +45,7 @@ def is_safe(file: str) -> bool:
 
 
 def split_parts(file: str) -> list[str]:
-    """The names of all parts of a split model of which `file` is one, in order; of another file, that file.
+    """Returns the names of all parts of a split model, in order, if `file` is one of them, and else `file` alone.
 
     Returns [] if the number or the count makes no sense.
     """
@@ -59,7 +59,7 @@ def split_parts(file: str) -> list[str]:
 
 
 def whole_models(files: Iterable[str]) -> list[list[str]]:
-    """The models among `files`: each the list of its parts. Leaves out models of which a part is missing."""
+    """Returns the models among `files`, each as a list of its parts. Leaves out a model if a part is missing."""
     present = set(files)
     models = []
     for file in sorted(present):

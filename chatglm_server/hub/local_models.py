@@ -42,7 +42,7 @@ def _all(stores: Iterable[Callable[[], Iterator[LocalModel]]]) -> list[LocalMode
 
 
 def in_cache(repository: Repository) -> list[LocalModel]:
-    """The models of a repository that are in the cache of its hub's tools and match what is wanted of it."""
+    """Returns the models that `repository` names and that are on this machine."""
     return _of_repository(local_models(), repository)
 
 
@@ -57,7 +57,7 @@ def stored(name: str) -> LocalModel:
 
 
 def unfinished() -> list[Unfinished]:
-    """The models of which a part is here, and ``pull`` goes on with the rest."""
+    """Returns the downloads that stopped before their end; ``pull`` goes on with them."""
     with suppress(OSError, RuntimeError):
         return list(unfinished_models())
     return []
@@ -99,7 +99,7 @@ def remove(name: str) -> tuple[str, int]:
 
 
 def _of_repository(models: Iterable[_Fetched], reference: Repository) -> list[_Fetched]:
-    """Those of a repository that match what is wanted of it."""
+    """Returns those of `models` that `reference` names."""
     name = f"{reference.hub}:{reference.name}".lower()
     return matching([model for model in models if model.repository.lower() == name], reference.wanted)
 

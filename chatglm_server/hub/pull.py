@@ -24,7 +24,7 @@ _HASH = re.compile(r"(?:sha256-)?[0-9a-f]{40,64}")
 
 
 def local_path(model: str, *, may_fetch: bool = True) -> Path:
-    """The file that ``--model`` means; of a split model, the first part. Fetches it if it is not here, and if it may.
+    """The file that ``--model`` means; of a split model, the first part. Fetches a missing file if `may_fetch` is true.
 
     The network is asked only for a name of a hub's repository or an address, and only if the file is not here.
 
@@ -43,9 +43,9 @@ def local_path(model: str, *, may_fetch: bool = True) -> Path:
 
 
 def model_id(model: str, path: Path, chat_format: str) -> str:
-    """The name under which clients ask for the model: a short name as it is, or else that of the file.
+    """Returns the name under which clients ask for the model: its short name, or else the name of its file.
 
-    A file in another program's store may be named by its hash: then the name is that of its chat format.
+    Other programs may name a file by its hash. Then the name is that of the chat format.
     """
     name = model.partition(":")[0].lower()
     if name in CATALOG:

@@ -156,7 +156,7 @@ def _address(text: str) -> Address:
 
 
 def _path(text: str) -> Path | None:
-    """The path that `text` is, if a file is there or it cannot be anything else. Raises: ModelFileError."""
+    """Returns `text` as a path if a file is there or if it looks like a path, and else None. Raises: ModelFileError."""
     try:
         path = Path(text).expanduser()
         return path if path.exists() or _looks_like_path(text) else None
@@ -169,5 +169,5 @@ def _looks_like_path(text: str) -> bool:
 
 
 def _known_names(name: str) -> str:
-    """Near names, or all."""
+    """Returns a hint: the short names that are like `name`, or else all of them."""
     return near_names(name, list(CATALOG)) or f"a model is a file, or one of {', '.join(['demo', *CATALOG])}"

@@ -35,9 +35,9 @@ _GOES_ON = "the same command goes on from there"
 class Download:
     """A file to fetch.
 
-    `title` is its name for people. `sha256` is "" if nobody knows it; then `version` tells what came of another version
-    of the file from what came of this one. `refusals` say what to do about a status of the server. `folder_option` is
-    the environment variable that moves the folder of `target`.
+    `title` is its name for people. `sha256` is "" if it is unknown; then `version` keeps the bytes of different
+    versions of the file apart. `refusals` say what to do about a status of the server. `folder_option` is the
+    environment variable that moves the folder of `target`.
     """
 
     title: str
@@ -93,7 +93,7 @@ def fetch(download: Download) -> None:
 
 
 def discard(partial: Path, title: str) -> int:
-    """Deletes what came of a download. Returns the bytes that became free.
+    """Deletes the bytes that a stopped download left. Returns their number.
 
     Raises: ModelFileError if a process is fetching it; OSError.
     """
@@ -125,7 +125,7 @@ def check_disk(folder: Path, missing: int, title: str, folder_option: str) -> No
 
 
 class _Content:
-    """The bytes of a file, from its first on: their number, their hash, and the bar that shows them."""
+    """Counts and hashes the bytes of a file from its start, and moves the bar that shows them."""
 
     def __init__(self, file: BinaryIO, bar: tqdm[Any]) -> None:
         self._file = file
@@ -158,7 +158,7 @@ class _Content:
 
 
 def _fill(download: Download, file: BinaryIO) -> None:
-    """Appends to `file` until it is whole and right. Raises: ModelFileError, OSError."""
+    """Appends to `file` until it is complete, and checks its hash. Raises: ModelFileError, OSError."""
     have = file.seek(0, os.SEEK_END)
     check_disk(download.target.parent, download.size - have, download.title, download.folder_option)
     with (

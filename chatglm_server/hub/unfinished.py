@@ -19,7 +19,7 @@ _LONGEST_NOTE = 1 << 20
 
 
 class Part(BaseModel):
-    """A file to fetch: its name for programs, and where its bytes are once all are there, and until then."""
+    """A file to fetch: the bytes go into `partial`, which becomes `target` when complete; programs open `path`."""
 
     path: Path
     target: Path
@@ -64,7 +64,7 @@ def part_of(download: Download, path: Path) -> Part:
 
 @contextmanager
 def noted(model: Unfinished) -> Iterator[None]:
-    """Keeps a note of `model` while it is fetched, and after that if a part of it is left."""
+    """Keeps a note of `model` during its download, and afterwards if the download did not finish."""
     note = _folder() / f"{hashlib.sha256(model.name.encode()).hexdigest()[:16]}.json"
     with suppress(OSError):  # without it the download is only missing in the list
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def noted(model: Unfinished) -> Iterator[None]:
 
 
 def unfinished_models() -> Iterator[Unfinished]:
-    """The models of which a part is here. Raises: OSError."""
+    """Yields the models whose download stopped before its end. Raises: OSError."""
     for note in sorted(_folder().glob("*.json")):
         if note.stat().st_size > _LONGEST_NOTE:
             continue

@@ -125,7 +125,7 @@ class _Reader:
         return list(struct.unpack(f"<{count}{layout}", data))
 
     def _count(self, size: int, what: str) -> int:
-        """A number of things that take at least `size` bytes each, of which the file has room for as many."""
+        """Reads a count of things of at least `size` bytes each, and checks that the rest of the file can hold them."""
         count = self._integer("Q", what)
         if count * size > self._size - self._at:
             raise self._error(f"says that {what} has {count} elements, which it has no room for")

@@ -52,7 +52,7 @@ def read_gguf_model(path: Path) -> ModelFile:
 
 
 def _refuse_other_kinds(file: GGUFFile) -> None:
-    """Raises: ModelFileError for a file of which the keys say that it holds no language model."""
+    """Raises: ModelFileError if the keys of `file` say that it is something else than a language model."""
     kind = "mmproj" if text(file, "general.architecture") == "clip" else text(file, "general.type")
     if kind in _NO_MODELS:
         raise ModelFileError(f"{file.path}: the file is {_NO_MODELS[kind]}")

@@ -40,8 +40,10 @@ def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str, calls:
 
     Raises: InvalidRequest for what no answer can be held to.
     """
+    answer = _answer(wanted)
     try:
-        grammar = grammars.compile(_lark(lead, _answer(wanted), calls))
+        grammars.compile(_lark(EMPTY_LEAD, answer))  # behind a lead it does not show that no text fits
+        grammar = grammars.compile(_lark(lead, answer, calls))
     except GrammarError as error:
         if isinstance(wanted, JsonSchemaFormat):
             raise _refused(_place(grammars, wanted.schema) or SchemaError(str(error))) from None

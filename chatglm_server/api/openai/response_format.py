@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,32 +44,39 @@ class ResponseFormatBody(BaseModel):
     schema_: dict[str, Any] | None = Field(None, alias="schema")
 
 
-READERS: Mapping[str, Callable[[Any], ResponseFormat]] = {
-    "guided_json": lambda value: JsonSchemaFormat(_schema(value)),
-    "json_schema": lambda value: JsonSchemaFormat(value),
-    "guided_regex": lambda value: RegexFormat(str(value)),
-    "regex": lambda value: RegexFormat(str(value)),
-    "guided_choice": lambda value: ChoiceFormat(_strings(value)),
-    "guided_grammar": lambda value: GrammarFormat(str(value)),
-    "grammar": lambda value: GrammarFormat(str(value), "gbnf"),
-    "ebnf": lambda value: GrammarFormat(str(value), "ebnf"),
-    "structured_outputs": lambda value: _structured_outputs(value),
+READERS: Mapping[str, Callable[[Any, str], ResponseFormat]] = {
+    "guided_json": lambda value, name: JsonSchemaFormat(_schema(value, name)),
+    "json_schema": lambda value, name: JsonSchemaFormat(value),
+    "guided_regex": lambda value, name: RegexFormat(_text(value, name)),
+    "regex": lambda value, name: RegexFormat(_text(value, name)),
+    "guided_choice": lambda value, name: ChoiceFormat(_strings(value, name)),
+    "guided_grammar": lambda value, name: GrammarFormat(_text(value, name)),
+    "grammar": lambda value, name: GrammarFormat(_text(value, name), "gbnf"),
+    "ebnf": lambda value, name: GrammarFormat(_text(value, name), "ebnf"),
+    "structured_outputs": lambda value, name: _structured_outputs(value),
 }
-"""The fields of other servers: vLLM's ``guided_…`` and its later ``structured_outputs``, llama.cpp's and SGLang's."""
+"""The fields of other servers: vLLM's ``guided_…`` and its later ``structured_outputs``, llama.cpp's and SGLang's. Each
+reader takes the value, and the name of the field for errors.
+"""
 
 _PARTS = {"json": "guided_json", "regex": "regex", "choice": "guided_choice", "grammar": "guided_grammar"}
+"""The fields of ``structured_outputs``, and what reads them."""
 
 
 def read_response_format(fields: Mapping[str, Any]) -> ResponseFormat | None:
     """The noun that ``response_format`` or a field of `READERS` says. Raises: InvalidRequest if two of them do."""
     said = {name: fields[name] for name in ("response_format", *READERS) if fields.get(name) not in (None, "", [])}
-    if not said:
-        return None
-    if len(said) > 1:
-        first, second, *_ = said
+    _check_single(said)
+    for name, value in said.items():
+        return _openai(value) if name == "response_format" else READERS[name](value, name)
+    return None
+
+
+def _check_single(names: Iterable[str]) -> None:
+    """Raises: InvalidRequest if there are two."""
+    first, second, *_ = (*names, "", "")
+    if second:
         raise InvalidRequest(f"{first} and {second} both say what form the answer must have", param=second)
-    ((name, value),) = said.items()
-    return _openai(value) if name == "response_format" else READERS[name](value)
 
 
 def _openai(value: Any) -> ResponseFormat:
@@ -92,29 +99,41 @@ def _openai(value: Any) -> ResponseFormat:
 
 
 def _structured_outputs(value: Any) -> ResponseFormat:
-    said = {name: item for name, item in value.items() if item is not None} if isinstance(value, dict) else {}
-    if said.get("json_object") is True:
-        return JsonObjectFormat()
-    name = next((name for name in _PARTS if name in said), None)
-    if name is None:
+    given = value if isinstance(value, dict) else {}
+    said = [name for name in _PARTS if given.get(name) is not None]
+    if given.get("json_object") is True:
+        said.append("json_object")
+    if not said:
         raise UnsupportedParameter(
             "structured_outputs: this server knows json, json_object, regex, choice and grammar",
             param="structured_outputs",
         )
-    return READERS[_PARTS[name]](said[name])
+    _check_single(f"structured_outputs.{name}" for name in said)
+    (name,) = said
+    if name == "json_object":
+        return JsonObjectFormat()
+    return READERS[_PARTS[name]](given[name], f"structured_outputs.{name}")
 
 
-def _schema(value: Any) -> JsonValue:
+def _schema(value: Any, name: str) -> JsonValue:
     """vLLM also takes the text of a schema."""
     if not isinstance(value, str):
         return value  # type: ignore[no-any-return]
     try:
-        return json.loads(value)  # type: ignore[no-any-return]
+        schema: JsonValue = json.loads(value)
+        json.dumps(schema, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        return schema
     except (ValueError, RecursionError):
-        raise InvalidRequest("guided_json: the schema is not JSON", param="guided_json") from None
+        raise InvalidRequest(f"{name}: the schema is not JSON", param=name) from None
 
 
-def _strings(value: Any) -> tuple[str, ...]:
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name}: must be a string", param=name)
+    return value
+
+
+def _strings(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise InvalidRequest("guided_choice: must be a list of strings", param="guided_choice")
+        raise InvalidRequest(f"{name}: must be a list of strings", param=name)
     return tuple(value)

@@ -10,7 +10,7 @@ namespace chatglm {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kPiece = 256 << 10;  // bytes that a thread reads at a time: they stay in its cache while it packs them
+constexpr size_t kPiece = 128 << 10;  // bytes that a thread reads at a time: they stay in its cache while it packs them
 constexpr auto kBetweenReports = std::chrono::milliseconds(50);
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }

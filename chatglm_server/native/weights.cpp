@@ -10,7 +10,9 @@ namespace chatglm {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kPiece = 256 << 10;  // bytes that a thread reads at a time: they stay in its cache while it packs them
+constexpr size_t kRead = 128 << 10;  // bytes that a thread reads at a time: they stay in its cache while it packs them
+constexpr size_t kTaken =
+    2 << 20;  // bytes that a thread takes: if two write to a new huge page at once, both clear one
 constexpr auto kBetweenReports = std::chrono::milliseconds(50);
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
@@ -37,35 +39,24 @@ class Reader {
     std::chrono::steady_clock::time_point reported_;  // thread 0 alone uses it
 };
 
-void read_as_stored(const File &file, uint64_t offset, uint64_t bytes, uint8_t *to, ThreadPool &pool, Reader &reader) {
-    const int pieces = static_cast<int>((bytes + kPiece - 1) / kPiece);
-    pool.run(pieces, 1, [&](int begin, int end, int thread) {
-        for (size_t piece = begin; piece < size_t(end); ++piece) {
-            const size_t first = piece * kPiece, size = std::min<size_t>(kPiece, bytes - first);
-            reader.read(file, offset + first, size, to + first, thread);
+// Reads the groups `begin` … `end` - 1 of a matrix and packs them.
+void read_groups(const File &file, uint64_t offset, const Matrix &matrix, int begin, int end, uint8_t *to,
+                 Memory &buffer, Reader &reader, int thread) {
+    const size_t group_bytes = matrix.group_bytes(), bytes = matrix.file_row_bytes() * matrix.rows;
+    const int most = static_cast<int>(std::max<size_t>(1, kRead / group_bytes));
+    // The system copies faster to a place that is aligned like the place in the file.
+    const size_t room = most * group_bytes + kAlignment;
+    if (buffer.bytes() < room) buffer = Memory(room, Pages::Small);
+    uint8_t *const rows = buffer.data() + offset % kAlignment;
+    for (; begin < end; begin += most) {
+        const int stop = std::min(begin + most, end);
+        const size_t first = begin * group_bytes, last = std::min<size_t>(stop * group_bytes, bytes);
+        reader.read(file, offset + first, last - first, rows, thread);
+        std::memset(rows + (last - first), 0, stop * group_bytes - last);  // rows that fill up a group
+        for (int group = begin; group < stop; ++group) {
+            pack_group(matrix, rows + (group - begin) * group_bytes, to + group * group_bytes);
         }
-    });
-}
-
-void read_packed(const File &file, uint64_t offset, const Matrix &matrix, uint8_t *to, ThreadPool &pool,
-                 std::vector<Memory> &buffers, Reader &reader) {
-    const size_t group_bytes = matrix.file_row_bytes() * kRows, bytes = matrix.file_row_bytes() * matrix.rows;
-    const int piece = static_cast<int>(std::max<size_t>(1, kPiece / group_bytes));
-    pool.run(matrix.groups(), piece, [&](int begin, int end, int thread) {
-        // The system copies faster to a place that is aligned like the place in the file.
-        const size_t room = piece * group_bytes + kAlignment;
-        if (buffers[thread].bytes() < room) buffers[thread] = Memory(room, Pages::Small);
-        uint8_t *const rows = buffers[thread].data() + offset % kAlignment;
-        for (; begin < end; begin += piece) {  // several pieces where there is one thread
-            const int stop = std::min(begin + piece, end);
-            const size_t first = begin * group_bytes, last = std::min<size_t>(stop * group_bytes, bytes);
-            reader.read(file, offset + first, last - first, rows, thread);
-            std::memset(rows + (last - first), 0, stop * group_bytes - last);  // rows that fill up a group
-            for (int group = begin; group < stop; ++group) {
-                pack_group(matrix, rows + (group - begin) * group_bytes, to + group * group_bytes);
-            }
-        }
-    });
+    }
 }
 
 std::string shape_text(const std::vector<int64_t> &shape) {
@@ -153,14 +144,37 @@ Memory WeightPlan::read(ThreadPool &pool, const Progress &progress) const {
     std::sort(parts.begin(), parts.end(), [&](const Part &a, const Part &b) {
         return std::tie(a.tensor->path, a.tensor->offset) < std::tie(b.tensor->path, b.tensor->offset);
     });
+    struct Piece {
+        const Part *part;
+        size_t begin, end;  // groups of a matrix, or bytes
+    };
+    std::vector<Piece> pieces;
     for (const Part &part : parts) {
-        uint8_t *to = memory.data() + part.place;
+        const size_t unit = part.matrix != nullptr ? part.matrix->group_bytes() : 1;
+        const size_t count = part.matrix != nullptr ? part.matrix->groups() : part.tensor->bytes;
+        const size_t most = std::max<size_t>(1, kTaken / unit);
+        for (size_t begin = 0; begin < count; begin += most) {
+            pieces.push_back({&part, begin, std::min(begin + most, count)});
+        }
+    }
+    pool.run(static_cast<int>(pieces.size()), 1, [&](int first, int last, int thread) {
+        for (int i = first; i < last; ++i) {
+            const auto &[part, begin, end] = pieces[i];
+            const uint64_t offset = part->tensor->offset;
+            uint8_t *const to = memory.data() + part->place;
+            if (part->matrix != nullptr) {
+                read_groups(*part->file, offset, *part->matrix, begin, end, to, buffers[thread], reader, thread);
+            } else {
+                reader.read(*part->file, offset + begin, end - begin, to + begin, thread);
+            }
+        }
+    });
+    for (const Part &part : parts) {
+        const uint8_t *const from = memory.data() + part.place;
         if (part.matrix != nullptr) {
-            read_packed(*part.file, part.tensor->offset, *part.matrix, to, pool, buffers, reader);
-            part.matrix->data = to;
+            part.matrix->data = from;
         } else {
-            read_as_stored(*part.file, part.tensor->offset, part.tensor->bytes, to, pool, reader);
-            *part.vector = reinterpret_cast<const float *>(to);
+            *part.vector = reinterpret_cast<const float *>(from);
         }
     }
     for (const auto &make : when_read_) make();

@@ -54,7 +54,7 @@ class WeightPlan {
     // Throws std::invalid_argument if the spec has a tensor that nobody asked for: the network would leave it out.
     void check_complete() const;
 
-    // Reads every byte once, in the files' order. Besides the weights it takes 256 KB for each thread, or 16 rows if
+    // Reads every byte once, in the files' order. Besides the weights it takes 128 KB for each thread, or 16 rows if
     // they are more. The returned memory is what the matrices and vectors point into. `progress` may be empty; it is
     // called in the calling thread, at first, at last, and between at most 20 times a second. Throws
     // std::runtime_error, std::bad_alloc, LoadingStopped, and what `progress` throws.

@@ -17,9 +17,9 @@ import pytest
 
 from chatglm_server.model_files.spec import ModelSpec
 from tests.decoding.test_native_specs import VOCAB, Toy, write
+from tests.native_kernels import KERNELS
 from tests.reference import Reference
 
-KERNELS = chatglm_native.kernels()
 TOKENS = 600
 HEADS = Toy(heads=16, kv_heads=1, key_size=128, value_size=128, rotary_size=64)  # as in GLM-4, for one key/value head
 

@@ -15,10 +15,10 @@ from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.spec import ModelSpec
 from tests.decoding.test_gguf_network import least_cosine
 from tests.expert_reference import ExpertReference, logits_without_ties
+from tests.native_kernels import KERNELS
 from tests.random_expert_gguf import AIR, FLASH, ExpertShape
 from tests.random_gguf import Kind, write_random_gguf
 
-KERNELS = chatglm_native.kernels()
 TOKENS = 110  # of these an expert gets about 41, no multiple of any tile
 SHAPES: dict[str, ExpertShape] = {
     "air": AIR,

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.spec import ModelSpec
+from tests.native_kernels import KERNELS
 from tests.random_models import write_random_model
 
 REFUSALS = (RuntimeError, ValueError, TypeError, MemoryError)
-KERNELS = chatglm_native.kernels()
 CONTEXT = 40
 SIZES = st.sampled_from([-(2**63), -(2**31), -1, 0, 1, 16, 31, 63, 64, 65, 2**16, 2**31 - 1, 2**31, 2**63, 2**64 - 1])
 ANY = st.one_of(SIZES, st.integers(-(2**65), 2**65))

@@ -15,9 +15,9 @@ import pytest
 from chatglm_bin_writer import DType, encode
 
 from chatglm_server.model_files.spec import ModelSpec, RotaryLayout, TensorSpec
+from tests.native_kernels import KERNELS
 from tests.reference import Reference
 
-KERNELS = chatglm_native.kernels()
 TOKENS = 70
 
 

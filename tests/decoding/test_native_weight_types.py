@@ -13,11 +13,11 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 
 from chatglm_server.model_files.spec import TensorSpec
+from tests.native_kernels import KERNELS
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
-KERNELS = chatglm_native.kernels()
 HALVES = {
     Kind.Q4_0: [0],
     Kind.Q4_1: [0, 2],

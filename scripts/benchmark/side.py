@@ -76,14 +76,13 @@ class ModelSide:
 
 
 class MemorySide:
-    """Two bounds. Decoding reads the weights of all layers and of the output once a token; loading reads the file."""
+    """Two bounds. Decoding reads the weights that a token uses; loading reads the file."""
 
     kernels = ""
 
     def __init__(self, job: Job) -> None:
         spec = read_model_file(Path(job.model)).spec
-        unread = "token_embd.weight" if "output.weight" in spec.tensors else ""
-        self._bytes = sum(tensor.nbytes for name, tensor in spec.tensors.items() if name != unread)
+        self._bytes = round(sum(spec.used_share(name) * tensor.nbytes for name, tensor in spec.tensors.items()))
         self._threads = len(job.cpus)
         files = {tensor.path for tensor in spec.tensors.values()}
         self.loading = {"load": sum(memory.file_seconds(file, self._threads) for file in files)}

@@ -31,6 +31,15 @@ struct LatentGroup {
     int16_t *keys;
 };
 
+// A query of one head, rank + rotary_size values, at a position; and its softmax over some positions up to that: what
+// it adds up is relative to the largest score, -INFINITY if there is none yet.
+struct LatentQuery {
+    const float *values;
+    int position;
+    float *mixed;  // (rank): the sum of weight * latent
+    float largest, sum;
+};
+
 // Static, as layout_of in matrix.h.
 static inline size_t latent_group_bytes(int rank, int rotary_size) { return cache_group_bytes(rank, rotary_size); }
 

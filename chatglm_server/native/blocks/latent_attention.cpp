@@ -11,7 +11,9 @@ namespace {
 
 constexpr int kParts = 1024;  // of queries and stretches, that a thread's share of a wave has: they fit into its cache
 
-LatentCache latent_cache(const CacheHead &head) { return {head.groups, head.key_size, head.value_size}; }
+LatentCache latent_cache(const CacheHead &head) {
+    return {head.groups, head.key_size, head.value_size, head.key_width};
+}
 
 }  // namespace
 
@@ -23,6 +25,7 @@ LatentAttention::LatentAttention(const ModelSpec &spec, const LatentFigures &fig
       rotary_size_(spec.rotary_size),
       query_rank_(figures.query_rank),
       rank_(figures.rank),
+      latent_width_(code_bytes(spec.cache_type)),
       epsilon_(spec.norm_epsilon),
       scale_(1.0f / std::sqrt(static_cast<float>(key_size_))) {}
 
@@ -126,7 +129,7 @@ void LatentAttention::attend(Compute &compute, const std::vector<Row> &rows, con
     const size_t tokens = rows.size(), width = rank_ + rotary_size_;
     codes_.resize(threads);
     stretch_.resize(threads);
-    for (auto &codes : codes_) codes.resize(kQueries * width + size_t(kSpan) * rank_);
+    for (auto &codes : codes_) codes.resize(kQueries * width + 2 * size_t(kSpan) * rank_);
     for (auto &mixed : stretch_) mixed.resize(size_t(kQueries) * rank_);
     std::fill(mixed_.begin(), mixed_.end(), 0.0f);
     absorbed_queries_.clear();

@@ -32,7 +32,9 @@ class LatentAttention {
 
     LatentAttention(const ModelSpec &spec, const LatentFigures &figures);
 
-    CacheShape cache_shape(int layers) const { return {layers, 1, rank_, rotary_size_}; }
+    CacheShape cache_shape(int layers) const {
+        return {layers, 1, rank_, rotary_size_, latent_width_, sizeof(int16_t)};
+    }
 
     // Plans PREFIXattn_q_a, attn_q_a_norm, attn_q_b, attn_kv_a_mqa, attn_kv_a_norm, attn_k_b and attn_v_b, or attn_kv_b
     // in their place, and attn_output.
@@ -55,7 +57,7 @@ class LatentAttention {
                       int begin, int end, const KVCache &cache, int layer, int thread);
     void join_heads(Compute &compute, int tokens);
 
-    const int hidden_size_, heads_, key_size_, value_size_, rotary_size_, query_rank_, rank_;
+    const int hidden_size_, heads_, key_size_, value_size_, rotary_size_, query_rank_, rank_, latent_width_;
     const float epsilon_, scale_;
     // Of a pass.
     std::vector<float> latents_;        // (rows, query_rank + rank + rotary_size)

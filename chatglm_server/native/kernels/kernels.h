@@ -67,7 +67,8 @@ struct Kernels {
     void (*append)(const CacheHead &cache, int position, const float *key, const float *value);
 
     // Attention of at most kQueries queries, each to the positions up to its own: out[i] = sum of
-    // softmax(scale * q[i] . k) v. `positions` may differ; `codes` has room for count * key_size.
+    // softmax(scale * q[i] . k) v. `positions` may differ; `codes` has room for (kQueries + kSpan) * key_size + kSpan *
+    // value_size.
     void (*attend)(const CacheHead &cache, float scale, int count, const float *const *queries, const int *positions,
                    float *const *out, int16_t *codes);
 
@@ -75,7 +76,8 @@ struct Kernels {
     void (*append_latent)(const LatentCache &cache, int position, const float *latent, const float *key);
 
     // Adds the stretches [begin, end) of kStretch positions to at most kQueries queries of a slot, each as far as its
-    // own position. `codes` has room for kQueries * (rank + rotary_size) + kSpan * rank, `mixed` for kQueries * rank.
+    // own position. `codes` has room for kQueries * (rank + rotary_size) + 2 * kSpan * rank, `mixed` for kQueries *
+    // rank.
     void (*attend_latent)(const LatentCache &cache, float scale, int count, LatentQuery *queries, int begin, int end,
                           int16_t *codes, float *mixed);
 

@@ -23,7 +23,8 @@ defaults; "llama.cpp-best" does not repack weights when it loads them, so that K
 faster for prompts. "memory" reads as many bytes as the weights that a token uses have, which bounds decoding (of
 four sequences with experts it does not: they choose their own); and the file, which bounds loading. Headings name the
 kernels of a side, where it says so.
-The measures, all with float16 keys and values and, but for sampled and sample, greedy sampling:
+The measures, with 16 bits for keys and values unless --kv-cache-type gives the core 8, and but for sampled and sample
+with greedy sampling:
 
 load      from the start of loading, with the file in the page cache, to the first token of a one-token prompt; and the
           memory that the process then holds. llama.cpp clears its cache of keys and values at once, which makes that
@@ -132,6 +133,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     usual = [name for name in NAMES if name not in (LONG, DEPTH)]
     add("--measures", type=_names(NAMES), default=usual, help=f"of {','.join(NAMES)} (all but {LONG} and {DEPTH})")
     add("--depth", type=_positive, default=Lengths.depth, help="tokens before what depth measures (%(default)s)")
+    add("--kv-cache-type", choices=("f16", "q8"), default="f16", help="of the core's sides (%(default)s)")
     add("--rounds", type=_positive, default=5, help="(5)")
     add("--threads", type=_positive, help="CPUs to use (all that this process may)")
     add("--quick", action="store_true", help=f"fewer tokens for {' and '.join(SLOW)}; the output says how many")
@@ -166,7 +168,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
 
     lengths, cpus = Lengths(depth=options.depth), machine.usable_cpus()[: options.threads]
-    job = Job("", str(path.resolve()), str(gguf.resolve()), cpus, lengths.context(), SEQUENCES, lengths)
+    job = Job(
+        "", str(path.resolve()), str(gguf.resolve()), cpus, lengths.context(), SEQUENCES, lengths, options.kv_cache_type
+    )
     jobs = side_jobs(kinds, job, options.quick)
     large = large_jobs(jobs, options.measures)
     for each in [*jobs.values(), *large.values()]:

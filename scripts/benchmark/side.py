@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from chatglm_server.model_files.containers import read_model_file
+from chatglm_server.model_files.spec import CacheType
 
 from . import memory
 from .backends import Backend, ChatGLMCpp, LlamaCpp, Native
@@ -38,11 +39,15 @@ class Job:
     context: int
     sequences: int
     lengths: Lengths
+    cache_type: CacheType = "f16"
 
     def json(self) -> str:
-        """For the command line. Lengths that are the default are left out: another commit may not have all of them."""
+        """For the command line. What is the default is left out: another commit may not have all of it."""
         lengths = {name: value for name, value in asdict(self.lengths).items() if value != getattr(Lengths, name)}
-        return json.dumps(asdict(self) | {"lengths": lengths})
+        fields = asdict(self) | {"lengths": lengths}
+        if self.cache_type == Job.cache_type:
+            del fields["cache_type"]
+        return json.dumps(fields)
 
     @staticmethod
     def from_json(text: str) -> Job:
@@ -113,7 +118,8 @@ def _backend(job: Job) -> Backend:
         return LlamaCpp(Path(job.gguf), job.context, job.sequences, len(job.cpus), repack)
     if job.side == "chatglm-cpp":
         return ChatGLMCpp(Path(job.model), job.context)
-    return Native(Path(job.model), job.context, job.sequences, len(job.cpus), job.side.removeprefix("native-"))
+    kernels = job.side.removeprefix("native-")
+    return Native(Path(job.model), job.context, job.sequences, len(job.cpus), kernels, job.cache_type)
 
 
 def main() -> None:

@@ -45,6 +45,7 @@ struct Activations {
 
 constexpr int kQueries = 64;   // that share what is read of the cache
 constexpr int kSpan = 64;      // positions that attention takes at a time
+constexpr int kLine = 64;      // bytes of a line of the processor's cache
 constexpr int kStretch = 256;  // positions of latent attention that one task can take
 
 struct Kernels {
@@ -68,7 +69,7 @@ struct Kernels {
 
     // Attention of at most kQueries queries, each to the positions up to its own: out[i] = sum of
     // softmax(scale * q[i] . k) v. `positions` may differ; `codes` has room for (kQueries + kSpan) * key_size + kSpan *
-    // value_size.
+    // value_size + kLine.
     void (*attend)(const CacheHead &cache, float scale, int count, const float *const *queries, const int *positions,
                    float *const *out, int16_t *codes);
 
@@ -76,8 +77,8 @@ struct Kernels {
     void (*append_latent)(const LatentCache &cache, int position, const float *latent, const float *key);
 
     // Adds the stretches [begin, end) of kStretch positions to at most kQueries queries of a slot, each as far as its
-    // own position. `codes` has room for kQueries * (rank + rotary_size) + 2 * kSpan * rank, `mixed` for kQueries *
-    // rank.
+    // own position. `codes` has room for kQueries * (rank + rotary_size) + 2 * kSpan * rank + kLine, `mixed` for
+    // kQueries * rank + kLine.
     void (*attend_latent)(const LatentCache &cache, float scale, int count, LatentQuery *queries, int begin, int end,
                           int16_t *codes, float *mixed);
 

@@ -21,6 +21,7 @@ from .formats.registry import FORMATS
 from .hub.pull import local_path, model_id
 from .hub.references import is_server_address
 from .model_files.containers import read_model_file
+from .model_files.model_file import with_cache_type
 from .settings import Settings
 
 _log = logging.getLogger("chatglm_server")
@@ -82,7 +83,7 @@ def _upstream(settings: Settings) -> tuple[str, str]:
 def load_local_engine(settings: Settings) -> LocalEngine:
     """The engine for a model file. Raises: ModelFileError."""
     path = model_path(settings.model)
-    file = read_model_file(path)
+    file = with_cache_type(read_model_file(path), settings.kv_cache_type)
     chat_format = FORMATS[file.chat_format if settings.chat_format == "auto" else settings.chat_format]
     try:
         tokenizer = file.load_tokenizer(chat_format)

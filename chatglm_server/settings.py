@@ -118,6 +118,12 @@ class Settings(BaseSettings):
         "context is always allowed.",
     )
 
+    kv_cache_type: Literal["auto", "f16", "q8"] = Field(
+        "auto",
+        description="What keys and values are kept in by the native core. f16: 16 bits a number. q8: 8 bits, for half "
+        "the memory, with less exact answers. auto: f16.",
+    )
+
     embedding_model: Path | None = Field(
         None,
         description="Folder of a model in the sentence-transformers layout, for embeddings and keywords.",
@@ -219,7 +225,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "report_repairs"),
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
     "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s"),
-    "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb"),
+    "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type"),
     "Embeddings": ("embedding_model", "embedding_alias"),
     "In front of another server": (
         *("openai_base_url", "upstream_api_key", "upstream_tools"),

@@ -20,9 +20,11 @@ best             machine, as pip does from source. chatglm_cpp is called below i
 
 The sides: native-avx512, -avxvnni, -avx2, -neon and -generic are the core's families of kernels. "llama.cpp" has its
 defaults; "llama.cpp-best" does not repack weights when it loads them, so that K types take its tiled kernels, which are
-faster for prompts. "memory" reads as many bytes as the weights of a token have, the bound on decoding, because each
-token reads every weight; and the file, the bound on loading. Headings name the kernels of a side, where it says so.
-The measures, all with float16 keys and values and, but for sampled and sample, greedy sampling:
+faster for prompts. "memory" reads as many bytes as the weights that a token uses have, which bounds decoding (of
+four sequences with experts it does not: they choose their own); and the file, which bounds loading. Headings name the
+kernels of a side, where it says so.
+The measures, with 16 bits for keys and values unless --kv-cache-type gives the core 8, and but for sampled and sample
+with greedy sampling:
 
 load      from the start of loading, with the file in the page cache, to the first token of a one-token prompt; and the
           memory that the process then holds. llama.cpp clears its cache of keys and values at once, which makes that
@@ -34,9 +36,11 @@ cached    first token of a new prompt of 664 tokens; then of one that shares its
 sampled   decode and decode4 again, with temperature 0.8, top_k 50 and top_p 0.9.
 sample    the core's sampler alone, with the same settings, on random logits of 151,552 tokens: 1 and 4 sequences, with
           all tokens, half of them and one of them allowed. Needs no model: with "--measures sample" none is made.
-depth     prefill of 512 tokens on an empty cache, and after --depth tokens. Those are read once a side, which takes
-          minutes: it is measured only if --measures names it, and --sides should name few. The ratio hardly depends on
-          the number of layers: "--layers 2" will do.
+long      a prompt of 2,048 tokens on an empty cache; only if --measures names it.
+depth     prefill of 512 tokens on an empty cache, and after --depth tokens; and decode in both places. Those tokens are
+          read once a side, which takes minutes: it is measured only if --measures names it, and --sides should name
+          few. For prompts the ratio hardly depends on the number of layers: "--layers 2" will do. For decode it does,
+          as the output matrix is read once whatever their number.
 
 chatglm-cpp reads no GGUF. For it, --bin makes a chatglm.cpp file of ChatGLM3-6B's shape, and a GGUF copy of it:
 
@@ -78,13 +82,13 @@ from benchmark.jobs import (  # noqa: E402
     QUICK,
     SHORTENED,
     SLOW,
-    deep_jobs,
+    large_jobs,
     side_folders,
     side_jobs,
     side_kinds,
     why_not,
 )
-from benchmark.measures import DEPTH, Lengths, figures  # noqa: E402
+from benchmark.measures import DEPTH, LONG, Lengths, figures  # noqa: E402
 from benchmark.random_gguf import SHAPES  # noqa: E402
 from benchmark.report import Results, render  # noqa: E402
 from benchmark.rounds import NAMES, Rounds  # noqa: E402
@@ -126,9 +130,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add("--sides", type=_names(SIDES), default=list(SIDES), help=f"of {','.join(SIDES)} (all)")
     add("--core", type=_build, action="append", default=[], metavar="LABEL=FOLDERS", help="another build of the core")
     add("--llama-cpp", type=_build, action="append", default=[], metavar="LABEL=FOLDER", help="another llama.cpp")
-    usual = [name for name in NAMES if name != DEPTH]
-    add("--measures", type=_names(NAMES), default=usual, help=f"of {','.join(NAMES)} (all but {DEPTH})")
+    usual = [name for name in NAMES if name not in (LONG, DEPTH)]
+    add("--measures", type=_names(NAMES), default=usual, help=f"of {','.join(NAMES)} (all but {LONG} and {DEPTH})")
     add("--depth", type=_positive, default=Lengths.depth, help="tokens before what depth measures (%(default)s)")
+    add("--kv-cache-type", choices=("f16", "q8"), default="f16", help="of the core's sides (%(default)s)")
     add("--rounds", type=_positive, default=5, help="(5)")
     add("--threads", type=_positive, help="CPUs to use (all that this process may)")
     add("--quick", action="store_true", help=f"fewer tokens for {' and '.join(SLOW)}; the output says how many")
@@ -163,10 +168,12 @@ def run(options: argparse.Namespace) -> int:
         return 0
 
     lengths, cpus = Lengths(depth=options.depth), machine.usable_cpus()[: options.threads]
-    job = Job("", str(path.resolve()), str(gguf.resolve()), cpus, lengths.context(), SEQUENCES, lengths)
+    job = Job(
+        "", str(path.resolve()), str(gguf.resolve()), cpus, lengths.context(), SEQUENCES, lengths, options.kv_cache_type
+    )
     jobs = side_jobs(kinds, job, options.quick)
-    deep = deep_jobs(jobs) if DEPTH in options.measures else {}
-    for each in [*jobs.values(), *deep.values()]:
+    large = large_jobs(jobs, options.measures)
+    for each in [*jobs.values(), *large.values()]:
         if each.context > (have := file.spec.context_length):
             raise ModelFileError(f"{path}: the measures need a context of {each.context} tokens, it has {have}")
     warn_of_memory(list(kinds.values()), file.spec.nbytes)
@@ -174,8 +181,8 @@ def run(options: argparse.Namespace) -> int:
     rounds = Rounds(Results(figures(lengths), peers), side_folders(options.core, options.llama_cpp))
     interrupted = False
     try:
-        rounds.run(jobs, options.rounds, [name for name in options.measures if name != DEPTH])
-        rounds.run(deep, options.rounds, [DEPTH])
+        rounds.run(jobs, options.rounds, [name for name in options.measures if name not in (LONG, DEPTH)])
+        rounds.run(large, options.rounds, [name for name in options.measures if name in (LONG, DEPTH)])
     except KeyboardInterrupt:
         interrupted = True
     lines = [

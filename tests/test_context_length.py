@@ -29,7 +29,7 @@ def memory_for(monkeypatch: pytest.MonkeyPatch, spec: ModelSpec, tokens: int) ->
     monkeypatch.setattr(context_length, "memory_limit", lambda: (memory, False))
 
 
-def engine_context(model: Path, **options: int) -> int | None:
+def engine_context(model: Path, **options: int | str) -> int | None:
     return load_local_engine(Settings(_env_file=None, model=str(model), **options)).info.context_length  # type: ignore[arg-type]
 
 
@@ -43,6 +43,12 @@ def test_the_default_fits(
     with caplog.at_level(logging.WARNING):
         assert engine_context(model) == offered
     assert (f"context: {offered} of the model's 131072 tokens" in caplog.text) == (offered < 131_072)
+
+
+def test_a_cache_of_eight_bits_holds_more(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory_for(monkeypatch, read_model_file(model).spec, 5000)
+    chosen = {name: engine_context(model, kv_cache_type=name) for name in ("auto", "f16", "q8")}
+    assert chosen == {"auto": 4096, "f16": 4096, "q8": 9216}
 
 
 def test_a_chosen_length_may_be_more(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -85,6 +86,9 @@ class ShowOptions(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHATGLM_SHOW_")
 
     model: str = Field(description="What --model takes: demo, a name, or the path of a file.")
+    kv_cache_type: Literal["auto", "f16", "q8"] = Field(
+        "auto", description="What keys and values would be kept in: 16 bits a number, or 8. auto: f16."
+    )
 
 
 class ConvertOptions(BaseSettings):

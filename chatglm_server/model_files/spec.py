@@ -64,6 +64,10 @@ RotaryLayout = Literal["interleaved", "halves"]
 """The values of a head that are rotated together: (0, 1), (2, 3) …, or (0, n), (1, n + 1) … with n of half the size."""
 
 
+CacheType = Literal["f16", "q8"]
+"""What a number of a key or value takes in the cache: 16 bits, or 8."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One tensor: the file that holds it, ggml's number of its type, its shape, and its place in bytes."""
@@ -123,6 +127,8 @@ class ModelSpec:
     tensors: Mapping[str, TensorSpec]
     latent: LatentFigures | None = None
     experts: ExpertFigures | None = None
+    cache_type: CacheType = "f16"
+    """Chosen by who loads the model, not by its file."""
 
     @property
     def parameters(self) -> int:
@@ -159,7 +165,11 @@ class ModelSpec:
 
     @property
     def cache_bytes(self) -> int:
-        """Bytes of keys and values that a token takes: 16 bits each, and a scale for each key and each value."""
-        if self.latent is not None:  # one latent and one rotated key
-            return self.layers * (2 * (self.latent.rank + self.rotary_size) + 8)
-        return self.layers * self.kv_heads * (2 * (self.key_size + self.value_size) + 8)
+        """Bytes of keys and values that a token takes, with a scale for each key and each value.
+
+        In latent attention these are one latent and one rotated key, which has 16 bits a number in any type.
+        """
+        width = {"f16": 2, "q8": 1}[self.cache_type]
+        if self.latent is not None:
+            return self.layers * (width * self.latent.rank + 2 * self.rotary_size + 8)
+        return self.layers * self.kv_heads * (width * (self.key_size + self.value_size) + 8)

@@ -11,7 +11,7 @@ size_t groups_of(int positions) { return size_t(positions + kPositions - 1) / kP
 
 KVCache::KVCache(const CacheShape &shape, int slots, int context)
     : shape_(shape),
-      group_bytes_(cache_group_bytes(shape.key_size, shape.value_size)),
+      group_bytes_(cache_group_bytes({nullptr, shape.key_size, shape.value_size, shape.key_width, shape.value_width})),
       head_bytes_(groups_of(context) * group_bytes_),
       slots_(slots) {}
 
@@ -22,7 +22,8 @@ void KVCache::reserve(int slot) {
 
 CacheHead KVCache::head(int slot, int layer, int head) const {
     const size_t index = size_t(layer) * shape_.heads + head;
-    return {slots_[slot].data() + index * head_bytes_, shape_.key_size, shape_.value_size};
+    return {slots_[slot].data() + index * head_bytes_, shape_.key_size, shape_.value_size, shape_.key_width,
+            shape_.value_width};
 }
 
 void KVCache::copy(int from, int to, int count, ThreadPool &pool) {

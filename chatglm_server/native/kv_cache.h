@@ -10,9 +10,10 @@
 
 namespace chatglm {
 
-// The sizes of a position in the cache: each layer keeps one key and one value for each key/value head.
+// The sizes of a position in the cache: each layer keeps one key and one value for each key/value head. Widths are the
+// bytes of a code, 1 or 2.
 struct CacheShape {
-    int layers, heads, key_size, value_size;
+    int layers, heads, key_size, value_size, key_width, value_width;
 };
 
 // A slot takes address space and memory when it is first written, a page at a time, and gives both back when it is

@@ -60,6 +60,12 @@ RotaryLayout rotary_layout(const std::string &name) {
     throw std::invalid_argument("rotary_layout is neither interleaved nor halves");
 }
 
+CacheType cache_type(const std::string &name) {
+    if (name == "f16") return CacheType::F16;
+    if (name == "q8") return CacheType::Q8;
+    throw std::invalid_argument("cache_type is neither f16 nor q8");
+}
+
 TensorSpec read_tensor(nb::handle tensor) {
     return {
         attribute<std::filesystem::path>(tensor, "path").string(),
@@ -85,6 +91,7 @@ ModelSpec read_spec(nb::handle spec) {
     made.ffn_size = attribute<int>(spec, "ffn_size");
     made.norm_epsilon = attribute<float>(spec, "norm_epsilon");
     made.rope_theta = attribute<float>(spec, "rope_theta");
+    made.cache_type = cache_type(attribute<std::string>(spec, "cache_type"));
     if (const nb::object latent = spec.attr("latent"); !latent.is_none()) {
         made.latent = {attribute<int>(latent, "query_rank"), attribute<int>(latent, "rank")};
     }

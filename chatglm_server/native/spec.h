@@ -13,6 +13,11 @@ namespace chatglm {
 // The values of a head that are rotated together: neighbours (0 1)(2 3)…, or those of the two halves (0 n)(1 n+1)….
 enum class RotaryLayout { Interleaved, Halves };
 
+// What a number of a key or value takes in the cache: two bytes, or one.
+enum class CacheType { F16, Q8 };
+
+constexpr int code_bytes(CacheType type) { return type == CacheType::Q8 ? 1 : 2; }
+
 struct TensorSpec {
     std::string path;
     int type;                    // ggml's number
@@ -37,6 +42,7 @@ struct ModelSpec {
     int vocab_size, hidden_size, layers, heads, kv_heads, key_size, value_size, rotary_size, ffn_size;
     RotaryLayout rotary_layout;
     float norm_epsilon, rope_theta;
+    CacheType cache_type;
     std::optional<LatentFigures> latent;
     std::optional<ExpertFigures> experts;
     std::map<std::string, TensorSpec> tensors;  // by GGUF's names

@@ -1,6 +1,7 @@
 """The engines that are measured, behind one small interface at token level, each used in its fastest way.
 
-All of them keep float16 keys and values, sample with their own samplers, and run on the CPUs that the process may use.
+All of them keep keys and values in 16 bits unless told otherwise, sample with their own samplers, and run on the CPUs
+that the process may use.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, Protocol
 
 from chatglm_server import __version__
 from chatglm_server.model_files.containers import read_model_file
+from chatglm_server.model_files.model_file import with_cache_type
+from chatglm_server.model_files.spec import CacheType
 
 TEMPERATURE, TOP_K, TOP_P = 0.8, 50, 0.9
 """How a backend samples that is not greedy."""
@@ -45,13 +48,16 @@ class Backend(Protocol):
 class Native:
     """The compute core of this project, through its binding, as `NativeModel` uses it."""
 
-    def __init__(self, path: Path, context: int, sequences: int, threads: int, kernels: str) -> None:
+    def __init__(
+        self, path: Path, context: int, sequences: int, threads: int, kernels: str, cache_type: CacheType
+    ) -> None:
         import chatglm_native
 
         from chatglm_server.decoding.backends.native import chunk_of
 
         self._native = chatglm_native
-        self._pool, spec = chatglm_native.ThreadPool(threads), read_model_file(path).spec
+        self._pool = chatglm_native.ThreadPool(threads)
+        spec = with_cache_type(read_model_file(path), cache_type).spec
         self._chunk = chunk_of(spec)
         self._model = chatglm_native.Model(self._pool, spec, context=context, slots=sequences, cpu=kernels)
         self.greedy = True
@@ -66,7 +72,9 @@ class Native:
         self.sequences = sequences
         self._lengths = [0] * sequences
         self.kernels = str(self._model.kernels)
-        self.about = f"{__version__}, {self.kernels} kernels, prompts in passes of {self._chunk} tokens"
+        self.about = (
+            f"{__version__}, {self.kernels} kernels, prompts in passes of {self._chunk} tokens, cache {cache_type}"
+        )
 
     def length(self, sequence: int) -> int:
         return self._lengths[sequence]

@@ -12,7 +12,7 @@ from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
 from chatglm_server.model_files.model_file import ModelFile
 
 from .gguf_copy import obstacle
-from .measures import DEPTH, Lengths
+from .measures import DEPTH, LONG, Lengths
 from .report import PEERS
 from .side import LLAMA_CPP_SIDES, Job
 
@@ -47,11 +47,14 @@ def side_jobs(kinds: Mapping[str, str], job: Job, quick: bool) -> dict[str, Job]
     return {label: replace(job, lengths=QUICK) if quick and job.side in SLOW else job for label, job in jobs.items()}
 
 
-def deep_jobs(jobs: Mapping[str, Job]) -> dict[str, Job]:
-    """The same with room for the measure of depth."""
-    return {
-        label: replace(job, context=job.lengths.depth + job.lengths.part, sequences=2) for label, job in jobs.items()
-    }
+def large_jobs(jobs: Mapping[str, Job], measures: Sequence[str]) -> dict[str, Job]:
+    """The same with room for those of the measures that need a larger cache; none if there are none."""
+    made: dict[str, Job] = {}
+    for label, job in jobs.items():
+        room = {LONG: job.lengths.long, DEPTH: job.lengths.depth + job.lengths.part}
+        if needed := [count for measure, count in room.items() if measure in measures]:
+            made[label] = replace(job, context=max(needed) + 32, sequences=2)
+    return made
 
 
 def is_skipped(job: Job, measure: str) -> bool:

@@ -18,8 +18,8 @@ from .backends import TEMPERATURE, TOP_K, TOP_P, Backend
 from .machine import usable_cpus
 
 SAMPLED = f"temperature {TEMPERATURE}, top_k {TOP_K}, top_p {TOP_P}"
-DEPTH = "depth"
-"""The measure that has processes of its own, with a larger cache."""
+DEPTH, LONG = "depth", "long"
+"""The measures that have processes of their own, with a larger cache."""
 SAMPLE_VOCABULARY = 151_552
 """GLM-4's."""
 SAMPLE_COUNTS = (1, 4)
@@ -32,15 +32,17 @@ class Lengths:
     """Tokens."""
 
     prefill: int = 512
+    long: int = 2048
     decode_prompt: int = 16
     decode: int = 64
     cached: int = 600
     new: int = 64
     depth: int = 16_000
     part: int = 512
+    deep_decode: int = 16
 
     def context(self) -> int:
-        """Tokens of a sequence that all measures but that of depth need."""
+        """Tokens of a sequence that all measures need but those with a larger cache."""
         return max(self.prefill, self.decode_prompt + self.decode, self.cached + self.new) + 32
 
 
@@ -71,9 +73,13 @@ def figures(lengths: Lengths) -> dict[str, Figure]:
         "cold": Figure(f"{first}, all new", "s", -1),
         "cached": Figure(f"{first} cached", "s", -1),
         "gain": Figure("cold / cached", "x", 0),
+        "prefill_long": Figure(f"prefill, {lengths.long} tokens", "tok/s", 1),
         "first": Figure(f"prefill, first {part} tokens", "tok/s", 1),
         "deep": Figure(f"prefill, {part} tokens after {depth}", "tok/s", 1),
         "slowdown": Figure("deep / first", "x", 0),
+        "first_decode": Figure("decode, from token 16 on", "tok/s", 1),
+        "deep_decode": Figure(f"decode, after {depth} tokens", "tok/s", 1),
+        "decode_slowdown": Figure("deep / first", "x", 0),
         "load": Figure("load from page cache, to a token", "s", -1),
         "resident": Figure("resident memory", "GB", -1),
         "read": Figure("memory read", "GB/s", 0),
@@ -155,8 +161,13 @@ def cached(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
     return {"cold": cold, "cached": warm, "gain": cold / warm}
 
 
+def long(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
+    """Reads a long prompt on an empty cache."""
+    return {"prefill_long": lengths.long / _read_seconds(model, 0, draw(lengths.long))}
+
+
 def depth(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
-    """A part of a prompt on an empty cache, then one deep in a long context.
+    """A part of a prompt on an empty cache, then one deep in a long context; and decoding in both places.
 
     The tokens before it are read once, untimed, and kept in sequence 1; there the part is truncated and read again each
     time. The first part is read into sequence 0.
@@ -165,7 +176,18 @@ def depth(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
         model.read(1, draw(lengths.depth))
     first = lengths.part / _read_seconds(model, 0, draw(lengths.part))
     deep = lengths.part / _read_seconds(model, 1, draw(lengths.part), keep=lengths.depth)
-    return {"first": first, "deep": deep, "slowdown": deep / first}
+    first_decode, deep_decode = (
+        lengths.deep_decode / _read_one_by_one(model, sequence, draw(lengths.deep_decode), keep)
+        for sequence, keep in ((0, lengths.decode_prompt), (1, lengths.depth))
+    )
+    return {
+        "first": first,
+        "deep": deep,
+        "slowdown": deep / first,
+        "first_decode": first_decode,
+        "deep_decode": deep_decode,
+        "decode_slowdown": deep_decode / first_decode,
+    }
 
 
 MEASURES: dict[str, Callable[[Backend, Draw, Lengths], dict[str, float]]] = {
@@ -175,6 +197,7 @@ MEASURES: dict[str, Callable[[Backend, Draw, Lengths], dict[str, float]]] = {
     "sampled": sampled,
     "sample": sample,
     "cached": cached,
+    LONG: long,
     DEPTH: depth,
 }
 
@@ -196,3 +219,8 @@ def _read_seconds(model: Backend, sequence: int, ids: Sequence[int], keep: int =
     started = time.perf_counter()
     model.read(sequence, ids, keep)
     return time.perf_counter() - started
+
+
+def _read_one_by_one(model: Backend, sequence: int, ids: Sequence[int], keep: int) -> float:
+    """Seconds to read some tokens after the first `keep`, each in a pass of its own, as decoding does."""
+    return sum(_read_seconds(model, sequence, [token], keep + place) for place, token in enumerate(ids))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from chatglm_server.model_files.containers import read_model_file
+from chatglm_server.model_files.spec import CacheType
 
 from . import memory
 from .backends import Backend, ChatGLMCpp, LlamaCpp, Native
@@ -38,11 +39,15 @@ class Job:
     context: int
     sequences: int
     lengths: Lengths
+    cache_type: CacheType = "f16"
 
     def json(self) -> str:
-        """For the command line. Lengths that are the default are left out: another commit may not have all of them."""
+        """For the command line. What is the default is left out: another commit may not have all of it."""
         lengths = {name: value for name, value in asdict(self.lengths).items() if value != getattr(Lengths, name)}
-        return json.dumps(asdict(self) | {"lengths": lengths})
+        fields = asdict(self) | {"lengths": lengths}
+        if self.cache_type == Job.cache_type:
+            del fields["cache_type"]
+        return json.dumps(fields)
 
     @staticmethod
     def from_json(text: str) -> Job:
@@ -76,14 +81,13 @@ class ModelSide:
 
 
 class MemorySide:
-    """Two bounds. Decoding reads the weights of all layers and of the output once a token; loading reads the file."""
+    """Two bounds. Decoding reads the weights that a token uses; loading reads the file."""
 
     kernels = ""
 
     def __init__(self, job: Job) -> None:
         spec = read_model_file(Path(job.model)).spec
-        unread = "token_embd.weight" if "output.weight" in spec.tensors else ""
-        self._bytes = sum(tensor.nbytes for name, tensor in spec.tensors.items() if name != unread)
+        self._bytes = round(sum(spec.used_share(name) * tensor.nbytes for name, tensor in spec.tensors.items()))
         self._threads = len(job.cpus)
         files = {tensor.path for tensor in spec.tensors.values()}
         self.loading = {"load": sum(memory.file_seconds(file, self._threads) for file in files)}
@@ -114,7 +118,8 @@ def _backend(job: Job) -> Backend:
         return LlamaCpp(Path(job.gguf), job.context, job.sequences, len(job.cpus), repack)
     if job.side == "chatglm-cpp":
         return ChatGLMCpp(Path(job.model), job.context)
-    return Native(Path(job.model), job.context, job.sequences, len(job.cpus), job.side.removeprefix("native-"))
+    kernels = job.side.removeprefix("native-")
+    return Native(Path(job.model), job.context, job.sequences, len(job.cpus), kernels, job.cache_type)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from chatglm_server.model_files.containers import read_model_file
-from chatglm_server.model_files.spec import ModelSpec
+from chatglm_server.model_files.spec import CacheType, ModelSpec
 from tests.decoding.test_gguf_network import least_cosine
 from tests.expert_reference import ExpertReference, logits_without_ties
 from tests.native_kernels import KERNELS
@@ -37,13 +37,16 @@ MIXED = [Kind.Q8_0, Kind.F16, Kind.Q4_K, Kind.Q6_K, Kind.Q5_0, Kind.F32]
 Logits = npt.NDArray[np.float32]
 
 
-def spec_of(path: Path, shape: ExpertShape, kinds: list[Kind]) -> ModelSpec:
-    return read_model_file(write_random_gguf(path / "model.gguf", shape, kinds, vocabulary="none")).spec
+def spec_of(path: Path, shape: ExpertShape, kinds: list[Kind], cache: CacheType = "f16") -> ModelSpec:
+    spec = read_model_file(write_random_gguf(path / "model.gguf", shape, kinds, vocabulary="none")).spec
+    return replace(spec, cache_type=cache)
 
 
-def load(spec: ModelSpec, *, cpu: str = "auto", threads: int = 2, slots: int = 3) -> chatglm_native.Model:
+def load(
+    spec: ModelSpec, *, cpu: str = "auto", threads: int = 2, slots: int = 3, context: int = TOKENS
+) -> chatglm_native.Model:
     pool = chatglm_native.ThreadPool(threads)
-    return chatglm_native.Model(pool, spec, context=TOKENS, slots=slots, cpu=cpu)
+    return chatglm_native.Model(pool, spec, context=context, slots=slots, cpu=cpu)
 
 
 def logits(model: chatglm_native.Model, rows: list[tuple[int, int, int]]) -> Logits:
@@ -81,13 +84,13 @@ def test_quantized_weights(shape: ExpertShape, kinds: list[Kind], tmp_path: Path
 
 
 @pytest.mark.parametrize("cpu", KERNELS)
-@pytest.mark.parametrize("kinds", [[Kind.F32], MIXED], ids=["F32", "mixed"])
+@pytest.mark.parametrize(("kinds", "cache"), [([Kind.F32], "q8"), (MIXED, "f16")], ids=["F32-q8", "mixed-f16"])
 @pytest.mark.parametrize("shape", [AIR, FLASH], ids=["air", "flash"])
 def test_no_bit_depends_on_what_is_computed_together(
-    shape: ExpertShape, kinds: list[Kind], cpu: str, tmp_path: Path
+    shape: ExpertShape, kinds: list[Kind], cache: CacheType, cpu: str, tmp_path: Path
 ) -> None:
     """Alone, in passes of any size, beside other sequences, after a copied prefix, with any number of threads."""
-    spec, ids = spec_of(tmp_path, shape, kinds), random_ids(2)
+    spec, ids = spec_of(tmp_path, shape, kinds, cache), random_ids(2)
     model = load(spec, cpu=cpu)
     whole = logits(model, rows_of(0, ids))
     for size in (1, 41):
@@ -100,6 +103,36 @@ def test_no_bit_depends_on_what_is_computed_together(
     alone = load(spec, cpu=cpu, threads=1)
     mixed = [row for pair in zip(rows_of(0, ids), rows_of(1, random_ids(4)), strict=True) for row in pair]
     assert np.array_equal(logits(alone, mixed)[::2], whole)
+
+
+@pytest.mark.parametrize("cpu", KERNELS)
+def test_threads_that_share_the_positions_of_a_latent_query(cpu: str, tmp_path: Path) -> None:
+    """Few queries deep in a context: a task has 256 positions of them. Many, of a prompt: it has all."""
+    shape = replace(FLASH, layers=2, experts=1, used=1, scale=1.0)
+    spec, ids = spec_of(tmp_path, shape, [Kind.F32]), random_ids(5, 560)
+    model = load(spec, cpu=cpu, context=560)
+    whole = logits(model, rows_of(0, ids))
+    assert least_cosine(whole.astype(np.float64), ExpertReference(spec).logits(ids)) >= 0.9999
+    for threads in (1, 2, 3):
+        model = load(spec, cpu=cpu, threads=threads, context=560)
+        logits(model, rows_of(0, ids[:540]))
+        for size in (1, 9):
+            model.copy(0, 1, 500)
+            parts = [logits(model, rows_of(1, ids[at : at + size], at)) for at in (500, 500 + size, 500 + 2 * size)]
+            assert np.array_equal(np.concatenate(parts), whole[500 : 500 + 3 * size]), (threads, size)
+        two_depths = logits(model, [(0, 540, ids[540]), (2, 0, ids[0]), (1, 500, ids[500])])
+        assert np.array_equal(two_depths, whole[[540, 0, 500]]), threads
+
+
+@pytest.mark.parametrize("cpu", KERNELS)
+@pytest.mark.parametrize("shape", [AIR, FLASH], ids=["air", "flash"])
+def test_a_cache_of_eight_bits_is_nearly_as_exact(shape: ExpertShape, cpu: str, tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, replace(shape, experts=1, used=1, scale=1.0), [Kind.F32], "q8")
+    ids = random_ids(6)
+    cosine = least_cosine(
+        logits(load(spec, cpu=cpu), rows_of(0, ids)).astype(np.float64), ExpertReference(spec).logits(ids)
+    )
+    assert 0.999 <= cosine < 0.999999  # with 16 bits it is nearer
 
 
 @pytest.mark.parametrize("cpu", KERNELS)

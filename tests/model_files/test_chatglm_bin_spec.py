@@ -33,6 +33,12 @@ def test_the_figures_that_a_header_implies(tmp_path: Path) -> None:
     assert spec.nbytes == sum(tensor.nbytes for tensor in read_chatglm_bin(spec.path).tensors)
 
 
+def test_chatglm_cpp_has_one_type_of_cache(tmp_path: Path) -> None:
+    path = write_random_model(tmp_path / "model.bin")
+    with pytest.raises(ModelFileError, match="it keeps keys and values in 16 bits: leave out --kv-cache-type"):
+        load_engine(Settings(_env_file=None, model=str(path), engine="chatglm-cpp", kv_cache_type="q8"))
+
+
 def test_every_tensor_has_its_name(tmp_path: Path) -> None:
     spec = model_spec(read_chatglm_bin(write_random_model(tmp_path / "model.bin", ModelType.CHATGLM4)))
     layer = ["attn_norm.weight", "attn_qkv.weight", "attn_qkv.bias", "attn_output.weight", "ffn_norm.weight"]

@@ -12,6 +12,7 @@ import pytest
 
 from chatglm_server.errors import ModelFileError
 from chatglm_server.model_files.containers import read_model_file
+from chatglm_server.model_files.model_file import with_cache_type
 from chatglm_server.model_files.spec import ExpertFigures, LatentFigures
 from tests.random_expert_gguf import AIR, FLASH, ExpertShape
 from tests.random_gguf import write_random_gguf
@@ -26,6 +27,8 @@ def test_the_figures_of_flash(tmp_path: Path) -> None:
     assert spec.latent == LatentFigures(query_rank=256, rank=256)
     assert spec.experts == ExpertFigures(8, 3, 256, 256, dense_layers=1, scale=float(np.float32(1.8)))
     assert spec.cache_bytes == 3 * (2 * (256 + 32) + 8)
+    assert with_cache_type(file, "auto").spec.cache_type == "f16"
+    assert with_cache_type(file, "q8").spec.cache_bytes == 3 * (256 + 2 * 32 + 8)
     chatglm_native.check(spec)
 
 

@@ -146,7 +146,9 @@ class ChatGLMCppBackend:
     most_parallel = 1
 
     def obstacle(self, file: ModelFile) -> str:
-        return "" if file.container == "chatglm.cpp" else f"it reads chatglm.cpp files, not {file.container}"
+        if file.container != "chatglm.cpp":
+            return f"it reads chatglm.cpp files, not {file.container}"
+        return "" if file.spec.cache_type == "f16" else "it keeps keys and values in 16 bits: leave out --kv-cache-type"
 
     def check(self, options: BackendOptions) -> None:
         if importlib.util.find_spec("chatglm_cpp") is None:

@@ -10,6 +10,7 @@ GroupedAttention::GroupedAttention(const ModelSpec &spec)
       kv_heads_(spec.kv_heads),
       key_size_(spec.key_size),
       value_size_(spec.value_size),
+      code_width_(code_bytes(spec.cache_type)),
       epsilon_(spec.norm_epsilon),
       attention_(heads_, kv_heads_, key_size_, value_size_, 1.0f / std::sqrt(static_cast<float>(key_size_))) {}
 

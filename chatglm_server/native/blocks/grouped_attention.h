@@ -21,7 +21,9 @@ class GroupedAttention {
 
     explicit GroupedAttention(const ModelSpec &spec);
 
-    CacheShape cache_shape(int layers) const { return {layers, kv_heads_, key_size_, value_size_}; }
+    CacheShape cache_shape(int layers) const {
+        return {layers, kv_heads_, key_size_, value_size_, code_width_, code_width_};
+    }
 
     // Plans PREFIXattn_qkv, or attn_q, attn_k and attn_v, the optional attn_q_norm and attn_k_norm, and attn_output.
     // Throws like WeightPlan::matrix.
@@ -35,7 +37,7 @@ class GroupedAttention {
     void rotate_and_append(Compute &compute, const Weights &weights, const Rotary &rotary, const std::vector<Row> &rows,
                            KVCache &cache, int layer);
 
-    const int hidden_size_, heads_, kv_heads_, key_size_, value_size_;
+    const int hidden_size_, heads_, kv_heads_, key_size_, value_size_, code_width_;
     const float epsilon_;
     Attention attention_;
     std::vector<float> queries_keys_values_, mixed_;  // (rows, …), of a pass

@@ -1,5 +1,6 @@
 #include "blocks/latent_attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -8,7 +9,11 @@
 namespace chatglm {
 namespace {
 
-LatentCache latent_cache(const CacheHead &head) { return {head.groups, head.key_size, head.value_size}; }
+constexpr int kParts = 1024;  // of queries and stretches, that a thread's share of a wave has: they fit into its cache
+
+LatentCache latent_cache(const CacheHead &head) {
+    return {head.groups, head.key_size, head.value_size, head.key_width};
+}
 
 }  // namespace
 
@@ -20,6 +25,7 @@ LatentAttention::LatentAttention(const ModelSpec &spec, const LatentFigures &fig
       rotary_size_(spec.rotary_size),
       query_rank_(figures.query_rank),
       rank_(figures.rank),
+      latent_width_(code_bytes(spec.cache_type)),
       epsilon_(spec.norm_epsilon),
       scale_(1.0f / std::sqrt(static_cast<float>(key_size_))) {}
 
@@ -121,25 +127,77 @@ void LatentAttention::absorb(Compute &compute, const Weights &weights, const Rot
 void LatentAttention::attend(Compute &compute, const std::vector<Row> &rows, const KVCache &cache, int layer) {
     const int threads = compute.pool.threads();
     const size_t tokens = rows.size(), width = rank_ + rotary_size_;
-    const std::vector<QueryPiece> pieces = query_pieces(rows, heads_, 1, threads);
     codes_.resize(threads);
-    for (auto &codes : codes_) codes.resize(kQueries * width + size_t(kSpan) * rank_);
-    compute.pool.run(static_cast<int>(pieces.size()), 1, [&](int begin, int end, int thread) {
-        for (int item = begin; item < end; ++item) {
-            const QueryPiece piece = pieces[item];
-            const float *from[kQueries];
-            float *to[kQueries];
-            int positions[kQueries];
-            for (int query = piece.begin; query < piece.end; ++query) {
-                const int i = query - piece.begin, t = query / heads_, head = query % heads_;
-                from[i] = &absorbed_[(head * tokens + t) * width];
-                to[i] = &mixed_[(head * tokens + t) * rank_];
-                positions[i] = rows[t].position;
+    stretch_.resize(threads);
+    for (auto &codes : codes_) codes.resize(kQueries * width + 2 * size_t(kSpan) * rank_ + kLine);
+    for (auto &mixed : stretch_) mixed.resize(size_t(kQueries) * rank_ + kLine);
+    std::fill(mixed_.begin(), mixed_.end(), 0.0f);
+    absorbed_queries_.clear();
+    int last = 0;
+    for (size_t t = 0; t < tokens; ++t) {
+        last = std::max(last, rows[t].position);
+        for (int head = 0; head < heads_; ++head) {
+            const size_t at = head * tokens + t;
+            absorbed_queries_.push_back({&absorbed_[at * width], rows[t].position, &mixed_[at * rank_], -INFINITY, 0});
+        }
+    }
+    const int stretches = last / kStretch + 1;
+    const std::vector<QueryPiece> pieces = query_pieces(rows, heads_, stretches, threads);
+    if (static_cast<int>(pieces.size()) < 2 * threads) {
+        attend_apart(compute, rows, pieces, stretches, cache, layer);
+    } else {
+        compute.pool.run(static_cast<int>(pieces.size()), 1, [&](int begin, int end, int thread) {
+            for (int i = begin; i < end; ++i) {
+                attend_piece(compute, rows, pieces[i], absorbed_queries_.data(), 0, stretches, cache, layer, thread);
             }
-            compute.kernels.attend_latent(latent_cache(cache.head(rows[piece.begin / heads_].slot, layer, 0)), scale_,
-                                          piece.end - piece.begin, from, positions, to, codes_[thread].data());
+        });
+    }
+    compute.pool.run(static_cast<int>(absorbed_queries_.size()), 16, [&](int begin, int end, int) {
+        for (int i = begin; i < end; ++i) {
+            const LatentQuery &query = absorbed_queries_[i];
+            for (int j = 0; j < rank_; ++j) query.mixed[j] /= query.sum;
         }
     });
+}
+
+// Few queries deep in a context: threads share their stretches, some at a time, and merge what they have of each.
+void LatentAttention::attend_apart(Compute &compute, const std::vector<Row> &rows,
+                                   const std::vector<QueryPiece> &pieces, int stretches, const KVCache &cache,
+                                   int layer) {
+    const int queries = static_cast<int>(absorbed_queries_.size()), count = static_cast<int>(pieces.size());
+    const int wave = std::clamp(kParts * compute.pool.threads() / queries, 1, stretches);
+    parts_mixed_.resize(size_t(wave) * queries * rank_);
+    for (int first = 0; first < stretches; first += wave) {
+        const int some = std::min(wave, stretches - first);
+        std::fill(parts_mixed_.begin(), parts_mixed_.end(), 0.0f);
+        parts_.clear();
+        for (int i = 0; i < some * queries; ++i) {
+            const LatentQuery &query = absorbed_queries_[i % queries];
+            parts_.push_back({query.values, query.position, &parts_mixed_[size_t(i) * rank_], -INFINITY, 0});
+        }
+        compute.pool.run(some * count, 1, [&](int begin, int end, int thread) {
+            for (int i = begin; i < end; ++i) {
+                const int stretch = i / count;
+                attend_piece(compute, rows, pieces[i % count], &parts_[stretch * queries], first + stretch,
+                             first + stretch + 1, cache, layer, thread);
+            }
+        });
+        compute.pool.run(queries, 4, [&](int begin, int end, int) {
+            for (int query = begin; query < end; ++query) {
+                for (int stretch = 0; stretch < some; ++stretch) {
+                    compute.kernels.merge(parts_[stretch * queries + query], rank_, absorbed_queries_[query]);
+                }
+            }
+        });
+    }
+}
+
+void LatentAttention::attend_piece(Compute &compute, const std::vector<Row> &rows, const QueryPiece &piece,
+                                   LatentQuery *queries, int begin, int end, const KVCache &cache, int layer,
+                                   int thread) {
+    compute.kernels.attend_latent(latent_cache(cache.head(rows[piece.begin / heads_].slot, layer, 0)), scale_,
+                                  piece.end - piece.begin, queries + piece.begin, begin, end, codes_[thread].data(),
+                                  stretch_[thread].data());
 }
 
 // From (heads, rows, value_size) to (rows, heads, value_size).

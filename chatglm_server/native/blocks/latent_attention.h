@@ -11,6 +11,7 @@
 
 #include "arch/network.h"
 #include "blocks/linear.h"
+#include "blocks/query_pieces.h"
 #include "blocks/rotary.h"
 #include "blocks/stack.h"
 #include "spec.h"
@@ -31,7 +32,9 @@ class LatentAttention {
 
     LatentAttention(const ModelSpec &spec, const LatentFigures &figures);
 
-    CacheShape cache_shape(int layers) const { return {layers, 1, rank_, rotary_size_}; }
+    CacheShape cache_shape(int layers) const {
+        return {layers, 1, rank_, rotary_size_, latent_width_, sizeof(int16_t)};
+    }
 
     // Plans PREFIXattn_q_a, attn_q_a_norm, attn_q_b, attn_kv_a_mqa, attn_kv_a_norm, attn_k_b and attn_v_b, or attn_kv_b
     // in their place, and attn_output.
@@ -48,21 +51,29 @@ class LatentAttention {
                 KVCache &cache, int layer);
     void absorb(Compute &compute, const Weights &weights, const Rotary &rotary, int tokens);
     void attend(Compute &compute, const std::vector<Row> &rows, const KVCache &cache, int layer);
+    void attend_apart(Compute &compute, const std::vector<Row> &rows, const std::vector<QueryPiece> &pieces,
+                      int stretches, const KVCache &cache, int layer);
+    void attend_piece(Compute &compute, const std::vector<Row> &rows, const QueryPiece &piece, LatentQuery *queries,
+                      int begin, int end, const KVCache &cache, int layer, int thread);
     void join_heads(Compute &compute, int tokens);
 
-    const int hidden_size_, heads_, key_size_, value_size_, rotary_size_, query_rank_, rank_;
+    const int hidden_size_, heads_, key_size_, value_size_, rotary_size_, query_rank_, rank_, latent_width_;
     const float epsilon_, scale_;
     // Of a pass.
-    std::vector<float> latents_;               // (rows, query_rank + rank + rotary_size)
-    std::vector<float> query_latents_;         // (rows, query_rank)
-    std::vector<float> queries_;               // (rows, heads, key_size): values that are not rotated, then the others
-    std::vector<float> unrotated_;             // (heads, rows, key_size - rotary_size)
-    std::vector<float> absorbed_;              // (heads, rows, rank + rotary_size)
-    std::vector<float> mixed_;                 // (heads, rows, rank)
-    std::vector<float> answers_;               // (heads, rows, value_size)
-    std::vector<float> joined_;                // (rows, heads, value_size)
-    std::vector<int> first_;                   // (heads + 1): the first of each head's rows
-    std::vector<std::vector<int16_t>> codes_;  // one for each thread
+    std::vector<float> latents_;        // (rows, query_rank + rank + rotary_size)
+    std::vector<float> query_latents_;  // (rows, query_rank)
+    std::vector<float> queries_;        // (rows, heads, key_size): values that are not rotated, then the others
+    std::vector<float> unrotated_;      // (heads, rows, key_size - rotary_size)
+    std::vector<float> absorbed_;       // (heads, rows, rank + rotary_size)
+    std::vector<float> mixed_;          // (heads, rows, rank)
+    std::vector<float> answers_;        // (heads, rows, value_size)
+    std::vector<float> joined_;         // (rows, heads, value_size)
+    std::vector<int> first_;            // (heads + 1): the first of each head's rows
+    std::vector<LatentQuery> absorbed_queries_;  // (rows, heads): of absorbed_ and mixed_
+    std::vector<LatentQuery> parts_;             // (stretches at a time, rows, heads)
+    std::vector<float> parts_mixed_;             // (stretches at a time, rows, heads, rank)
+    std::vector<std::vector<int16_t>> codes_;    // one for each thread, and
+    std::vector<std::vector<float>> stretch_;    // this: see Kernels::attend_latent
 };
 
 }  // namespace chatglm

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "arch/network.h"
@@ -15,10 +16,10 @@ struct QueryPiece {
     int begin, end;
 };
 
-// `group` queries of a row share a key/value head, and there are `kv_heads` of these. All threads get some pieces, also
-// if a pass has a single row.
-inline std::vector<QueryPiece> query_pieces(const std::vector<Row> &rows, int group, int kv_heads, int threads) {
-    const int share = static_cast<int>(rows.size()) * group * kv_heads / threads;
+// `group` queries of a row share a key/value head, and each piece is computed `times`, for other heads or positions.
+// All threads get some of these, also if a pass has a single row.
+inline std::vector<QueryPiece> query_pieces(const std::vector<Row> &rows, int group, int times, int threads) {
+    const int share = static_cast<int>(int64_t(rows.size()) * group * times / threads);
     const int most = std::clamp(share / 8 * 8, 8, kQueries);
     std::vector<QueryPiece> pieces;
     for (int t = 0; t < static_cast<int>(rows.size()); ++t) {

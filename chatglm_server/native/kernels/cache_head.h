@@ -1,7 +1,8 @@
-// Keys and values of one key/value head of one slot, quantized to 13 bits: value = scale * code, -4095 <= code <= 4095.
-// Each key and each value has a scale. That is as exact as float16, and takes as much memory; but sums of products of
-// whole numbers take half the time. Positions are kept 16 at a time, a group; the sizes of keys and values are
-// multiples of 16:
+// Keys and values of one key/value head of one slot, quantized to whole numbers: value = scale * code. Each key and
+// each value has a scale. Codes of two bytes are of 13 bits, -4095 <= code <= 4095. That is as exact as float16, and
+// takes as much memory; but sums of products of whole numbers take half the time. Codes of one byte, -127 <= code <=
+// 127, take half the memory, and are widened before they are multiplied. Positions are kept 16 at a time, a group; the
+// sizes of keys and values are multiples of 16:
 //
 //     key scales     (16) floats           position 0, 1, … 15
 //     keys           (key_size / 2, 16, 2) position 0: d d+1 | position 1: d d+1 | … | position 15: d d+1
@@ -22,26 +23,27 @@ constexpr int kPositions = 16;  // of a group
 struct CacheHead {
     uint8_t *groups;
     int key_size, value_size;
+    int key_width, value_width;  // bytes of a code
 };
 
 struct CacheGroup {
     float *key_scales;
-    int16_t *keys;
+    uint8_t *keys;
     float *value_scales;
-    int16_t *values;
+    uint8_t *values;
 };
 
 // Static, as layout_of in matrix.h.
-static inline size_t cache_group_bytes(int key_size, int value_size) {
-    return kPositions * (2 * sizeof(float) + sizeof(int16_t) * (size_t(key_size) + value_size));
+static inline size_t cache_group_bytes(const CacheHead &head) {
+    return kPositions *
+           (2 * sizeof(float) + size_t(head.key_size) * head.key_width + size_t(head.value_size) * head.value_width);
 }
 
 static inline CacheGroup cache_group(const CacheHead &head, int index) {
-    uint8_t *const keys = head.groups + index * cache_group_bytes(head.key_size, head.value_size);
-    uint8_t *const values = keys + kPositions * (sizeof(float) + sizeof(int16_t) * size_t(head.key_size));
     constexpr size_t scales = kPositions * sizeof(float);
-    return {reinterpret_cast<float *>(keys), reinterpret_cast<int16_t *>(keys + scales),
-            reinterpret_cast<float *>(values), reinterpret_cast<int16_t *>(values + scales)};
+    uint8_t *const keys = head.groups + index * cache_group_bytes(head);
+    uint8_t *const values = keys + scales + kPositions * size_t(head.key_size) * head.key_width;
+    return {reinterpret_cast<float *>(keys), keys + scales, reinterpret_cast<float *>(values), values + scales};
 }
 
 }  // namespace chatglm

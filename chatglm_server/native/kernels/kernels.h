@@ -43,8 +43,10 @@ struct Activations {
     }
 };
 
-constexpr int kQueries = 64;  // that share what is read of the cache
-constexpr int kSpan = 64;     // positions that attention takes at a time
+constexpr int kQueries = 64;   // that share what is read of the cache
+constexpr int kSpan = 64;      // positions that attention takes at a time
+constexpr int kLine = 64;      // bytes of a line of the processor's cache
+constexpr int kStretch = 256;  // positions of latent attention that one task can take
 
 struct Kernels {
     const char *name;
@@ -66,17 +68,23 @@ struct Kernels {
     void (*append)(const CacheHead &cache, int position, const float *key, const float *value);
 
     // Attention of at most kQueries queries, each to the positions up to its own: out[i] = sum of
-    // softmax(scale * q[i] . k) v. `positions` may differ; `codes` has room for count * key_size.
+    // softmax(scale * q[i] . k) v. `positions` may differ; `codes` has room for (kQueries + kSpan) * key_size + kSpan *
+    // value_size + kLine.
     void (*attend)(const CacheHead &cache, float scale, int count, const float *const *queries, const int *positions,
                    float *const *out, int16_t *codes);
 
     // Puts one latent vector and one rotated key at `position`.
     void (*append_latent)(const LatentCache &cache, int position, const float *latent, const float *key);
 
-    // As `attend`, of queries of rank + rotary_size values; out[i] = sum of softmax(…) latent. `codes` has room for
-    // count * (rank + rotary_size) + kSpan * rank.
-    void (*attend_latent)(const LatentCache &cache, float scale, int count, const float *const *queries,
-                          const int *positions, float *const *out, int16_t *codes);
+    // Adds the stretches [begin, end) of kStretch positions to at most kQueries queries of a slot, each as far as its
+    // own position. `codes` has room for kQueries * (rank + rotary_size) + 2 * kSpan * rank + kLine, `mixed` for
+    // kQueries * rank + kLine.
+    void (*attend_latent)(const LatentCache &cache, float scale, int count, LatentQuery *queries, int begin, int end,
+                          int16_t *codes, float *mixed);
+
+    // Adds to a query what it has of later positions. attend_latent adds stretch after stretch so: the sums are the
+    // same if a call has but one of them, and all calls' are merged in their order.
+    void (*merge)(const LatentQuery &part, int rank, LatentQuery &into);
 };
 
 extern const Kernels kGeneric;

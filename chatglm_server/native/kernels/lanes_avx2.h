@@ -7,7 +7,7 @@
 
 namespace chatglm::avx2 {
 
-constexpr int kTile = 4;         // tokens whose sums attention keeps in registers
+constexpr int kTile = 6;         // tokens whose sums attention keeps in registers
 constexpr int kProductTile = 4;  // tokens whose products are summed together
 
 #include "kernels/lanes_256.inc"

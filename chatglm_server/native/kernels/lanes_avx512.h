@@ -157,6 +157,20 @@ struct Pairs {
     __m512i v;
 
     static Pairs load(const int16_t *p) { return {_mm512_loadu_si512(p)}; }
+    // Stores x and y in the order of values, see latents_as_values.
+    static void store_as_values(Pairs x, Pairs y, int16_t *to, size_t stride) {
+        const __m512i order =
+            _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
+        const __m512i first = _mm512_shuffle_epi8(x.v, order), second = _mm512_shuffle_epi8(y.v, order);
+        const __m512i even = _mm512_unpacklo_epi64(first, second), odd = _mm512_unpackhi_epi64(first, second);
+        const auto store = [&](int row, __m128i v) {
+            _mm_storeu_si128(reinterpret_cast<__m128i *>(to + row * stride), v);
+        };
+        store(0, _mm512_castsi512_si128(even)), store(1, _mm512_castsi512_si128(odd));
+        store(2, _mm512_extracti32x4_epi32(even, 1)), store(3, _mm512_extracti32x4_epi32(odd, 1));
+        store(4, _mm512_extracti32x4_epi32(even, 2)), store(5, _mm512_extracti32x4_epi32(odd, 2));
+        store(6, _mm512_extracti32x4_epi32(even, 3)), store(7, _mm512_extracti32x4_epi32(odd, 3));
+    }
 };
 
 // 16 sums of products of pairs.

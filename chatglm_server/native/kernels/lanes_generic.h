@@ -223,6 +223,16 @@ struct Pairs {
         std::memcpy(made.v, p, sizeof made.v);
         return made;
     }
+    // Stores x and y in the order of values, see latents_as_values.
+    static void store_as_values(const Pairs &x, const Pairs &y, int16_t *to, size_t stride) {
+        for (int row = 0; row < 8; ++row, to += stride) {
+            for (const Pairs *pairs : {&x, &y}) {
+                const int16_t *const from = pairs->v + 4 * row;
+                const int16_t ordered[4] = {from[0], from[2], from[1], from[3]};
+                std::memcpy(to + (pairs == &y ? 4 : 0), ordered, sizeof ordered);
+            }
+        }
+    }
 };
 
 // 16 sums of products of pairs. Broken weights can make them overflow, which is defined for unsigned numbers only.

@@ -224,6 +224,22 @@ struct Pairs {
     int16x8x2_t v[2];
 
     static Pairs load(const int16_t *p) { return {{vld2q_s16(p), vld2q_s16(p + 16)}}; }
+    // Stores x and y in the order of values, see latents_as_values.
+    static void store_as_values(Pairs x, Pairs y, int16_t *to, size_t stride) {
+        for (int half = 0; half < 2; ++half, to += 4 * stride) {
+            const auto numbers = [&](const Pairs &pairs) {  // of four pairs of positions, two dimensions each
+                return vzipq_s32(vreinterpretq_s32_s16(pairs.v[half].val[0]),
+                                 vreinterpretq_s32_s16(pairs.v[half].val[1]));
+            };
+            const int32x4x2_t first = numbers(x), second = numbers(y);
+            for (int i = 0; i < 2; ++i) {
+                const int32x4_t even = vcombine_s32(vget_low_s32(first.val[i]), vget_low_s32(second.val[i]));
+                const int32x4_t odd = vcombine_s32(vget_high_s32(first.val[i]), vget_high_s32(second.val[i]));
+                vst1q_s16(to + 2 * i * stride, vreinterpretq_s16_s32(even));
+                vst1q_s16(to + (2 * i + 1) * stride, vreinterpretq_s16_s32(odd));
+            }
+        }
+    }
 };
 
 // 16 sums of products of pairs.

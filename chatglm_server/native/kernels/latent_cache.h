@@ -22,21 +22,33 @@ namespace chatglm {
 struct LatentCache {
     uint8_t *groups;
     int rank, rotary_size;
+    int latent_width;  // bytes of a latent's codes; those of rotated keys have two
 };
 
 struct LatentGroup {
     float *latent_scales;
-    int16_t *latents;
+    uint8_t *latents;
     float *key_scales;
     int16_t *keys;
 };
 
+// A query of one head, rank + rotary_size values, at a position; and its softmax over some positions up to that: what
+// it adds up is relative to the largest score, -INFINITY if there is none yet.
+struct LatentQuery {
+    const float *values;
+    int position;
+    float *mixed;  // (rank): the sum of weight * latent
+    float largest, sum;
+};
+
 // Static, as layout_of in matrix.h.
-static inline size_t latent_group_bytes(int rank, int rotary_size) { return cache_group_bytes(rank, rotary_size); }
+static inline CacheHead latent_head(const LatentCache &cache) {
+    return {cache.groups, cache.rank, cache.rotary_size, cache.latent_width, sizeof(int16_t)};
+}
 
 static inline LatentGroup latent_group(const LatentCache &cache, int index) {
-    const CacheGroup group = cache_group({cache.groups, cache.rank, cache.rotary_size}, index);
-    return {group.key_scales, group.keys, group.value_scales, group.values};
+    const CacheGroup group = cache_group(latent_head(cache), index);
+    return {group.key_scales, group.keys, group.value_scales, reinterpret_cast<int16_t *>(group.values)};
 }
 
 }  // namespace chatglm

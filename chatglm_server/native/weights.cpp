@@ -11,8 +11,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kRead = 128 << 10;  // bytes that a thread reads at a time: they stay in its cache while it packs them
-constexpr size_t kTaken =
-    2 << 20;  // bytes that a thread takes: if two write to a new huge page at once, both clear one
+// Bytes that a thread takes at a time: if two write to a new huge page at once, both clear one.
+constexpr size_t kTaken = 2 << 20;
 constexpr auto kBetweenReports = std::chrono::milliseconds(50);
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }

@@ -143,7 +143,7 @@ void LatentAttention::attend(Compute &compute, const std::vector<Row> &rows, con
     }
     const int stretches = last / kStretch + 1;
     const std::vector<QueryPiece> pieces = query_pieces(rows, heads_, stretches, threads);
-    if (static_cast<int>(pieces.size()) < 2 * threads) {
+    if (threads > 1 && static_cast<int>(pieces.size()) < 2 * threads) {
         attend_apart(compute, rows, pieces, stretches, cache, layer);
     } else {
         compute.pool.run(static_cast<int>(pieces.size()), 1, [&](int begin, int end, int thread) {

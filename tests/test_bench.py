@@ -97,7 +97,7 @@ def test_a_gguf_file_and_the_depth_of_a_context(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "figures.json").read_text())["figures"]
     assert list(figures["decode"]["sides"]) == ["native-generic", "memory"]
     assert figures["deep"]["label"] == "prefill, 512 tokens after 300"
-    for key in ("first", "deep", "slowdown"):
+    for key in ("first", "deep", "slowdown", "first_decode", "deep_decode", "decode_slowdown"):
         assert {side: len(values) for side, values in figures[key]["sides"].items()} == {"native-generic": 2}
 
 

@@ -78,7 +78,7 @@ class CallConstraints:
         return None if calls is None else HeldCalls(calls, self._trigger(calls))
 
     def _trigger(self, calls: CallGrammar) -> Trigger:
+        grammar = self._grammars.compile(calls.grammar)
         if isinstance(calls, CallsAfterToken):
-            return TokenTrigger(self._tokenizer.specials[calls.token], self._grammars.compile(calls.grammar))
-        compiled = {name: self._grammars.compile(grammar) for name, grammar in calls.grammars.items()}
-        return TextTrigger(self._tokenizer, calls.pattern, calls.last, compiled, calls.thought_end)
+            return TokenTrigger(self._tokenizer.specials[calls.token], grammar)
+        return TextTrigger(self._tokenizer, calls.pattern, calls.last, calls.between, grammar, calls.thought_end)

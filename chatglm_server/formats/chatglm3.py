@@ -80,7 +80,7 @@ class ChatGLM3Format:
 
     def call_grammar(
         self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> CallGrammar:
+    ) -> CallGrammar | None:
         return python_calls(tools, strict, loose, INTERPRETER_TOOLS)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:

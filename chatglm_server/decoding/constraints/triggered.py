@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from ...model_files.tokenizer import Tokenizer
@@ -35,8 +35,9 @@ class TokenTrigger:
 
 
 class TextTrigger:
-    """A part begins where the text ends in a match of `pattern`: its groups are `name` and `body`, as for
-    `CallsAfterText` of the formats. No text before `thought_end` counts, if there is one.
+    """A part begins where the text ends in a match of `pattern`. The grammar's sentence begins with the pattern's
+    group `name`, then `between`, then the group `body`, as for `CallsAfterText` of the formats. No text before
+    `thought_end` counts, if there is one.
     """
 
     def __init__(
@@ -44,13 +45,15 @@ class TextTrigger:
         tokenizer: Tokenizer,
         pattern: re.Pattern[str],
         last: str,
-        grammars: Mapping[str, Grammar],
+        between: str,
+        grammar: Grammar,
         thought_end: str = "",
     ) -> None:
         self._tokenizer = tokenizer
         self._pattern = pattern
         self._last = last.encode()
-        self._grammars = grammars
+        self._between = between
+        self._grammar = grammar
         self._thought_end = thought_end
 
     def find(self, tokens: Sequence[int]) -> tuple[Grammar, bytes] | None:
@@ -63,7 +66,7 @@ class TextTrigger:
         match = self._pattern.search(text + self._text(tokens[-_MOST_TOKENS:]))
         if match is None:
             return None
-        return self._grammars[match["name"]], match["body"].encode()
+        return self._grammar, f"{match['name']}{self._between}{match['body']}".encode()
 
     def _text(self, tokens: Sequence[int]) -> str:
         return b"".join(map(self._tokenizer.token_bytes, tokens)).decode(errors="replace")

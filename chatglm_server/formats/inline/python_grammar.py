@@ -1,4 +1,4 @@
-"""The grammar of the keywords in ``tool_call(name=literal, …)`` (ChatGLM3)."""
+"""The grammar of a call that is a tool's name and ``tool_call(name=literal, …)`` (ChatGLM3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from ...chat import Tool
 from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
-from ..values.json_grammar import SchemaError, json_rule
+from ..values.json_grammar import SchemaError
+from ..values.shared_rules import JsonValues, SharedRules
 from .layout import FENCE
 from .python_calls import CALL_NAME
 
@@ -26,51 +27,68 @@ dict: "{{" WS? (STRING COLON literal (COMMA STRING COLON literal)*)? WS? "}}"
 """
 
 
+_BETWEEN = f"\n```python\n{CALL_NAME}("
+_HEAD = rf"/\n ?```python\n{CALL_NAME}\(/"  # SentencePiece puts a blank before a line
+
+
 def python_calls(
     tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], interpreter_tools: Collection[str]
-) -> CallsAfterText:
-    """The grammars of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
+) -> CallsAfterText | None:
+    """The grammar of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
 
-    Code for `interpreter_tools` is no such call. Raises: SchemaError.
+    Code for `interpreter_tools` is no such call. None if there are no others. Raises: SchemaError.
     """
     tools = [tool for tool in tools if tool.name not in interpreter_tools]
-    names = "|".join(re.escape(tool.name) for tool in sorted(tools, key=lambda tool: -len(tool.name))) or "(?!)"
+    if not tools:
+        return None
+    names = "|".join(re.escape(tool.name) for tool in sorted(tools, key=lambda tool: -len(tool.name)))
     head = re.compile(
         rf"(?:\A|\n)[ \t]{{0,16}}(?P<name>{names})[ \t]{{0,16}}\r?\n\s{{0,16}}(?:{FENCE}\s{{0,64}})?"
         rf"{CALL_NAME}\s{{0,16}}\((?P<body>[^(]{{0,64}})\Z"
     )
-    grammars = {
-        tool.name: "\n".join(_Rules(strict=tool.name in strict, loose=tool.name in loose).of(tool)) for tool in tools
-    }
-    return CallsAfterText(head, "(", rf"/\n ?```python\n{CALL_NAME}\(/", grammars)
+    calls = _Calls()
+    for tool in tools:
+        calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
+    return CallsAfterText(head, "(", _BETWEEN, calls.grammar())
 
 
-class _Rules:
-    """The rules of one tool's call."""
+class _Calls:
+    """The grammar of a call of any of the tools that were added."""
 
-    def __init__(self, *, strict: bool, loose: bool) -> None:
-        self._strict = strict
-        self._loose = loose
+    def __init__(self) -> None:
+        self._names: list[str] = []
         self._lines: list[str] = []
+        self._pairs = SharedRules("pair")
+        self._json = JsonValues()
         self._objects = 0
 
-    def of(self, tool: Tool) -> list[str]:
-        """The lines of the grammar. Raises: SchemaError."""
+    def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
+        """Mutates the grammar. Raises: SchemaError."""
+        self._strict, self._loose = strict, loose
+        call = f"call_{len(self._names)}"
+        self._names.append(call)
+        head = f"{call}: {_quoted(tool.name)} {_HEAD} WS?"
         parameters = tool.function.get("parameters")
         arguments = declared_arguments(parameters)
         if arguments is None:
-            if self._strict and parameters:
+            if strict and parameters:
                 raise SchemaError("the parameters of a strict function are an object with properties", "#")
-            pair = f'/{_PLAIN_NAME.pattern}/ "=" literal'
-            start = f"start: WS? ({pair} (COMMA {pair})*)? WS? END"
-            return ["%llguidance {}", start, _LITERALS]
+            pair = self._pairs.name(f'/{_PLAIN_NAME.pattern}/ "=" literal')
+            self._lines.append(f"{head} ({pair} (COMMA {pair})*)? WS? END")
+            return
         pairs = []
         for argument in arguments:
             value = self._value(argument.schema, argument.schema, f"#/properties/{argument.name}", 0)
             name = argument.name if _PLAIN_NAME.fullmatch(argument.name) else repr(argument.name)
-            pairs.append(f'{_quoted(name)} "=" {value}')
-        self._members("args", arguments, pairs, "END")
-        return ["%llguidance {}", "start: WS? args", *self._lines, _LITERALS]
+            pairs.append(self._pairs.name(f'{_quoted(name)} "=" {value}'))
+        self._lines.append(f"{head} {call}_args")
+        self._members(f"{call}_args", arguments, pairs, "END")
+
+    def grammar(self) -> str:
+        """Lark text."""
+        start = f"start: {' | '.join(self._names)}"
+        rules = (*self._lines, *self._pairs.lines(), *self._json.lines())
+        return "\n".join(["%llguidance {}", start, *rules, _LITERALS])
 
     def _members(self, rule: str, arguments: Sequence[Argument], pairs: Sequence[str], end: str) -> None:
         needed = sum(argument.required for argument in arguments)
@@ -103,10 +121,10 @@ class _Rules:
 
     def _typed(self, kind: object, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
         if kind in ("integer", "number"):  # JSON's numbers are Python's
-            return json_rule({**schema, "type": kind}, strict=self._strict)
+            return self._json.name({**schema, "type": kind}, strict=self._strict)
         if kind == "string":
             if self._strict and schema.keys() & {"pattern", "format", "minLength", "maxLength"}:
-                return json_rule({**schema, "type": kind}, strict=True)
+                return self._json.name({**schema, "type": kind}, strict=True)
             return "STRING"
         if kind == "array":
             return self._array(schema, root, pointer, depth)

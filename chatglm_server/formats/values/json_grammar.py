@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 MOST_CHARACTERS = 200_000
@@ -33,9 +33,13 @@ _FORMATS = frozenset(
     }
 )
 _BESIDE_REFERENCE = frozenset({"$ref", "$defs", "definitions", "title", "description", "default", "examples"})
-_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
-_SINGLE = ("items", "additionalItems", "additionalProperties", "not", "if", "then", "else", "contains")
+_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+_HOLDERS = _MAPS | {
+    *("anyOf", "oneOf", "allOf", "prefixItems", "items", "additionalItems", "additionalProperties"),
+    *("not", "if", "then", "else", "contains"),
+}
+"""Keywords that hold schemas: those of `_MAPS` by name, the others one or a list."""
+_REMARKS = frozenset({"title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly"})
 
 Schema = Mapping[str, Any]
 
@@ -67,7 +71,7 @@ def json_rule(schema: object, *, strict: bool) -> str:
         "lenient": not strict,
     }
     try:
-        text = json.dumps(_without_empty_wishes(schema) | {"x-guidance": options}, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(essential(schema) | {"x-guidance": options}, ensure_ascii=False, allow_nan=False)
     except (RecursionError, ValueError):
         raise SchemaError("it is nested too deep, or holds a number that JSON has no notation for") from None
     if len(text) > MOST_CHARACTERS:
@@ -82,16 +86,51 @@ def subschemas(schema: object, pointer: str = "#", depth: int = 0) -> Iterator[t
     if depth > _MOST_DEPTH:
         raise SchemaError(f"it is more than {_MOST_DEPTH} schemas deep", pointer)
     yield pointer, schema
-    for keyword in _MAPS:
-        inner = schema.get(keyword)
-        for name, one in inner.items() if isinstance(inner, dict) else ():
-            yield from subschemas(one, f"{pointer}/{keyword}/{_escaped(name)}", depth + 1)
-    for keyword in _LISTS:
-        inner = schema.get(keyword)
-        for place, one in enumerate(inner if isinstance(inner, list) else ()):
-            yield from subschemas(one, f"{pointer}/{keyword}/{place}", depth + 1)
-    for keyword in _SINGLE:
-        yield from subschemas(schema.get(keyword), f"{pointer}/{keyword}", depth + 1)
+    for keyword, inner in schema.items():
+        if keyword not in _HOLDERS:
+            continue
+        place = f"{pointer}/{keyword}"
+        if isinstance(inner, list):
+            for number, one in enumerate(inner):
+                yield from subschemas(one, f"{place}/{number}", depth + 1)
+        elif keyword not in _MAPS:
+            yield from subschemas(inner, place, depth + 1)
+        elif isinstance(inner, dict):
+            for name, one in inner.items():
+                yield from subschemas(one, f"{place}/{_escaped(name)}", depth + 1)
+
+
+def changed_inside(schema: Schema, change: Callable[[Any], Any]) -> dict[str, Any]:
+    """A copy of `schema`, with what `change` returns in the place of each schema that stands directly in it."""
+    result = dict(schema)
+    for keyword in _HOLDERS & schema.keys():
+        inner = schema[keyword]
+        if isinstance(inner, list):
+            result[keyword] = [change(one) for one in inner]
+        elif keyword not in _MAPS:
+            result[keyword] = change(inner)
+        elif isinstance(inner, dict):
+            result[keyword] = {name: change(one) for name, one in inner.items()}
+    return result
+
+
+def essential(schema: Any) -> Any:
+    """A copy of a schema without what asks for nothing: remarks, and ``"uniqueItems": false``, which llguidance does
+    not know.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    result = changed_inside(schema, essential)
+    for keyword in _REMARKS & schema.keys():
+        del result[keyword]
+    if schema.get("uniqueItems") is False:
+        del result["uniqueItems"]
+    return result
+
+
+def is_intersection(schema: Schema) -> bool:
+    """True if values fit several schemas at once."""
+    return "allOf" in schema or ("$ref" in schema and not _BESIDE_REFERENCE.issuperset(schema))
 
 
 def _check(schema: Schema, *, strict: bool) -> None:
@@ -108,7 +147,7 @@ def _check(schema: Schema, *, strict: bool) -> None:
             raise SchemaError(f"more than {_MOST_SCHEMAS} schemas or {_MOST_REFERENCES} references", pointer)
         inner = one.get("patternProperties")
         patterns += ("pattern" in one) + (len(inner) if isinstance(inner, dict) else 0)
-        intersects = intersects or "allOf" in one or ("$ref" in one and not _BESIDE_REFERENCE.issuperset(one))
+        intersects = intersects or is_intersection(one)
         if intersects and patterns > _MOST_PATTERNS:
             raise SchemaError(f"more than {_MOST_PATTERNS} patterns beside an allOf, or a $ref with siblings", pointer)
         if strict:
@@ -126,17 +165,6 @@ def _check_keywords(schema: Schema, pointer: str) -> None:
     form = schema.get("format")
     if isinstance(form, str) and schema.get("type") == "string" and form not in _FORMATS:
         raise SchemaError(f"this server does not know the format {form[:64]!r}", pointer)
-
-
-def _without_empty_wishes(schema: Any) -> Any:
-    """A copy without ``"uniqueItems": false``, which asks for nothing and which llguidance does not know."""
-    if isinstance(schema, dict):
-        return {
-            key: _without_empty_wishes(value)
-            for key, value in schema.items()
-            if not (key == "uniqueItems" and value is False)
-        }
-    return [_without_empty_wishes(value) for value in schema] if isinstance(schema, list) else schema
 
 
 def _escaped(name: object) -> str:

@@ -23,8 +23,10 @@ class CallsAfterText:
     """A text that ends in a match of `pattern` is the beginning of a call.
 
     `grammar` is Lark text for one call of any tool: its name, which is the pattern's group `name`, then `between`, and
-    what begins with the group `body`. Before the text `thought_end`, if there is one, nothing is a call. `last` is a
-    character at which the pattern's matches end, but for 64 characters: only where it comes up the pattern is tried.
+    what begins with the group `body`. Before the text `thought_end`, if there is one, nothing is a call. The pattern's
+    matches end with one of the characters `last`, but for 64 characters: only where one comes up it is tried.
+
+    With `opening`, a character, the group `body` may also be missing. It is a call if that character follows.
     """
 
     pattern: re.Pattern[str]
@@ -32,6 +34,7 @@ class CallsAfterText:
     between: str
     grammar: str
     thought_end: str = ""
+    opening: str = ""
 
     def first(self, lead: str, answer: str) -> str:
         """A Lark expression for an answer that is a call, or `answer` behind `lead`. A thought is before both."""

@@ -27,6 +27,7 @@ from chatglm_server.model_files.bpe_tokenizer import BytePairTokenizer
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.tokenizer import Detokenizer, Tokenizer, encode_prompt
 from tests.decoding.test_grammar import MODELS
+from tests.random_schemas import random_object, random_tools
 
 PROMPT = Prompt((Special("<|assistant|>"),))
 CLOSING = (b'"', b"'", b"}", b"]", b")")
@@ -80,9 +81,9 @@ class Dialect:
             tokens += following
         return tokens
 
-    def calls(self, tokens: Sequence[int], tools: Sequence[Tool]) -> list[tuple[str, Any]]:
+    def calls(self, tokens: Sequence[int], tools: Sequence[Tool], *, exact: bool = True) -> list[tuple[str, Any]]:
         """The calls that the format's parser reads."""
-        detokenizer, parser = Detokenizer(self.tokenizer), self.format.parser(tools)
+        detokenizer, parser = Detokenizer(self.tokenizer), self.format.parser(tools, exact=exact)
         pieces = [piece for token in tokens if token not in self.ends for piece in detokenizer.feed(token)]
         events = [event for piece in pieces for event in parser.feed(piece)] + parser.flush("stop")
         names = [event.name for event in events if isinstance(event, ToolCallStart)]
@@ -96,47 +97,6 @@ class Dialect:
 @pytest.fixture(scope="module", params=["chatglm3", "glm4", "glm45", "glm47"])
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     return Dialect(request.param)
-
-
-def random_schema(draw: random.Random, depth: int = 0) -> dict[str, Any]:
-    """A value's schema. Numbers are whole: noise writes exponents that no float holds."""
-    kind = draw.random()
-    if depth > 2 or kind < 0.6:
-        return draw.choice(
-            [
-                {"type": "string"},
-                {"type": "integer", "minimum": -3},
-                {"type": "boolean"},
-                {"enum": ["a b", "c", "ü\"'"]},
-                {"const": 5},
-                {"type": ["string", "null"]},
-                {"type": "string", "maxLength": 5},
-                {"anyOf": [{"type": "integer"}, {"type": "string"}]},
-                {"enum": [1, "x", None]},
-            ]
-        )
-    if kind < 0.8:
-        return {"type": "array", "items": random_schema(draw, depth + 1)}
-    return random_object(draw, [f"k{place}" for place in range(draw.randint(1, 3))], depth + 1)
-
-
-def random_object(draw: random.Random, names: Sequence[str], depth: int = 0) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {name: random_schema(draw, depth) for name in names},
-        "required": [name for name in names if draw.random() < 0.5],
-        "additionalProperties": False,
-    }
-
-
-def random_tools(seed: int) -> list[Tool]:
-    draw = random.Random(seed)
-    tools = []
-    for place in range(draw.randint(1, 8)):
-        names = [f"{draw.choice(['city', 'n', 'der_ort', 'x-y'])}{number}" for number in range(draw.randint(0, 5))]
-        name = draw.choice(["get", "get_weather", "look.up", "做"]) + str(place)
-        tools.append(Tool({"name": name, "parameters": random_object(draw, names)}))
-    return tools
 
 
 def test_every_call_is_valid(dialect: Dialect) -> None:

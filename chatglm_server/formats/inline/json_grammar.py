@@ -11,7 +11,7 @@ from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.json_grammar import SchemaError
 from ..values.shared_rules import JsonValues, SharedRules
-from .layout import FENCE
+from .layout import FENCE, line_of
 
 _BETWEEN = "\n"
 _END = r"END: /\}(\n?(```)?\n?)?/"  # tokens may hold more than the bracket
@@ -22,16 +22,17 @@ def json_calls(
 ) -> CallsAfterText:
     """The grammar of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
 
+    If any is strict, a call is held from before its bracket on, because a token may hold more than the bracket.
     Raises: SchemaError.
     """
-    names = "|".join(re.escape(tool.name) for tool in sorted(tools, key=lambda tool: -len(tool.name)))
-    blanks = r"[ \t]{0,16}"
-    head = re.compile(
-        rf"(?:\A|\n){blanks}(?P<name>{names}){blanks}\r?\n\s{{0,16}}(?:{FENCE}\s{{0,64}})?(?P<body>\{{[^{{]{{0,64}})\Z"
-    )
     calls = _Calls()
     for tool in tools:
         calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
+    line = line_of(tool.name for tool in tools)
+    if strict:
+        head = re.compile(rf"{line}(?P<body>\{{[^{{]{{0,64}})?\Z")
+        return CallsAfterText(head, "\n{", _BETWEEN, calls.grammar(), thought_end, opening="{")
+    head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?(?P<body>\{{[^{{]{{0,64}})\Z")
     return CallsAfterText(head, "{", _BETWEEN, calls.grammar(), thought_end)
 
 

@@ -12,7 +12,7 @@ from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
 from ..values.json_grammar import SchemaError
 from ..values.shared_rules import JsonValues, SharedRules
-from .layout import FENCE
+from .layout import FENCE, line_of
 from .python_calls import CALL_NAME
 
 _MOST_DEPTH = 8
@@ -27,8 +27,8 @@ dict: "{{" WS? (STRING COLON literal (COMMA STRING COLON literal)*)? WS? "}}"
 """
 
 
-_BETWEEN = f"\n```python\n{CALL_NAME}("
-_HEAD = rf"/\n ?```python\n{CALL_NAME}\(/"  # SentencePiece puts a blank before a line
+_BETWEEN = f"\n```python\n{CALL_NAME}"
+_HEAD = rf'/\n ?```python\n ?{CALL_NAME}/ "("'  # SentencePiece puts a blank before a line
 
 
 def python_calls(
@@ -36,19 +36,20 @@ def python_calls(
 ) -> CallsAfterText | None:
     """The grammar of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
 
-    Code for `interpreter_tools` is no such call. None if there are no others. Raises: SchemaError.
+    Code for `interpreter_tools` is no such call. None if there are no others. If any tool is strict, a call is held
+    from before its bracket on, because a token may hold more than the bracket. Raises: SchemaError.
     """
     tools = [tool for tool in tools if tool.name not in interpreter_tools]
     if not tools:
         return None
-    names = "|".join(re.escape(tool.name) for tool in sorted(tools, key=lambda tool: -len(tool.name)))
-    head = re.compile(
-        rf"(?:\A|\n)[ \t]{{0,16}}(?P<name>{names})[ \t]{{0,16}}\r?\n\s{{0,16}}(?:{FENCE}\s{{0,64}})?"
-        rf"{CALL_NAME}\s{{0,16}}\((?P<body>[^(]{{0,64}})\Z"
-    )
     calls = _Calls()
     for tool in tools:
         calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
+    line = line_of(tool.name for tool in tools)
+    if strict:
+        head = re.compile(rf"{line} ?```python\n ?{CALL_NAME}(?P<body>\([^(]{{0,64}})?\Z")
+        return CallsAfterText(head, f"{CALL_NAME[-1]}(", _BETWEEN, calls.grammar(), opening="(")
+    head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?{CALL_NAME}\s{{0,16}}(?P<body>\([^(]{{0,64}})\Z")
     return CallsAfterText(head, "(", _BETWEEN, calls.grammar())
 
 

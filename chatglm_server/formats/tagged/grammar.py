@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -18,25 +17,7 @@ from .tags import CALL_END, CALL_START, KEY_END, KEY_START, VALUE_END, VALUE_STA
 
 _GAP = r"/\n?/"
 _TEXT = "/(?s:.*)/"  # never a special token, so that only the closing tag ends it
-
-
-def _text_without(*tags: str) -> str:
-    """A regular expression for text that holds none of `tags`, which begin with ``<`` and have no other.
-
-    It is spelled out, by what may follow each beginning of a tag: llguidance masks it faster than a complement.
-    """
-    beginnings = sorted({tag[1:length] for tag in tags for length in range(1, len(tag))})
-    part = f"<({'|'.join(map(re.escape, beginnings))})"
-    ends = []
-    for beginning in beginnings:
-        following = {tag[len(beginning) + 1] for tag in tags if tag.startswith(f"<{beginning}")}
-        ends.append(f"<{re.escape(beginning)}[^<{''.join(sorted(following))}]")
-    return rf"([^<]|({part})*({'|'.join(ends)}))*({part})*"
-
-
-_TERMINALS = rf"""TAGLESS: /{_text_without(VALUE_END, CALL_END).replace("/", chr(92) + "/")}/
-raw: {_TEXT} (({THINK_START} | {THINK_END}) {_TEXT})*
-"""
+_TERMINALS = f"raw: {_TEXT} (({THINK_START} | {THINK_END}) {_TEXT})*\n"
 
 
 def tagged_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]) -> CallsAfterToken:
@@ -97,7 +78,7 @@ class _Calls:
             length = f"{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}"
             text = f"/(?s:.{length})/"
         else:
-            text = "TAGLESS" if strict else "raw"
+            text = "raw"
         if strict and known:
             _check_text(schema, f"#/properties/{name}")
         return text

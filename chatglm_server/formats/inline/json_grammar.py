@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from ...chat import Tool
 from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
+from ..values.assertions import check_object
 from ..values.json_grammar import SchemaError
 from ..values.shared_rules import JsonValues, SharedRules
 from .layout import FENCE, line_of
@@ -51,12 +52,15 @@ class _Calls:
         self._names.append(call)
         head = f"{call}: {json.dumps(tool.name, ensure_ascii=False)} {json.dumps(_BETWEEN)}"
         parameters = tool.function.get("parameters")
+        if not isinstance(parameters, dict):
+            parameters = {"type": "object"}
         arguments = declared_arguments(parameters)
         if arguments is None:
-            anything = loose or not isinstance(parameters, dict)
-            schema = {"type": "object"} if anything else parameters
+            schema = {"type": "object"} if loose else parameters
             self._lines.append(f"{head} {self._values.name(schema, strict=strict)}")
             return
+        if strict:
+            check_object(parameters, "#")
         self._lines.append(f'{head} "{{" WS? {call}_args')
         pairs = []
         for argument in arguments:

@@ -10,7 +10,9 @@ from typing import Any
 from ...chat import Tool
 from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
+from ..values.assertions import ASSERTIONS, OF_ANY, OF_ARRAYS, OF_OBJECTS, check_held, check_object
 from ..values.json_grammar import SchemaError
+from ..values.schema import declared_types, json_types
 from ..values.shared_rules import JsonValues, SharedRules
 from .layout import FENCE, line_of
 from .python_calls import CALL_NAME
@@ -25,8 +27,6 @@ literal: STRING | NUMBER | "True" | "False" | "None" | list | dict
 list: "[" WS? (literal (COMMA literal)*)? WS? "]"
 dict: "{{" WS? (STRING COLON literal (COMMA STRING COLON literal)*)? WS? "}}"
 """
-
-
 _BETWEEN = f"\n```python\n{CALL_NAME}"
 _HEAD = rf'/\n ?```python\n ?{CALL_NAME}/ "("'  # SentencePiece puts a blank before a line
 
@@ -77,6 +77,8 @@ class _Calls:
             pair = self._pairs.name(f'/{_PLAIN_NAME.pattern}/ "=" literal')
             self._lines.append(f"{head} ({pair} (COMMA {pair})*)? WS? END")
             return
+        if strict and isinstance(parameters, dict):
+            check_object(parameters, "#")
         pairs = []
         for argument in arguments:
             value = self._value(argument.schema, argument.schema, f"#/properties/{argument.name}", 0)
@@ -99,26 +101,34 @@ class _Calls:
         if self._loose or not isinstance(schema, dict) or not schema:
             return "literal"
         if "$ref" in schema:
+            self._check(schema, {"$ref"}, pointer)
             schema = _target(root, schema["$ref"])
         if depth > _MOST_DEPTH or not isinstance(schema, dict):
             return self._unknown("nesting", pointer)
         chosen = schema.get("enum", [schema["const"]] if "const" in schema else None)
         if isinstance(chosen, list) and chosen:
-            return "(" + " | ".join(sorted({_quoted(text) for one in chosen for text in _spellings(one)})) + ")"
+            self._check(schema, {"enum", "const", "type"}, pointer)
+            return self._chosen([one for one in chosen if json_types(one) & declared_types(schema)], pointer)
         branches = schema.get("anyOf", schema.get("oneOf"))
         if isinstance(branches, list) and branches:
-            if self._strict and "oneOf" in schema:
-                return self._unknown("oneOf", pointer)
+            self._check(schema, {"anyOf"}, pointer)
             return "(" + " | ".join(self._value(one, root, pointer, depth + 1) for one in branches) + ")"
+        self._check(schema, ASSERTIONS - OF_ANY, pointer)
         if "allOf" in schema or "not" in schema:
-            return self._unknown("allOf and not", pointer)
+            return "literal"
         types = schema.get("type", [])
         types = [types] if isinstance(types, str) else types if isinstance(types, list) else []
         if not types:
             types = ["object"] if "properties" in schema else ["array"] if "items" in schema else []
         if not types:
+            self._check(schema, {"type"}, pointer)
             return "literal"
         return "(" + " | ".join(self._typed(kind, schema, root, pointer, depth) for kind in types) + ")"
+
+    def _chosen(self, values: Sequence[Any], pointer: str) -> str:
+        if not values:
+            raise SchemaError("no value fits it", pointer)
+        return "(" + " | ".join(sorted({_quoted(text) for one in values for text in _spellings(one)})) + ")"
 
     def _typed(self, kind: object, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
         if kind in ("integer", "number"):  # JSON's numbers are Python's
@@ -134,16 +144,23 @@ class _Calls:
         return {"boolean": '"True" | "False"', "null": '"None"'}.get(str(kind)) or self._unknown("type", pointer)
 
     def _array(self, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
-        if self._strict and schema.keys() & {"prefixItems", "uniqueItems", "contains", "minItems", "maxItems"}:
-            return self._unknown("more than the items of an array", pointer)
-        items = schema.get("items")
-        item = self._value(items, root, f"{pointer}/items", depth + 1) if isinstance(items, dict) else "literal"
+        self._check(schema, ASSERTIONS - OF_ARRAYS | {"items"}, pointer)
+        items = schema.get("items", True)
+        if not isinstance(items, dict) and items is not True:
+            return self._unknown("items that are not one schema", pointer)
+        item = self._value(items, root, f"{pointer}/items", depth + 1)
         return f'"[" WS? ({item} (COMMA {item})*)? WS? "]"'
 
     def _object(self, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
         arguments = declared_arguments(schema)
+        if self._strict:
+            check_object({key: schema[key] for key in schema.keys() & OF_OBJECTS}, pointer)
+        if arguments is None:
+            others = schema.get("additionalProperties")
+            value = self._value(others, root, f"{pointer}/additionalProperties", depth + 1)
+            return f'"{{" WS? (STRING COLON {value} (COMMA STRING COLON {value})*)? WS? "}}"'
         if not arguments:
-            return "dict" if arguments is None else '"{" WS? "}"'
+            return '"{" WS? "}"'
         self._objects += 1
         rule = f"object_{self._objects}"
         pairs = []
@@ -153,6 +170,10 @@ class _Calls:
             pairs.append(f"({keys}) COLON {value}")
         self._members(rule, arguments, pairs, '"}"')
         return f'"{{" WS? {rule}'
+
+    def _check(self, schema: Mapping[str, Any], held: Collection[str], pointer: str) -> None:
+        if self._strict:
+            check_held(schema, held, pointer, "a Python literal")
 
     def _unknown(self, keyword: str, pointer: str) -> str:
         if self._strict:

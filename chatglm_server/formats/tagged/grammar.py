@@ -11,6 +11,7 @@ from ..base import THINK_END, THINK_START
 from ..call_grammar import CallsAfterToken
 from ..values.argument_rules import declared_arguments, in_any_order
 from ..values.argument_values import ArgumentValues
+from ..values.assertions import ASSERTIONS, OF_STRINGS, check_held, check_object
 from ..values.json_grammar import SchemaError
 from ..values.shared_rules import JsonValues, SharedRules
 from .tags import CALL_END, CALL_START, KEY_END, KEY_START, VALUE_END, VALUE_START
@@ -52,6 +53,8 @@ class _Calls:
                 raise SchemaError("the parameters of a strict function are an object with properties", "#")
             self._lines.append(f"{call}_args: ({_pair('/[^<>]+/', 'raw')})*")
             return
+        if strict and isinstance(parameters, dict):
+            check_object(parameters, "#")
         values = ArgumentValues(parameters)
         pairs = []
         for argument in arguments:
@@ -70,7 +73,12 @@ class _Calls:
         known = isinstance(schema, dict)
         chosen = schema.get("enum", [schema["const"]] if "const" in schema else None) if known else None
         if isinstance(chosen, list) and chosen:
-            words = (one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in chosen)
+            words = {one if isinstance(one, str) else json.dumps(one, ensure_ascii=False): one for one in chosen}
+            if strict:
+                check_held(schema, {"enum", "const", "type"}, f"#/properties/{name}", "some values")
+                words = {word: one for word, one in words.items() if json.loads(values.json_text(name, word)) == one}
+            if not words:
+                raise SchemaError("no value fits it", f"#/properties/{name}")
             return "(" + " | ".join(map(_quoted, words)) + ")"
         if not values.may_be_text(name):
             return self._json.name(schema, strict=strict)
@@ -94,10 +102,9 @@ def _quoted(text: str) -> str:
 
 def _check_text(schema: Mapping[str, Any], pointer: str) -> None:
     """Raises: SchemaError if text without quotes cannot be held to a schema that allows strings."""
-    for keyword in ("pattern", "format", "oneOf", "allOf", "not", "$ref"):
-        if keyword in schema:
-            raise SchemaError(f"this server cannot hold a string between tags to {keyword}", pointer)
+    held = {"type", *OF_STRINGS} - {"pattern", "format"} if schema.get("type") == "string" else {"type", "anyOf"}
+    check_held(schema, held, pointer, "a string between tags")
     branches = schema.get("anyOf")
     for branch in branches if isinstance(branches, list) else ():
-        if not isinstance(branch, dict) or branch.keys() - {"type", "title", "description"}:
+        if not isinstance(branch, dict) or branch.keys() & ASSERTIONS - {"type"}:
             raise SchemaError("this server cannot hold a string between tags to anyOf with more than types", pointer)

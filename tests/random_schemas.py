@@ -67,3 +67,24 @@ def random_tools(seed: int) -> list[Tool]:
         name = draw.choice(["get", "get_weather", "look.up", "做"]) + str(place)
         tools.append(Tool({"name": name, "parameters": random_object(draw, names)}))
     return tools
+
+
+def random_value(draw: random.Random, schema: dict[str, Any]) -> Any:
+    """A value that fits a schema of this module."""
+    if "enum" in schema or "const" in schema:
+        return draw.choice(schema.get("enum", [schema.get("const")]))
+    if "anyOf" in schema:
+        return random_value(draw, draw.choice(schema["anyOf"]))
+    kinds = schema["type"]
+    kind = kinds if isinstance(kinds, str) else draw.choice(kinds)
+    if kind == "object":
+        properties, required = schema.get("properties", {}), schema.get("required", [])
+        names = [name for name in properties if name in required or draw.random() < 0.6]
+        return {name: random_value(draw, properties[name]) for name in names}
+    if kind == "array":
+        return [random_value(draw, schema.get("items", {"type": "integer"})) for _ in range(draw.randint(0, 3))]
+    if kind == "string":
+        word = draw.choice([word for word in WORDS if len(word) >= schema.get("minLength", 0)])
+        return word[: schema.get("maxLength")]
+    numbers = {"integer": draw.randint(0, 2000), "number": draw.choice([0.5, 1.25, 2]), "null": None}
+    return numbers.get(kind, draw.random() < 0.5)

@@ -11,7 +11,7 @@ from ..decoding.constraints.triggered import TextTrigger, TokenTrigger, Trigger
 from ..errors import InvalidRequest
 from ..formats.base import ChatFormat, Prompt
 from ..formats.call_grammar import CallGrammar, CallsAfterToken
-from ..formats.values.json_grammar import SchemaError
+from ..formats.values.json_schema import SchemaError
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
 

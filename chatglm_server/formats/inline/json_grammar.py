@@ -10,7 +10,7 @@ from ...chat import Tool
 from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.assertions import check_object
-from ..values.json_grammar import SchemaError
+from ..values.json_schema import SchemaError
 from ..values.shared_rules import JsonValues, SharedRules
 from .layout import FENCE, line_of
 

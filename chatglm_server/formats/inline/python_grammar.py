@@ -11,7 +11,7 @@ from ...chat import Tool
 from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
 from ..values.assertions import ASSERTIONS, OF_ANY, OF_ARRAYS, OF_OBJECTS, check_held, check_object
-from ..values.json_grammar import SchemaError
+from ..values.json_schema import SchemaError
 from ..values.schema import declared_types, json_types
 from ..values.shared_rules import JsonValues, SharedRules
 from .layout import FENCE, line_of

@@ -12,7 +12,7 @@ from ..call_grammar import CallsAfterToken
 from ..values.argument_rules import declared_arguments, in_any_order
 from ..values.argument_values import ArgumentValues
 from ..values.assertions import ASSERTIONS, OF_STRINGS, check_held, check_object
-from ..values.json_grammar import SchemaError
+from ..values.json_schema import SchemaError
 from ..values.shared_rules import JsonValues, SharedRules
 from .tags import CALL_END, CALL_START, KEY_END, KEY_START, VALUE_END, VALUE_START
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from .json_grammar import WHITESPACE, SchemaError, subschemas
+from .json_grammar import WHITESPACE
+from .json_schema import SchemaError, subschemas
 
 BLANKS = rf"""WS: /{WHITESPACE}/
 COMMA: /,({WHITESPACE})?/

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from .json_grammar import SchemaError
+from .json_schema import SchemaError
 
 OF_OBJECTS = frozenset(
     {
@@ -38,5 +38,5 @@ def check_object(schema: Mapping[str, Any], pointer: str) -> None:
     check_held(schema, {"type", "properties", "additionalProperties", "required"}, pointer, "these members")
     properties, required = schema.get("properties"), schema.get("required")
     for name in required if isinstance(required, list) else ():
-        if not isinstance(properties, dict) or name not in properties:
+        if not isinstance(properties, dict) or str(name) not in properties:
             raise SchemaError(f"required: {str(name)[:64]!r} is not among the properties", pointer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .json_grammar import changed_inside, is_intersection, subschemas
+from .json_schema import changed_inside, is_intersection, subschemas
 
 _LARGEST = 9 * 10**18
 """llguidance counts in 64 bits, and writes no range that ends where they do."""

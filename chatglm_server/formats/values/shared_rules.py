@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from .bounded_numbers import with_bounded_numbers
-from .json_grammar import SchemaError, essential, json_rule
+from .closed_objects import with_closed_objects
+from .json_grammar import json_rule
+from .json_schema import SchemaError, essential
 
 
 class SharedRules:
@@ -46,7 +48,9 @@ class JsonValues:
         except RecursionError:
             raise SchemaError("it is nested too deep") from None
         if key not in self._known:
-            rule = json_rule(with_bounded_numbers(wanted) if strict else wanted, strict=strict)
+            if strict:
+                wanted = with_bounded_numbers(with_closed_objects(wanted))
+            rule = json_rule(wanted, strict=strict)
             self._known[key] = self._rules.name(rule)
         return self._known[key]
 

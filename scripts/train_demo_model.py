@@ -63,7 +63,10 @@ def measure(prepared: Prepared, folder: Path, count: int, show: int) -> None:
     tallies = evaluation.measure(runner, prepared.codec, MEASURING_SEED, count, show)
     for (kind, lang), tally in tallies.items():
         print(f"{recipe.name}: {kind} {lang}: {tally.right} of {tally.cases}, name {tally.name}", flush=True)
-    card.record_measures(folder, recipe.name, tallies)
+    held = evaluation.measure(runner, prepared.codec, MEASURING_SEED, count, held=True)
+    for (kind, lang), tally in held.items():
+        print(f"{recipe.name}, calls held: {kind} {lang}: {tally.right} of {tally.cases}", flush=True)
+    card.record_measures(folder, recipe.name, tallies, held)
 
 
 def main() -> None:

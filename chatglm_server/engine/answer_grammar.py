@@ -20,7 +20,8 @@ from ..chat import (
 from ..decoding.constraints.grammars import Grammar, GrammarError, Grammars
 from ..errors import InvalidRequest
 from ..formats.call_grammar import CallGrammar
-from ..formats.values.json_grammar import SchemaError, json_rule, subschemas
+from ..formats.values.json_grammar import json_rule
+from ..formats.values.json_schema import SchemaError, subschemas
 from ..log_once import log_once
 
 NOUN = "response_format"

@@ -11,17 +11,21 @@ from ..decoding.constraints.triggered import TextTrigger, TokenTrigger, Trigger
 from ..errors import InvalidRequest
 from ..formats.base import ChatFormat, Prompt
 from ..formats.call_grammar import CallGrammar, CallsAfterToken
-from ..formats.values.json_grammar import SchemaError
+from ..formats.values.json_schema import SchemaError
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class HeldCalls:
-    """The grammar of calls, and what finds their beginnings in the tokens of an answer."""
+    """The grammar of calls, and what finds their beginnings in the tokens of an answer.
+
+    `exact`: a call that is written in another way than the grammar's is text, because nothing has held it.
+    """
 
     grammar: CallGrammar
     trigger: Trigger
+    exact: bool
 
 
 class CallConstraints:
@@ -49,6 +53,10 @@ class CallConstraints:
         try:
             return self._checked(tools, strict, loose, prompt)
         except (SchemaError, GrammarError) as error:
+            if strict:
+                raise InvalidRequest(
+                    f"the tools' schemas cannot be honoured together: {error}", param="tools"
+                ) from None
             log_once(f"calls are not held to the tools' schemas: {error}")
             return None
 
@@ -75,10 +83,13 @@ class CallConstraints:
     ) -> HeldCalls | None:
         """Raises: SchemaError, GrammarError."""
         calls = self._format.call_grammar(tools, strict, loose, prompt)
-        return None if calls is None else HeldCalls(calls, self._trigger(calls))
+        return None if calls is None else HeldCalls(calls, self._trigger(calls), exact=bool(strict))
 
     def _trigger(self, calls: CallGrammar) -> Trigger:
+        grammar = self._grammars.compile(calls.grammar)
         if isinstance(calls, CallsAfterToken):
-            return TokenTrigger(self._tokenizer.specials[calls.token], self._grammars.compile(calls.grammar))
-        compiled = {name: self._grammars.compile(grammar) for name, grammar in calls.grammars.items()}
-        return TextTrigger(self._tokenizer, calls.pattern, calls.last, compiled, calls.thought_end)
+            return TokenTrigger(self._tokenizer.specials[calls.token], grammar)
+        openings = self._grammars.beginning_with(calls.opening) if calls.opening else None
+        return TextTrigger(
+            self._tokenizer, calls.pattern, calls.last, calls.between, grammar, calls.thought_end, openings
+        )

@@ -117,7 +117,8 @@ class LocalEngine:
                 return TriggeredGrammar(calls.trigger, opening, once=once, samples_all=samples_all)
 
             def output() -> Output:
-                parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think)
+                exact = calls is not None and calls.exact
+                parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think, exact=exact)
                 return Output(
                     parser,
                     sampling.stop,

@@ -113,11 +113,14 @@ class ChatFormat(Protocol):
         """Returns a prompt of `text` alone, for completions without a conversation."""
         ...
 
-    def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+    def parser(
+        self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False, exact: bool = False
+    ) -> OutputParser:
         """Returns a fresh parser of one answer.
 
         Without `tools` the answer holds no calls. None means that the tools are unknown, as with recorded output:
-        then the parser reads calls between tags, and no others.
+        then the parser reads calls between tags, and no others. `exact`: calls that are not written as `call_grammar`
+        says are text, though models may mean them.
         """
         ...
 

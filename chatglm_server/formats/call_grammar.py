@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -24,25 +22,24 @@ class CallsAfterToken:
 class CallsAfterText:
     """A text that ends in a match of `pattern` is the beginning of a call.
 
-    Its group `name` is the tool's; `grammars` has Lark text for each tool, for what begins with the group `body`.
-    Before the text `thought_end`, if there is one, nothing is a call. `last` is a character at which the pattern's
-    matches end, but for 64 characters: only where it comes up the pattern is tried. `head` is a Lark expression for
-    what stands between name and body.
+    `grammar` is Lark text for one call of any tool: its name, which is the pattern's group `name`, then `between`, and
+    what begins with the group `body`. Before the text `thought_end`, if there is one, nothing is a call. The pattern's
+    matches end with one of the characters `last`, but for 64 characters: only where one comes up it is tried.
+
+    With `opening`, a character, the group `body` may also be missing. It is a call if that character follows.
     """
 
     pattern: re.Pattern[str]
     last: str
-    head: str
-    grammars: Mapping[str, str]
+    between: str
+    grammar: str
     thought_end: str = ""
+    opening: str = ""
 
     def first(self, lead: str, answer: str) -> str:
         """A Lark expression for an answer that is a call, or `answer` behind `lead`. A thought is before both."""
-        calls = " | ".join(
-            f"{json.dumps(name, ensure_ascii=False)} {self.head} {_nested(grammar)}"
-            for name, grammar in self.grammars.items()
-        )
-        return f"{lead} ({answer} | {calls})" if self.thought_end else f"{lead} {answer} | / ?/ ({calls})"
+        call = _nested(self.grammar)
+        return f"{lead} ({answer} | {call})" if self.thought_end else f"{lead} {answer} | / ?/ {call}"
 
 
 CallGrammar = CallsAfterToken | CallsAfterText

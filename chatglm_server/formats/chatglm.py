@@ -40,7 +40,9 @@ class ChatGLMFormat:
     def bare_prompt(self, text: str) -> Prompt:
         return Prompt((text, Special("[gMASK]", spelled=False), Special("<sop>", spelled=False)))
 
-    def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+    def parser(
+        self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False, exact: bool = False
+    ) -> OutputParser:
         return _FullWidthPunctuation(self.text_parser(()))
 
     def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:

@@ -35,7 +35,9 @@ class ChatGLM2Format:
     def bare_prompt(self, text: str) -> Prompt:
         return Prompt((Special("[gMASK]", spelled=False), Special("sop", spelled=False), text))
 
-    def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+    def parser(
+        self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False, exact: bool = False
+    ) -> OutputParser:
         return self.text_parser(())
 
     def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
@@ -55,6 +57,10 @@ class ChatGLM2Format:
 
 
 TEXT_ONLY = CallLayout(
-    body="(?!)", read=read_json_call, placeholders=(("[[训练时间]]", "2023年"),), role_tokens=frozenset({"<eop>"})
+    body="(?!)",
+    exact_body="(?!)",
+    read=read_json_call,
+    placeholders=(("[[训练时间]]", "2023年"),),
+    role_tokens=frozenset({"<eop>"}),
 )
 """The layout of answers without calls. ``<eop>`` ends those of ChatGLM-6B."""

@@ -66,9 +66,11 @@ class ChatGLM3Format:
     def bare_prompt(self, text: str) -> Prompt:
         return Prompt((Special("[gMASK]"), Special("sop"), text))
 
-    def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+    def parser(
+        self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False, exact: bool = False
+    ) -> OutputParser:
         """ChatGLM3 does not think aloud: `prompt_ends_in_think` changes nothing."""
-        return self.text_parser(tools or ())
+        return InlineCallParser(LAYOUT, tools or (), exact=exact)
 
     def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
         """Returns a fresh parser of an answer. `numbers` numbers the calls."""
@@ -80,7 +82,7 @@ class ChatGLM3Format:
 
     def call_grammar(
         self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> CallGrammar:
+    ) -> CallGrammar | None:
         return python_calls(tools, strict, loose, INTERPRETER_TOOLS)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
@@ -109,6 +111,7 @@ def _python_call(call: ToolCall) -> str:
 
 LAYOUT = CallLayout(
     body=rf"(?:{FENCE}\s{{0,64}})?(?:(?:{CALL_NAME}|(?P=name))\s{{0,16}}\(|{OBJECT})",
+    exact_body=rf" ?```python\n ?{CALL_NAME}\(",
     undeclared_body=rf"(?:{FENCE}\s{{0,64}})?{CALL_NAME}\s{{0,16}}\(",
     read=read_python_call,
     interpreter=INTERPRETER,

@@ -64,8 +64,11 @@ class GLM4Format:
     def bare_prompt(self, text: str) -> Prompt:
         return Prompt((Special("[gMASK]"), Special("<sop>"), text))
 
-    def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
-        return ThinkingParser(self.text_parser(tools or ()), inside=prompt_ends_in_think)
+    def parser(
+        self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False, exact: bool = False
+    ) -> OutputParser:
+        answer = InlineCallParser(LAYOUT, tools or (), exact=True) if exact else self.text_parser(tools or ())
+        return ThinkingParser(answer, inside=prompt_ends_in_think)
 
     def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
         """Returns a fresh parser of an answer behind its thought. `numbers` numbers the calls."""
@@ -99,6 +102,7 @@ def call_pieces(message: Message) -> Iterator[Piece]:
 
 LAYOUT = CallLayout(
     body=rf"(?:{FENCE}\s{{0,64}})?{OBJECT}",
+    exact_body=r"\{",
     read=read_json_call,
     role_tokens=frozenset({"<|endoftext|>", *(token.name for token in _ROLE.values())}),
 )

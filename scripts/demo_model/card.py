@@ -12,14 +12,20 @@ from .recipes import RECIPES, Prepared
 from .training import Outcome
 
 FIGURES = "figures.json"
+_HELD = "… with calls held to the tools' schemas"
 KINDS = {
     "first": ("questions written by hand: what people try first", "call exactly right, or no call if none is wanted"),
+    "first held": (_HELD, "the same"),
     "call": ("call of an unseen tool", "name and all arguments exactly right"),
+    "call held": (_HELD, "the same"),
     "call name": ("… the tool's name alone", "the right tool was called"),
     "new words": ("call of a tool with new words in its name", "name and all arguments exactly right"),
+    "new words held": (_HELD, "the same"),
     "new words name": ("… the tool's name alone", "the right tool was called"),
     "classic": ("call of a well-known tool, held-out values", "name and all arguments exactly right"),
+    "classic held": (_HELD, "the same"),
     "refusal": ("no tool fits, or none is needed", "answered without a call"),
+    "refusal held": (_HELD, "the same"),
     "observation": ("answer from a tool's result", "all values of the result are in the answer"),
     "context": ("fact told earlier in the chat", "the fact is in the answer"),
 }
@@ -35,9 +41,10 @@ def record_training(folder: Path, prepared: Prepared, seed: int, outcome: Outcom
     _update(folder, prepared.recipe.name, {**facts, "parameters": shape.parameters, "sizes": sizes})
 
 
-def record_measures(folder: Path, name: str, tallies: Tallies) -> None:
-    """Notes the measured figures of a file."""
+def record_measures(folder: Path, name: str, tallies: Tallies, held: Tallies) -> None:
+    """Notes the measured figures of a file; `held` are those with calls that are held to their tools."""
     measured = {f"{kind}.{lang}": [tally.right, tally.cases] for (kind, lang), tally in tallies.items()}
+    measured |= {f"{kind} held.{lang}": [tally.right, tally.cases] for (kind, lang), tally in held.items()}
     measured |= {f"{kind} name.{lang}": [tally.name, tally.cases] for (kind, lang), tally in tallies.items()}
     _update(folder, name, {"measured": measured})
 
@@ -111,6 +118,9 @@ worded questions do worse. A fixed rule keeps some words from training:
 * *new words*: the tool's topic has a word that training never drew (it leaves out one word in six of the bank), and so
   have the names of its parameters;
 * in all rows, people, places and other values from banks are kept from training.
+
+Without the rows *with calls held to the tools' schemas* the models write freely; with them they write as the server has
+them write by default (`--tool-grammar auto`).
 
 The questions of the first row are written by hand (`first_questions.py`): one to three tutorial tools and plain
 questions. Some of them are in the training text word for word.

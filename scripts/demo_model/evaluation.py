@@ -10,6 +10,10 @@ from typing import Any
 from chatglm_server.answer import Answer
 from chatglm_server.chat import Message
 from chatglm_server.chat import Tool as Declared
+from chatglm_server.decoding.constraints.base import Constraint
+from chatglm_server.decoding.constraints.grammars import Grammars
+from chatglm_server.decoding.constraints.triggered import TriggeredGrammar
+from chatglm_server.engine.call_constraints import CallConstraints
 from chatglm_server.model_files.tokenizer import Detokenizer
 
 from .engine import Runner
@@ -138,15 +142,31 @@ def cases(seed: int, count: int) -> Iterator[Case]:
             yield make(draw, LANGUAGES[index % 2])
 
 
-def answer(runner: Runner, codec: Codec, conversation: Conversation) -> Answer:
-    """The model's answer as the server would read it."""
+def answer(runner: Runner, codec: Codec, conversation: Conversation, calls: CallConstraints | None = None) -> Answer:
+    """The model's answer as the server would read it; its calls are held to their tools by `calls`."""
     parser = codec.format.parser(conversation.tools)
     events: list[Any] = []
     detokenizer = Detokenizer(codec.tokenizer)
-    pieces = [piece for token in runner.generate(codec.prompt(conversation)) for piece in detokenizer.feed(token)]
+    constraint = _constraint(codec, conversation, calls)
+    tokens = runner.generate(codec.prompt(conversation), constraint=constraint)
+    pieces = [piece for token in tokens for piece in detokenizer.feed(token)]
     for piece in (*pieces, *detokenizer.flush()):
         events += parser.feed(piece)
     return Answer.of(events + parser.flush("stop"))
+
+
+def _constraint(codec: Codec, conversation: Conversation, calls: CallConstraints | None) -> Constraint | None:
+    if calls is None or not conversation.tools:
+        return None
+    prompt = codec.format.render(conversation.messages, conversation.tools)
+    held = calls.held(conversation.tools, {}, prompt)
+    return None if held is None else TriggeredGrammar(held.trigger)
+
+
+def call_constraints(runner: Runner, codec: Codec) -> CallConstraints:
+    """What holds calls as a server with ``--tool-grammar auto`` holds them."""
+    grammars = Grammars(codec.tokenizer, runner.stops, runner.vocab_size)
+    return CallConstraints(grammars, codec.format, codec.tokenizer, strict=False)
 
 
 def judge(case: Case, got: Answer) -> tuple[bool, bool]:
@@ -163,12 +183,17 @@ def judge(case: Case, got: Answer) -> tuple[bool, bool]:
         return False, True
 
 
-def measure(runner: Runner, codec: Codec, seed: int, count: int, show: int = 0) -> Tallies:
-    """Runs all cases; prints up to `show` wrong answers of each kind."""
+def measure(runner: Runner, codec: Codec, seed: int, count: int, show: int = 0, *, held: bool = False) -> Tallies:
+    """Runs all cases; prints up to `show` wrong answers of each kind. `held`: calls are held to their tools, and only
+    cases with tools are run.
+    """
     tallies: Tallies = {}
     shown: dict[str, int] = {}
+    constraints = call_constraints(runner, codec) if held else None
     for case in cases(seed, count):
-        got = answer(runner, codec, case.conversation)
+        if held and (not case.conversation.tools or case.kind == "observation"):
+            continue
+        got = answer(runner, codec, case.conversation, constraints)
         right, name = judge(case, got)
         tallies.setdefault((case.kind, case.lang), Tally()).add(right, name)
         if not right and shown.setdefault(case.kind, 0) < show:

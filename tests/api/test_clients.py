@@ -6,7 +6,9 @@ import asyncio
 import json
 from typing import Literal, cast
 
+import instructor
 import pytest
+from instructor import Mode
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -16,7 +18,7 @@ from openai.types.chat import (
     ChatCompletionMessageParam,
     ChatCompletionToolChoiceOptionParam,
 )
-from pydantic import SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from tests.conftest import ADD, WEATHER
 from tests.serving import RunningServer
@@ -200,3 +202,25 @@ def test_langchain_agent_turn(server: RunningServer, streaming: bool) -> None:
     told = model.invoke([question, asked, ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])])
     assert not told.tool_calls
     assert "21" in told.text
+
+
+class Forecast(BaseModel):
+    """The weather of some days."""
+
+    city: str = Field(max_length=12)
+    unit: Literal["celsius", "fahrenheit"]
+    days: int = Field(ge=1, le=9)
+
+
+@pytest.mark.parametrize("mode", [Mode.TOOLS, Mode.TOOLS_STRICT, Mode.JSON_SCHEMA])
+def test_instructor(glm4_server: RunningServer, mode: Mode) -> None:
+    """Without a second try: the first answer fits the class."""
+    openai = OpenAI(base_url=f"{glm4_server.url}/v1", api_key="none", max_retries=0)
+    answer = instructor.from_openai(openai, mode=mode).chat.completions.create(
+        model="demo-glm4",
+        messages=[{"role": "user", "content": f"{QUESTION} For 3 days."}],
+        response_model=Forecast,
+        max_retries=0,
+        temperature=0,
+    )
+    assert isinstance(answer, Forecast)

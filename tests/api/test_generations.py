@@ -133,12 +133,12 @@ def test_langchain_agent_loop(server: RunningServer, openai: OpenAI) -> None:
 def ai_sdk() -> Path:
     """The Vercel AI SDK, installed beside its test client."""
     subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=CLIENT, check=True, capture_output=True, timeout=600)
-    return CLIENT / "tool_loop.mjs"
+    return CLIENT
 
 
 def test_vercel_ai_sdk(ai_sdk: Path, server: RunningServer, openai: OpenAI, generation: str) -> None:
     """Its stream schema is strict: a chunk with one field too many or null in the wrong place is an error."""
-    words = ["node", str(ai_sdk), f"{server.url}/v1", model_of(openai), str(QUESTION["content"])]
+    words = ["node", str(ai_sdk / "tool_loop.mjs"), f"{server.url}/v1", model_of(openai), str(QUESTION["content"])]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     seen = json.loads(done.stdout)
     assert seen["errors"] == []
@@ -147,6 +147,17 @@ def test_vercel_ai_sdk(ai_sdk: Path, server: RunningServer, openai: OpenAI, gene
     assert first["finish"] == "tool-calls"
     assert first["reasoning"] == (THOUGHT if generation in THINKS else None)
     assert (last["text"], last["finish"]) == (ANSWER, "stop")
+
+
+def test_vercel_ai_sdk_generates_an_object(ai_sdk: Path, glm4_server: RunningServer) -> None:
+    """By the demo model, whose answer is held to the schema."""
+    words = ["node", str(ai_sdk / "object.mjs"), f"{glm4_server.url}/v1", "demo-glm4", "Weather in Paris for 3 days?"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    seen = json.loads(done.stdout)
+    assert seen["finish"] == "stop"
+    assert seen["object"].keys() == {"city", "unit", "days"}
+    assert seen["object"]["unit"] in ("celsius", "fahrenheit")
+    assert 1 <= seen["object"]["days"] <= 9
 
 
 def test_curl(server: RunningServer, openai: OpenAI) -> None:

@@ -12,8 +12,8 @@ import pytest
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field, SecretStr
 
-from tests.engine.test_call_constraints import random_tools
 from tests.random_models import write_random_model
+from tests.random_schemas import random_tools
 from tests.serving import RunningServer, user
 
 

@@ -114,3 +114,29 @@ def test_a_grammar_that_cannot_be_used_is_the_clients_fault(vocabulary: Vocabula
 
 def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in text)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "fits"),
+    [
+        ({"properties": {"a": {"const": 1}}}, '{"a": 1, "b": 2}', False),
+        ({"properties": {"a": {"const": 1}}, "additionalProperties": True}, '{"a": 1, "b": 2}', True),
+        ({"properties": {"a": {"const": 1}}, "required": ["b"]}, '{"a": 1, "b": 2}', True),
+        ({"properties": {"a": {"const": 1}}, "allOf": [{"properties": {"b": {"const": 2}}}]}, '{"a": 1, "b": 2}', True),
+        ({"properties": {"a": {"properties": {"b": {}}}}}, '{"a": {"b": 1, "c": 2}}', False),
+        ({}, '{"a": 1e5}', True),
+    ],
+)
+def test_objects_have_no_members_but_those_declared(
+    vocabulary: Vocabulary, schema: dict[str, Any], text: str, fits: bool
+) -> None:
+    grammar = answer_grammar(vocabulary.grammars, JsonSchemaFormat({"type": "object"} | schema), EMPTY_LEAD)
+    assert grammar.constraint().begin(text.encode()) == fits
+
+
+@pytest.mark.parametrize("text", [r'"\u00e9\u4f60\ud83d\ude00"', r'"\n\t\\ \""', '"é你😀"'])
+def test_escapes_that_models_write(vocabulary: Vocabulary, text: str) -> None:
+    grammar = answer_grammar(vocabulary.grammars, JsonSchemaFormat({"type": "string"}), EMPTY_LEAD)
+    constraint = grammar.constraint()
+    assert constraint.begin(text.encode())
+    assert constraint.complete

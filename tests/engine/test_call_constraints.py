@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from chatglm_server.chat import JsonSchemaFormat, Tool, ToolCallDelta, ToolCallStart
+from chatglm_server.chat import JsonSchemaFormat, Message, Tool, ToolCall, ToolCallDelta, ToolCallStart
 from chatglm_server.decoding.constraints.base import TokenMask
 from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
 from chatglm_server.decoding.constraints.grammars import Grammars
@@ -22,11 +22,13 @@ from chatglm_server.engine.answer_grammar import answer_grammar
 from chatglm_server.engine.call_constraints import CallConstraints
 from chatglm_server.errors import InvalidRequest
 from chatglm_server.formats.base import Prompt, Special
+from chatglm_server.formats.call_grammar import CallsAfterText
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.model_files.bpe_tokenizer import BytePairTokenizer
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.tokenizer import Detokenizer, Tokenizer, encode_prompt
 from tests.decoding.test_grammar import MODELS
+from tests.random_schemas import random_object, random_tools, random_value
 
 PROMPT = Prompt((Special("<|assistant|>"),))
 CLOSING = (b'"', b"'", b"}", b"]", b")")
@@ -80,9 +82,21 @@ class Dialect:
             tokens += following
         return tokens
 
-    def calls(self, tokens: Sequence[int], tools: Sequence[Tool]) -> list[tuple[str, Any]]:
+    def texts(self, tokens: Sequence[int]) -> list[bytes]:
+        """What each token spells."""
+        return [self.tokenizer.token_bytes(token) for token in tokens]
+
+    def cut(self, text: str) -> list[int]:
+        """The tokens of a text that goes on behind another."""
+        tokens = self.tokenizer.encode_text("\n" + text)
+        for count in range(1, len(tokens) + 1):
+            if b"".join(map(self.tokenizer.token_bytes, tokens[:count])).endswith(b"\n"):
+                return tokens[count:]
+        return tokens
+
+    def calls(self, tokens: Sequence[int], tools: Sequence[Tool], *, exact: bool = True) -> list[tuple[str, Any]]:
         """The calls that the format's parser reads."""
-        detokenizer, parser = Detokenizer(self.tokenizer), self.format.parser(tools)
+        detokenizer, parser = Detokenizer(self.tokenizer), self.format.parser(tools, exact=exact)
         pieces = [piece for token in tokens if token not in self.ends for piece in detokenizer.feed(token)]
         events = [event for piece in pieces for event in parser.feed(piece)] + parser.flush("stop")
         names = [event.name for event in events if isinstance(event, ToolCallStart)]
@@ -96,47 +110,6 @@ class Dialect:
 @pytest.fixture(scope="module", params=["chatglm3", "glm4", "glm45", "glm47"])
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     return Dialect(request.param)
-
-
-def random_schema(draw: random.Random, depth: int = 0) -> dict[str, Any]:
-    """A value's schema. Numbers are whole: noise writes exponents that no float holds."""
-    kind = draw.random()
-    if depth > 2 or kind < 0.6:
-        return draw.choice(
-            [
-                {"type": "string"},
-                {"type": "integer", "minimum": -3},
-                {"type": "boolean"},
-                {"enum": ["a b", "c", "ü\"'"]},
-                {"const": 5},
-                {"type": ["string", "null"]},
-                {"type": "string", "maxLength": 5},
-                {"anyOf": [{"type": "integer"}, {"type": "string"}]},
-                {"enum": [1, "x", None]},
-            ]
-        )
-    if kind < 0.8:
-        return {"type": "array", "items": random_schema(draw, depth + 1)}
-    return random_object(draw, [f"k{place}" for place in range(draw.randint(1, 3))], depth + 1)
-
-
-def random_object(draw: random.Random, names: Sequence[str], depth: int = 0) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {name: random_schema(draw, depth) for name in names},
-        "required": [name for name in names if draw.random() < 0.5],
-        "additionalProperties": False,
-    }
-
-
-def random_tools(seed: int) -> list[Tool]:
-    draw = random.Random(seed)
-    tools = []
-    for place in range(draw.randint(1, 8)):
-        names = [f"{draw.choice(['city', 'n', 'der_ort', 'x-y'])}{number}" for number in range(draw.randint(0, 5))]
-        name = draw.choice(["get", "get_weather", "look.up", "做"]) + str(place)
-        tools.append(Tool({"name": name, "parameters": random_object(draw, names)}))
-    return tools
 
 
 def test_every_call_is_valid(dialect: Dialect) -> None:
@@ -236,3 +209,83 @@ def test_any_number_of_arguments(dialect: Dialect, count: int) -> None:
     assert tokens[-1] in dialect.ends
     ((_, arguments),) = dialect.calls(tokens, tools)
     jsonschema.validate(arguments, schema)
+
+
+def test_forced_tokens_are_those_of_the_whole_call(dialect: Dialect) -> None:
+    """Of calls in the model's own notation, cut by its tokenizer: SentencePiece puts blanks before pieces."""
+    runs = 0
+    for seed in range(50):
+        tools, draw = random_tools(seed), random.Random(seed)
+        tool = draw.choice(tools)
+        call = ToolCall("1", tool.name, random_value(draw, tool.function["parameters"]))
+        pieces = dialect.format.render([Message("assistant", "", tool_calls=(call,))]).pieces[:-1]
+        start = pieces.index(Special("<|assistant|>")) + 1
+        tokens = encode_prompt(dialect.tokenizer, Prompt(pieces[start:]))
+        calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=seed % 2 == 0)
+        held = calls.held(tools, {}, PROMPT)
+        assert held is not None
+        constraint = TriggeredGrammar(held.trigger)
+        for place, token in enumerate(tokens):
+            forced = list(constraint.forced())
+            rest = tokens[place : place + len(forced)]
+            assert forced[: len(rest)] == rest, (seed, dialect.texts(forced), dialect.texts(rest))
+            runs += len(forced) > 0
+            constraint.accept([token])
+    assert runs > 50
+
+
+@pytest.mark.parametrize("number", ["1e999", "1" * 400 + ".5", "1" * 5000])
+@pytest.mark.parametrize("schema", [{"type": "number"}, {}, {"type": "object"}, {"type": "array"}])
+def test_a_strict_call_has_no_number_that_its_parser_drops(
+    dialect: Dialect, number: str, schema: dict[str, Any]
+) -> None:
+    """In text between tags such a number is a string, which a schema for numbers does not have."""
+    value = {"object": f'{{"k":{number}}}', "array": f"[{number}]"}.get(str(schema.get("type")), number)
+    parameters = {"type": "object", "properties": {"x": schema}, "required": ["x"], "additionalProperties": False}
+    tools = [Tool({"name": "f", "parameters": parameters})]
+    calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True)
+    held = calls.held(tools, {"f": 0}, PROMPT)
+    assert held is not None
+    grammar = dialect.grammars.compile(held.grammar.grammar)
+    if not isinstance(held.grammar, CallsAfterText):
+        return
+    text = f"f{held.grammar.between}" + ('{"x": ' if dialect.format.name == "glm4" else "(x=")
+    assert grammar.constraint().begin(text.encode())
+    assert not grammar.constraint().begin(f"{text}{value}".encode())
+
+
+def test_a_strict_call_is_held_from_before_its_bracket(dialect: Dialect) -> None:
+    """Other text may follow a line with a tool's name; a token of more than the bracket cannot pass by."""
+    parameters = {"type": "object", "properties": {"x": {"const": 1}}, "required": ["x"], "additionalProperties": False}
+    tools = [Tool({"name": "get", "parameters": parameters})]
+    held = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True).held(tools, {}, PROMPT)
+    assert held is not None
+    if not isinstance(held.grammar, CallsAfterText):
+        return
+    for head, free in ((f"get{held.grammar.between}", False), (f"say get{held.grammar.between}", True)):
+        constraint = TriggeredGrammar(held.trigger)
+        constraint.accept(dialect.cut(head))
+        assert constraint.free is free
+        if free:
+            continue
+        mask = TokenMask(dialect.size)
+        constraint.fill(mask)
+        allowed = {dialect.tokenizer.token_bytes(token) for token in mask}
+        assert {b"a", b" ", b"\n"} <= allowed
+        assert held.grammar.opening.encode() in allowed
+        assert held.grammar.opening.encode() + b"}" not in allowed
+        constraint.accept(dialect.cut("a"))
+        assert constraint.free
+        constraint.rollback(1)
+        assert not constraint.free
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["get {'x': 1}", "`get`\n{\"x\": 1}", '{"name": "get", "arguments": {"x": 1}}', "no\n```python\ntool_call(x=1)",
+     "<tool_call>get<arg_key>x</arg_key><arg_value>1</arg_value></tool_call>"],
+)  # fmt: skip
+def test_a_strict_call_is_written_as_the_model_was_trained_to(dialect: Dialect, text: str) -> None:
+    """Some dialect reads each of these as a call, and none where a schema binds: nothing has held it."""
+    tools = [Tool({"name": "get", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}})]
+    assert dialect.calls(dialect.tokenizer.encode_text("\n" + text), tools, exact=True) == []

@@ -69,7 +69,9 @@ class ShoutFormat:
     def bare_prompt(self, text: str) -> Prompt:
         return Prompt((text,))
 
-    def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+    def parser(
+        self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False, exact: bool = False
+    ) -> OutputParser:
         return ShoutParser()
 
     def answer_lead(self, prompt: Prompt) -> str:

@@ -10,6 +10,7 @@ from threading import Lock
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from ...model_files.tokenizer import Tokenizer
+from .base import TokenMask
 from .grammar import GrammarConstraint
 from .vocabulary import grammar_vocabulary
 
@@ -56,6 +57,7 @@ class Grammars:
         self._reading = Lock()
         self._matchers: OrderedDict[str, LLMatcher] = OrderedDict()
         self._lock = Lock()
+        self._beginning: dict[str, TokenMask] = {}
 
     def compile(self, grammar: str) -> Grammar:
         """The compiled grammar of Lark text. Raises: GrammarError."""
@@ -65,6 +67,18 @@ class Grammars:
         """Why the Lark text cannot be compiled; "" if it can."""
         wrong, messages = LLMatcher.validate_grammar_with_warnings(grammar, self._read_vocabulary(), limits=_LIMITS)
         return one_line(messages[0]) if wrong else ""
+
+    def beginning_with(self, text: str) -> TokenMask:
+        """The tokens of plain text that begin with `text`, or are a beginning of it."""
+        known = self._beginning.get(text)
+        if known is None:
+            known, data = TokenMask(self._vocab_size), text.encode()
+            for token in range(self._vocab_size):
+                word = self._tokenizer.token_bytes(token)
+                if word and (word.startswith(data) or data.startswith(word)):
+                    known.allow(token)
+            self._beginning[text] = known
+        return known
 
     def _matcher(self, grammar: str) -> LLMatcher:
         with self._lock:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ...model_files.tokenizer import Tokenizer
@@ -15,11 +16,23 @@ from .grammars import Grammar
 _MOST_TOKENS = 256  # of the beginning of a part
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A part begins: `text` is what of its sentence of `grammar` is already there.
+
+    With `openings` it begins only if the next token is one of them. With any other there is no part.
+    """
+
+    grammar: Grammar
+    text: bytes = b""
+    openings: TokenMask | None = None
+
+
 class Trigger(Protocol):
     """Finds where the parts begin. Stateless, so that answers share it."""
 
-    def find(self, tokens: Sequence[int]) -> tuple[Grammar, bytes] | None:
-        """The grammar of the part that begins with the last of the answer's `tokens`, and what of it they spell."""
+    def find(self, tokens: Sequence[int]) -> Beginning | None:
+        """The part that begins with the last of the answer's `tokens`, or behind it."""
         ...
 
 
@@ -28,15 +41,16 @@ class TokenTrigger:
 
     def __init__(self, token: int, grammar: Grammar) -> None:
         self._token = token
-        self._grammar = grammar
+        self._beginning = Beginning(grammar)
 
-    def find(self, tokens: Sequence[int]) -> tuple[Grammar, bytes] | None:
-        return (self._grammar, b"") if tokens[-1] == self._token else None
+    def find(self, tokens: Sequence[int]) -> Beginning | None:
+        return self._beginning if tokens[-1] == self._token else None
 
 
 class TextTrigger:
-    """A part begins where the text ends in a match of `pattern`: its groups are `name` and `body`, as for
-    `CallsAfterText` of the formats. No text before `thought_end` counts, if there is one.
+    """A part begins where the text ends in a match of `pattern`. The grammar's sentence begins with the pattern's
+    group `name`, then `between`, then the group `body`, as for `CallsAfterText` of the formats. No text before
+    `thought_end` counts, if there is one. Without a body, `openings` as for `Beginning`.
     """
 
     def __init__(
@@ -44,17 +58,23 @@ class TextTrigger:
         tokenizer: Tokenizer,
         pattern: re.Pattern[str],
         last: str,
-        grammars: Mapping[str, Grammar],
+        between: str,
+        grammar: Grammar,
         thought_end: str = "",
+        openings: TokenMask | None = None,
     ) -> None:
         self._tokenizer = tokenizer
+        self._specials = frozenset(tokenizer.specials.values())
         self._pattern = pattern
-        self._last = last.encode()
-        self._grammars = grammars
+        self._last = tuple(char.encode() for char in last)
+        self._between = between
+        self._grammar = grammar
         self._thought_end = thought_end
+        self._openings = openings
 
-    def find(self, tokens: Sequence[int]) -> tuple[Grammar, bytes] | None:
-        if self._last not in self._tokenizer.token_bytes(tokens[-1]):
+    def find(self, tokens: Sequence[int]) -> Beginning | None:
+        word = self._tokenizer.token_bytes(tokens[-1])
+        if not any(char in word for char in self._last):
             return None
         if self._thought_end and self._thought_end not in self._text(tokens):
             return None
@@ -63,10 +83,50 @@ class TextTrigger:
         match = self._pattern.search(text + self._text(tokens[-_MOST_TOKENS:]))
         if match is None:
             return None
-        return self._grammars[match["name"]], match["body"].encode()
+        sentence = match["name"] + self._between + (match["body"] or "")
+        return Beginning(self._grammar, sentence.encode(), None if match["body"] else self._openings)
 
     def _text(self, tokens: Sequence[int]) -> str:
-        return b"".join(map(self._tokenizer.token_bytes, tokens)).decode(errors="replace")
+        """The text of `tokens`. A special token ends a line: after it the model begins another."""
+        words = (b"\n" if token in self._specials else self._tokenizer.token_bytes(token) for token in tokens)
+        return b"".join(words).decode(errors="replace")
+
+
+class _Part:
+    """A part of an answer, from behind its first `start` tokens on."""
+
+    def __init__(self, start: int, grammar: GrammarConstraint, openings: TokenMask | None) -> None:
+        self.start = start
+        self._grammar = grammar
+        self._openings = openings
+        self._declined = False
+
+    def holds(self, once: bool) -> bool:
+        """True unless the sentence may end here. If `once`, nothing but the answer's end follows it."""
+        return not self._declined and (once or not self._grammar.complete)
+
+    @property
+    def _undecided(self) -> bool:
+        return self._openings is not None and self._grammar.length == 0
+
+    def fill(self, mask: TokenMask) -> None:
+        self._grammar.fill(mask)
+        if self._openings is not None and self._undecided:
+            mask.allow_others(self._openings)
+
+    def forced(self) -> Sequence[int]:
+        return () if self._undecided else self._grammar.forced()
+
+    def accept(self, token: int) -> None:
+        if self._openings is not None and self._undecided and token not in self._openings:
+            self._declined = True
+        else:
+            self._grammar.accept([token])
+
+    def rollback(self, length: int) -> None:
+        """Go back to an answer of `length` tokens, not less than `start`. Mutates the part."""
+        self._declined = self._declined and length > self.start
+        self._grammar.rollback(max(0, self.start + self._grammar.length - length))
 
 
 class TriggeredGrammar:
@@ -87,7 +147,7 @@ class TriggeredGrammar:
         self._once = once
         self._samples_all = samples_all
         self._tokens: list[int] = []
-        self._parts: list[tuple[int, GrammarConstraint]] = []  # each with the number of tokens before it
+        self._parts: list[_Part] = []
 
     @property
     def free(self) -> bool:
@@ -111,7 +171,7 @@ class TriggeredGrammar:
             if opening is not None:
                 opening.accept([token])
             if part is not None:
-                part.accept([token])
+                part.accept(token)
             else:
                 self._begin_part()
 
@@ -121,26 +181,21 @@ class TriggeredGrammar:
             opened = min(len(self._tokens), self._prefix.length)
             self._prefix.rollback(max(0, opened - length))
         del self._tokens[length:]
-        while self._parts and self._parts[-1][0] > length:
+        while self._parts and self._parts[-1].start > length:
             self._parts.pop()
         if self._parts:
-            start, part = self._parts[-1]
-            part.rollback(max(0, start + part.length - length))
+            self._parts[-1].rollback(length)
 
     def _opening(self) -> ForcedPrefix | None:
         return self._prefix if self._prefix is not None and not self._prefix.done else None
 
-    def _part(self) -> GrammarConstraint | None:
-        """The grammar that holds here."""
-        if not self._parts:
-            return None
-        _, part = self._parts[-1]
-        return None if part.complete and not self._once else part
+    def _part(self) -> _Part | None:
+        """The part that holds here."""
+        return self._parts[-1] if self._parts and self._parts[-1].holds(self._once) else None
 
     def _begin_part(self) -> None:
         found = self._trigger.find(self._tokens)
         if found is not None:
-            grammar, text = found
-            part = grammar.constraint(samples_all=self._samples_all)
-            if part.begin(text):
-                self._parts.append((len(self._tokens), part))
+            grammar = found.grammar.constraint(samples_all=self._samples_all)
+            if grammar.begin(found.text):
+                self._parts.append(_Part(len(self._tokens), grammar, found.openings))

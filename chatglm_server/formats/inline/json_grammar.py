@@ -1,56 +1,80 @@
-"""The grammar of the JSON object behind a tool's name (GLM-4)."""
+"""The grammar of a call that is a tool's name and a JSON object (GLM-4)."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from ...chat import Tool
 from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
-from ..values.json_grammar import SchemaError, json_rule
-from .layout import FENCE
+from ..values.assertions import check_object
+from ..values.json_schema import SchemaError
+from ..values.shared_rules import JsonValues, SharedRules
+from .layout import FENCE, line_of
 
+_BETWEEN = "\n"
 _END = r"END: /\}(\n?(```)?\n?)?/"  # tokens may hold more than the bracket
 
 
 def json_calls(
     tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], thought_end: str = ""
 ) -> CallsAfterText:
-    """The grammars of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
+    """The grammar of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
 
+    If any is strict, a call is held from before its bracket on, because a token may hold more than the bracket.
     Raises: SchemaError.
     """
-    names = "|".join(re.escape(tool.name) for tool in sorted(tools, key=lambda tool: -len(tool.name)))
-    blanks = r"[ \t]{0,16}"
-    head = re.compile(
-        rf"(?:\A|\n){blanks}(?P<name>{names}){blanks}\r?\n\s{{0,16}}(?:{FENCE}\s{{0,64}})?(?P<body>\{{[^{{]{{0,64}})\Z"
-    )
-    grammars = {
-        tool.name: "\n".join([*_object(tool, strict=tool.name in strict, loose=tool.name in loose), _END, BLANKS])
-        for tool in tools
-    }
-    return CallsAfterText(head, "{", r"/\n/", grammars, thought_end)
+    calls = _Calls()
+    for tool in tools:
+        calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
+    line = line_of(tool.name for tool in tools)
+    if strict:
+        head = re.compile(rf"{line}(?P<body>\{{[^{{]{{0,64}})?\Z")
+        return CallsAfterText(head, "\n{", _BETWEEN, calls.grammar(), thought_end, opening="{")
+    head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?(?P<body>\{{[^{{]{{0,64}})\Z")
+    return CallsAfterText(head, "{", _BETWEEN, calls.grammar(), thought_end)
 
 
-def _object(tool: Tool, *, strict: bool, loose: bool) -> Iterator[str]:
-    parameters = tool.function.get("parameters")
-    yield "%llguidance {}"
-    arguments = declared_arguments(parameters)
-    if arguments is None:
-        anything = loose or not isinstance(parameters, dict)
-        yield f"start: {json_rule({'type': 'object'} if anything else parameters, strict=strict)}"
-        return
-    yield 'start: "{" WS? args'
-    pairs = []
-    for place, argument in enumerate(arguments):
-        try:
-            value = json_rule(True if loose else argument.schema, strict=strict)
-        except SchemaError as error:
-            raise SchemaError(str(error), f"#/properties/{argument.name}{error.pointer[1:]}") from None
-        key = json.dumps(json.dumps(argument.name, ensure_ascii=False), ensure_ascii=False)
-        yield f"pair_{place}: {key} COLON {value}"
-        pairs.append(f"pair_{place}")
-    needed = sum(argument.required for argument in arguments)
-    yield from in_any_order("args", pairs, needed, end="WS? END", comma="COMMA")
+class _Calls:
+    """The grammar of a call of any of the tools that were added."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._lines: list[str] = []
+        self._pairs = SharedRules("pair")
+        self._values = JsonValues()
+
+    def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
+        """Mutates the grammar. Raises: SchemaError."""
+        call = f"call_{len(self._names)}"
+        self._names.append(call)
+        head = f"{call}: {json.dumps(tool.name, ensure_ascii=False)} {json.dumps(_BETWEEN)}"
+        parameters = tool.function.get("parameters")
+        if not isinstance(parameters, dict):
+            parameters = {"type": "object"}
+        arguments = declared_arguments(parameters)
+        if arguments is None:
+            schema = {"type": "object"} if loose else parameters
+            self._lines.append(f"{head} {self._values.name(schema, strict=strict)}")
+            return
+        if strict:
+            check_object(parameters, "#")
+        self._lines.append(f'{head} "{{" WS? {call}_args')
+        pairs = []
+        for argument in arguments:
+            try:
+                value = self._values.name(True if loose else argument.schema, strict=strict)
+            except SchemaError as error:
+                raise SchemaError(str(error), f"#/properties/{argument.name}{error.pointer[1:]}") from None
+            key = json.dumps(json.dumps(argument.name, ensure_ascii=False), ensure_ascii=False)
+            pairs.append(self._pairs.name(f"{key} COLON {value}"))
+        needed = sum(argument.required for argument in arguments)
+        self._lines += in_any_order(f"{call}_args", pairs, needed, end="WS? END", comma="COMMA")
+
+    def grammar(self) -> str:
+        """Lark text."""
+        start = f"start: {' | '.join(self._names)}"
+        rules = (*self._lines, *self._pairs.lines(), *self._values.lines())
+        return "\n".join(["%llguidance {}", start, *rules, _END, BLANKS])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from ...chat import Tool
 FENCE = r"```[ \t]{0,4}\w{0,16}"
 """A fence that opens a block. All repetitions in the patterns are bounded, because a text that may match is read again
 and again while it grows."""
+NAME_END = r"[ \t]{0,16}\r?\n"
+"""What ends the line with a call's name."""
 OBJECT = r"\{\s{0,64}[\"'}]"
 """How a JSON object or a Python dict begins. The parser waits for no other text in braces."""
 
@@ -23,6 +25,8 @@ class CallLayout:
 
     body: str
     """How the arguments of a declared tool begin, with an optional fence, up to their first bracket."""
+    exact_body: str
+    """The same as the model was trained to write it, behind the line with the tool's name."""
     read: Callable[[str], dict[str, Any]]
     """Reads the arguments in a body. Raises: NotAnObject."""
     undeclared_body: str | None = None
@@ -37,6 +41,11 @@ class CallLayout:
     """Special tokens that end the answer. ``<|assistant|>`` begins another segment of it; others mean nothing."""
 
 
+def line_of(names: Iterable[str]) -> str:
+    """A regular expression for a line that is one of `names`, to the end of its text or with its line break."""
+    return rf"(?:\A|[\n`)}}])[ \t]{{0,16}}(?P<name>{names_pattern(names)}){NAME_END}"
+
+
 class CallHeads:
     """Patterns of a call's beginning at the beginning of a line, up to the first bracket of its arguments.
 
@@ -44,24 +53,32 @@ class CallHeads:
     `header`, instead of all these, is a name before code that no tool takes.
     """
 
-    def __init__(self, layout: CallLayout, tools: Sequence[Tool]) -> None:
+    def __init__(self, layout: CallLayout, tools: Sequence[Tool], *, exact: bool = False) -> None:
+        """`exact`: calls of other tools, and calls not written as the model was trained to, have no pattern."""
         names = [tool.name for tool in tools if tool.name]
         by_name = {tool.name: tool for tool in reversed(tools)}
         self.interpreter = next((by_name[name] for name in layout.interpreter_tools if name in by_name), None)
         """The declared tool that takes code."""
-        self.first_line = _pattern(layout, names, first_line=True) if names or layout.interpreter else None
+        self.first_line = _pattern(layout, names, exact, first_line=True) if names or layout.interpreter else None
         """For the first line of a segment, where the format has the name; None if there is nothing to find."""
-        self.later_line = _pattern(layout, names, first_line=False) if names else None
+        self.later_line = _pattern(layout, names, exact, first_line=False) if names else None
         """For other lines; None if there is nothing to find."""
 
 
-def _pattern(layout: CallLayout, names: Sequence[str], *, first_line: bool) -> Any:
-    declared = "|".join(regex.escape(name) for name in sorted(names, key=len, reverse=True)) or "(?!)"
+def names_pattern(names: Iterable[str]) -> str:
+    """A regular expression for one of `names`."""
+    return "|".join(map(regex.escape, sorted(names, key=len, reverse=True))) or "(?!)"
+
+
+def _pattern(layout: CallLayout, names: Sequence[str], exact: bool, *, first_line: bool) -> Any:
+    declared = names_pattern(names)
     # the whole call may stand in a fence that names a language; a fence that does not may close a block before it
     in_fence = r"(?:```[ \t]{0,4}\w{1,16}[ \t]{0,16}\r?\n[ \t]{0,16})?"
     # the name may stand in backticks, or have the namespace that other models write
     name = rf"(?P<tick>`{{0,2}})(?:functions\.)?(?P<name>{declared})(?P=tick)"
     heads = [rf"{in_fence}{name}\s{{0,16}}(?P<body>{layout.body})"]
+    if exact:
+        heads = [rf"(?P<name>{declared}){NAME_END}(?P<body>{layout.exact_body})"]
     line_end = r"[ \t]{0,16}\r?\n\s{0,16}"
     nothing = "(?!)"
     interpreters = [name for name in layout.interpreter_tools if name in names]
@@ -73,7 +90,7 @@ def _pattern(layout: CallLayout, names: Sequence[str], *, first_line: bool) -> A
     has_header = first_line and layout.interpreter and not interpreters
     header = rf"{regex.escape(str(layout.interpreter))}{line_end}(?=```)" if has_header else nothing
     heads.append(rf"(?P<header>{header})")
-    if first_line and names and layout.undeclared_body:
+    if first_line and names and layout.undeclared_body and not exact:
         word = rf"(?!{layout.interpreter}[ \t]{{0,16}}\r?\n)(?P<undeclared>[\w/](?:[\w./:-]{{0,126}}\w)?)"
         heads.append(rf"{word}{line_end}(?P<body>{layout.undeclared_body})")
     else:

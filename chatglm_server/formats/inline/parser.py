@@ -45,12 +45,14 @@ class TextParser(OutputParser, Protocol):
 class InlineCallParser:
     """Parser of one answer, which may have several segments, separated by ``<|assistant|>``.
 
-    `numbers` numbers the calls, if another parser numbers its calls with them, too.
+    `numbers` numbers the calls, if another parser numbers its calls with them, too. `exact` as for `CallHeads`.
     """
 
-    def __init__(self, layout: CallLayout, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> None:
+    def __init__(
+        self, layout: CallLayout, tools: Sequence[Tool], numbers: Iterator[int] | None = None, *, exact: bool = False
+    ) -> None:
         self._layout = layout
-        self._heads = CallHeads(layout, tools)
+        self._heads = CallHeads(layout, tools, exact=exact)
         self._content = Content(layout.placeholders)
         self._numbers = numbers or count()
         self._called = False

@@ -1,4 +1,4 @@
-"""The grammar of the keywords in ``tool_call(name=literal, …)`` (ChatGLM3)."""
+"""The grammar of a call that is a tool's name and ``tool_call(name=literal, …)`` (ChatGLM3)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 from ...chat import Tool
 from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
-from ..values.json_grammar import SchemaError, json_rule
-from .layout import FENCE
+from ..values.assertions import ASSERTIONS, OF_ANY, OF_ARRAYS, OF_OBJECTS, check_held, check_object
+from ..values.json_schema import SchemaError
+from ..values.schema import declared_types, json_types
+from ..values.shared_rules import JsonValues, SharedRules
+from .layout import FENCE, line_of
 from .python_calls import CALL_NAME
 
 _MOST_DEPTH = 8
@@ -24,53 +27,71 @@ literal: STRING | NUMBER | "True" | "False" | "None" | list | dict
 list: "[" WS? (literal (COMMA literal)*)? WS? "]"
 dict: "{{" WS? (STRING COLON literal (COMMA STRING COLON literal)*)? WS? "}}"
 """
+_BETWEEN = f"\n```python\n{CALL_NAME}"
+_HEAD = rf'/\n ?```python\n ?{CALL_NAME}/ "("'  # SentencePiece puts a blank before a line
 
 
 def python_calls(
     tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], interpreter_tools: Collection[str]
-) -> CallsAfterText:
-    """The grammars of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
+) -> CallsAfterText | None:
+    """The grammar of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
 
-    Code for `interpreter_tools` is no such call. Raises: SchemaError.
+    Code for `interpreter_tools` is no such call. None if there are no others. If any tool is strict, a call is held
+    from before its bracket on, because a token may hold more than the bracket. Raises: SchemaError.
     """
     tools = [tool for tool in tools if tool.name not in interpreter_tools]
-    names = "|".join(re.escape(tool.name) for tool in sorted(tools, key=lambda tool: -len(tool.name))) or "(?!)"
-    head = re.compile(
-        rf"(?:\A|\n)[ \t]{{0,16}}(?P<name>{names})[ \t]{{0,16}}\r?\n\s{{0,16}}(?:{FENCE}\s{{0,64}})?"
-        rf"{CALL_NAME}\s{{0,16}}\((?P<body>[^(]{{0,64}})\Z"
-    )
-    grammars = {
-        tool.name: "\n".join(_Rules(strict=tool.name in strict, loose=tool.name in loose).of(tool)) for tool in tools
-    }
-    return CallsAfterText(head, "(", rf"/\n ?```python\n{CALL_NAME}\(/", grammars)
+    if not tools:
+        return None
+    calls = _Calls()
+    for tool in tools:
+        calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
+    line = line_of(tool.name for tool in tools)
+    if strict:
+        head = re.compile(rf"{line} ?```python\n ?{CALL_NAME}(?P<body>\([^(]{{0,64}})?\Z")
+        return CallsAfterText(head, f"{CALL_NAME[-1]}(", _BETWEEN, calls.grammar(), opening="(")
+    head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?{CALL_NAME}\s{{0,16}}(?P<body>\([^(]{{0,64}})\Z")
+    return CallsAfterText(head, "(", _BETWEEN, calls.grammar())
 
 
-class _Rules:
-    """The rules of one tool's call."""
+class _Calls:
+    """The grammar of a call of any of the tools that were added."""
 
-    def __init__(self, *, strict: bool, loose: bool) -> None:
-        self._strict = strict
-        self._loose = loose
+    def __init__(self) -> None:
+        self._names: list[str] = []
         self._lines: list[str] = []
+        self._pairs = SharedRules("pair")
+        self._json = JsonValues()
         self._objects = 0
 
-    def of(self, tool: Tool) -> list[str]:
-        """The lines of the grammar. Raises: SchemaError."""
+    def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
+        """Mutates the grammar. Raises: SchemaError."""
+        self._strict, self._loose = strict, loose
+        call = f"call_{len(self._names)}"
+        self._names.append(call)
+        head = f"{call}: {_quoted(tool.name)} {_HEAD} WS?"
         parameters = tool.function.get("parameters")
         arguments = declared_arguments(parameters)
         if arguments is None:
-            if self._strict and parameters:
+            if strict and parameters:
                 raise SchemaError("the parameters of a strict function are an object with properties", "#")
-            pair = f'/{_PLAIN_NAME.pattern}/ "=" literal'
-            start = f"start: WS? ({pair} (COMMA {pair})*)? WS? END"
-            return ["%llguidance {}", start, _LITERALS]
+            pair = self._pairs.name(f'/{_PLAIN_NAME.pattern}/ "=" literal')
+            self._lines.append(f"{head} ({pair} (COMMA {pair})*)? WS? END")
+            return
+        if strict and isinstance(parameters, dict):
+            check_object(parameters, "#")
         pairs = []
         for argument in arguments:
             value = self._value(argument.schema, argument.schema, f"#/properties/{argument.name}", 0)
             name = argument.name if _PLAIN_NAME.fullmatch(argument.name) else repr(argument.name)
-            pairs.append(f'{_quoted(name)} "=" {value}')
-        self._members("args", arguments, pairs, "END")
-        return ["%llguidance {}", "start: WS? args", *self._lines, _LITERALS]
+            pairs.append(self._pairs.name(f'{_quoted(name)} "=" {value}'))
+        self._lines.append(f"{head} {call}_args")
+        self._members(f"{call}_args", arguments, pairs, "END")
+
+    def grammar(self) -> str:
+        """Lark text."""
+        start = f"start: {' | '.join(self._names)}"
+        rules = (*self._lines, *self._pairs.lines(), *self._json.lines())
+        return "\n".join(["%llguidance {}", start, *rules, _LITERALS])
 
     def _members(self, rule: str, arguments: Sequence[Argument], pairs: Sequence[str], end: str) -> None:
         needed = sum(argument.required for argument in arguments)
@@ -80,33 +101,41 @@ class _Rules:
         if self._loose or not isinstance(schema, dict) or not schema:
             return "literal"
         if "$ref" in schema:
+            self._check(schema, {"$ref"}, pointer)
             schema = _target(root, schema["$ref"])
         if depth > _MOST_DEPTH or not isinstance(schema, dict):
             return self._unknown("nesting", pointer)
         chosen = schema.get("enum", [schema["const"]] if "const" in schema else None)
         if isinstance(chosen, list) and chosen:
-            return "(" + " | ".join(sorted({_quoted(text) for one in chosen for text in _spellings(one)})) + ")"
+            self._check(schema, {"enum", "const", "type"}, pointer)
+            return self._chosen([one for one in chosen if json_types(one) & declared_types(schema)], pointer)
         branches = schema.get("anyOf", schema.get("oneOf"))
         if isinstance(branches, list) and branches:
-            if self._strict and "oneOf" in schema:
-                return self._unknown("oneOf", pointer)
+            self._check(schema, {"anyOf"}, pointer)
             return "(" + " | ".join(self._value(one, root, pointer, depth + 1) for one in branches) + ")"
+        self._check(schema, ASSERTIONS - OF_ANY, pointer)
         if "allOf" in schema or "not" in schema:
-            return self._unknown("allOf and not", pointer)
+            return "literal"
         types = schema.get("type", [])
         types = [types] if isinstance(types, str) else types if isinstance(types, list) else []
         if not types:
             types = ["object"] if "properties" in schema else ["array"] if "items" in schema else []
         if not types:
+            self._check(schema, {"type"}, pointer)
             return "literal"
         return "(" + " | ".join(self._typed(kind, schema, root, pointer, depth) for kind in types) + ")"
 
+    def _chosen(self, values: Sequence[Any], pointer: str) -> str:
+        if not values:
+            raise SchemaError("no value fits it", pointer)
+        return "(" + " | ".join(sorted({_quoted(text) for one in values for text in _spellings(one)})) + ")"
+
     def _typed(self, kind: object, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
         if kind in ("integer", "number"):  # JSON's numbers are Python's
-            return json_rule({**schema, "type": kind}, strict=self._strict)
+            return self._json.name({**schema, "type": kind}, strict=self._strict)
         if kind == "string":
             if self._strict and schema.keys() & {"pattern", "format", "minLength", "maxLength"}:
-                return json_rule({**schema, "type": kind}, strict=True)
+                return self._json.name({**schema, "type": kind}, strict=True)
             return "STRING"
         if kind == "array":
             return self._array(schema, root, pointer, depth)
@@ -115,16 +144,23 @@ class _Rules:
         return {"boolean": '"True" | "False"', "null": '"None"'}.get(str(kind)) or self._unknown("type", pointer)
 
     def _array(self, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
-        if self._strict and schema.keys() & {"prefixItems", "uniqueItems", "contains", "minItems", "maxItems"}:
-            return self._unknown("more than the items of an array", pointer)
-        items = schema.get("items")
-        item = self._value(items, root, f"{pointer}/items", depth + 1) if isinstance(items, dict) else "literal"
+        self._check(schema, ASSERTIONS - OF_ARRAYS | {"items"}, pointer)
+        items = schema.get("items", True)
+        if not isinstance(items, dict) and items is not True:
+            return self._unknown("items that are not one schema", pointer)
+        item = self._value(items, root, f"{pointer}/items", depth + 1)
         return f'"[" WS? ({item} (COMMA {item})*)? WS? "]"'
 
     def _object(self, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
         arguments = declared_arguments(schema)
+        if self._strict:
+            check_object({key: schema[key] for key in schema.keys() & OF_OBJECTS}, pointer)
+        if arguments is None:
+            others = schema.get("additionalProperties")
+            value = self._value(others, root, f"{pointer}/additionalProperties", depth + 1)
+            return f'"{{" WS? (STRING COLON {value} (COMMA STRING COLON {value})*)? WS? "}}"'
         if not arguments:
-            return "dict" if arguments is None else '"{" WS? "}"'
+            return '"{" WS? "}"'
         self._objects += 1
         rule = f"object_{self._objects}"
         pairs = []
@@ -134,6 +170,10 @@ class _Rules:
             pairs.append(f"({keys}) COLON {value}")
         self._members(rule, arguments, pairs, '"}"')
         return f'"{{" WS? {rule}'
+
+    def _check(self, schema: Mapping[str, Any], held: Collection[str], pointer: str) -> None:
+        if self._strict:
+            check_held(schema, held, pointer, "a Python literal")
 
     def _unknown(self, keyword: str, pointer: str) -> str:
         if self._strict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...chat import Tool
@@ -11,14 +11,14 @@ from ..base import THINK_END, THINK_START
 from ..call_grammar import CallsAfterToken
 from ..values.argument_rules import declared_arguments, in_any_order
 from ..values.argument_values import ArgumentValues
-from ..values.json_grammar import SchemaError, json_rule
+from ..values.assertions import ASSERTIONS, OF_STRINGS, check_held, check_object
+from ..values.json_schema import SchemaError
+from ..values.shared_rules import JsonValues, SharedRules
 from .tags import CALL_END, CALL_START, KEY_END, KEY_START, VALUE_END, VALUE_START
 
 _GAP = r"/\n?/"
 _TEXT = "/(?s:.*)/"  # never a special token, so that only the closing tag ends it
-_TERMINALS = rf"""TAGLESS: {_TEXT} & ~/(?s:.*)<\/(arg_value|tool_call)>(?s:.*)/
-raw: {_TEXT} (({THINK_START} | {THINK_END}) {_TEXT})*
-"""
+_TERMINALS = f"raw: {_TEXT} (({THINK_START} | {THINK_END}) {_TEXT})*\n"
 
 
 def tagged_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]) -> CallsAfterToken:
@@ -26,60 +26,85 @@ def tagged_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collecti
 
     Raises: SchemaError.
     """
-    rules = list[str]()
-    for number, tool in enumerate(tools):
-        rules += _call(number, tool, strict=tool.name in strict, loose=tool.name in loose)
-    start = " | ".join(f"call_{number}" for number in range(len(tools)))
-    return CallsAfterToken(CALL_START, "\n".join(["%llguidance {}", f"start: {start}", _TERMINALS, *rules, ""]))
+    calls = _Calls()
+    for tool in tools:
+        calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
+    return CallsAfterToken(CALL_START, calls.grammar())
 
 
-def _call(number: int, tool: Tool, *, strict: bool, loose: bool) -> Iterator[str]:
-    parameters = tool.function.get("parameters")
-    name = json.dumps(tool.name, ensure_ascii=False)
-    yield f"call_{number}: {name} {_GAP} args_{number} {CALL_END}"
-    arguments = declared_arguments(parameters)
-    if arguments is None:
-        if strict and parameters:
-            raise SchemaError("the parameters of a strict function are an object with properties", "#")
-        yield f"args_{number}: ({_pair('/[^<>]+/', 'raw')})*"
-        return
-    values = ArgumentValues(parameters)
-    pairs = []
-    for place, argument in enumerate(arguments):
-        text = "raw" if loose else _value(values, argument.name, argument.schema, strict=strict)
-        yield f"pair_{number}_{place}: {_pair(json.dumps(argument.name, ensure_ascii=False), text)}"
-        pairs.append(f"pair_{number}_{place}")
-    yield from in_any_order(f"args_{number}", pairs, sum(argument.required for argument in arguments))
+class _Calls:
+    """The grammar of a call of any of the tools that were added."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._lines: list[str] = []
+        self._pairs = SharedRules("pair")
+        self._json = JsonValues()
+
+    def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
+        """Mutates the grammar. Raises: SchemaError."""
+        call = f"call_{len(self._names)}"
+        self._names.append(call)
+        self._lines.append(f"{call}: {_quoted(tool.name)} {_GAP} {call}_args {CALL_END}")
+        parameters = tool.function.get("parameters")
+        arguments = declared_arguments(parameters)
+        if arguments is None:
+            if strict and parameters:
+                raise SchemaError("the parameters of a strict function are an object with properties", "#")
+            self._lines.append(f"{call}_args: ({_pair('/[^<>]+/', 'raw')})*")
+            return
+        if strict and isinstance(parameters, dict):
+            check_object(parameters, "#")
+        values = ArgumentValues(parameters)
+        pairs = []
+        for argument in arguments:
+            text = "raw" if loose else self._value(values, argument.name, argument.schema, strict=strict)
+            pairs.append(self._pairs.name(_pair(_quoted(argument.name), text)))
+        self._lines += in_any_order(f"{call}_args", pairs, sum(argument.required for argument in arguments))
+
+    def grammar(self) -> str:
+        """Lark text."""
+        start = f"start: {' | '.join(self._names)}"
+        rules = (*self._lines, *self._pairs.lines(), *self._json.lines())
+        return "\n".join(["%llguidance {}", start, *rules, _TERMINALS])
+
+    def _value(self, values: ArgumentValues, name: str, schema: Any, *, strict: bool) -> str:
+        """A value between its tags: text as it stands, or JSON."""
+        known = isinstance(schema, dict)
+        chosen = schema.get("enum", [schema["const"]] if "const" in schema else None) if known else None
+        if isinstance(chosen, list) and chosen:
+            words = {one if isinstance(one, str) else json.dumps(one, ensure_ascii=False): one for one in chosen}
+            if strict:
+                check_held(schema, {"enum", "const", "type"}, f"#/properties/{name}", "some values")
+                words = {word: one for word, one in words.items() if json.loads(values.json_text(name, word)) == one}
+            if not words:
+                raise SchemaError("no value fits it", f"#/properties/{name}")
+            return "(" + " | ".join(map(_quoted, words)) + ")"
+        if not values.may_be_text(name):
+            return self._json.name(schema, strict=strict)
+        if known and schema.get("type") == "string" and schema.keys() & {"minLength", "maxLength"}:
+            length = f"{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}"
+            text = f"/(?s:.{length})/"
+        else:
+            text = "raw"
+        if strict and known:
+            _check_text(schema, f"#/properties/{name}")
+        return text
 
 
 def _pair(name: str, value: str) -> str:
     return f"{KEY_START} {name} {KEY_END} {_GAP} {VALUE_START} {value} {VALUE_END} {_GAP}"
 
 
-def _value(values: ArgumentValues, name: str, schema: Any, *, strict: bool) -> str:
-    """A value between its tags: text as it stands, or JSON."""
-    chosen = schema.get("enum", [schema["const"]] if "const" in schema else None) if isinstance(schema, dict) else None
-    if isinstance(chosen, list) and chosen:
-        words = (one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in chosen)
-        return "(" + " | ".join(json.dumps(word, ensure_ascii=False) for word in words) + ")"
-    if not values.may_be_text(name):
-        return f"({json_rule(schema, strict=strict)})"
-    if isinstance(schema, dict) and schema.get("type") == "string" and schema.keys() & {"minLength", "maxLength"}:
-        length = f"{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}"
-        text = f"/(?s:.{length})/"
-    else:
-        text = "TAGLESS" if strict else "raw"
-    if strict and isinstance(schema, dict):
-        _check_text(schema, f"#/properties/{name}")
-    return text
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _check_text(schema: Mapping[str, Any], pointer: str) -> None:
     """Raises: SchemaError if text without quotes cannot be held to a schema that allows strings."""
-    for keyword in ("pattern", "format", "oneOf", "allOf", "not", "$ref"):
-        if keyword in schema:
-            raise SchemaError(f"this server cannot hold a string between tags to {keyword}", pointer)
+    held = {"type", *OF_STRINGS} - {"pattern", "format"} if schema.get("type") == "string" else {"type", "anyOf"}
+    check_held(schema, held, pointer, "a string between tags")
     branches = schema.get("anyOf")
     for branch in branches if isinstance(branches, list) else ():
-        if not isinstance(branch, dict) or branch.keys() - {"type", "title", "description"}:
+        if not isinstance(branch, dict) or branch.keys() & ASSERTIONS - {"type"}:
             raise SchemaError("this server cannot hold a string between tags to anyOf with more than types", pointer)

@@ -76,9 +76,11 @@ class TaggedFormat:
     def bare_prompt(self, text: str) -> Prompt:
         return Prompt((Special("[gMASK]"), Special("<sop>"), text))
 
-    def parser(self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False) -> OutputParser:
+    def parser(
+        self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False, exact: bool = False
+    ) -> OutputParser:
         declared = DeclaredTools(tools) if tools or tools is None else None
-        return TaggedParser(declared, PlainText(self.gap), inside=prompt_ends_in_think)
+        return TaggedParser(declared, PlainText(self.gap), inside=prompt_ends_in_think, exact=exact)
 
     def answer_lead(self, prompt: Prompt) -> str:
         thought = f"/(?s:.*)/ {THINK_END}" if prompt.ends_in_think else ""

@@ -34,15 +34,24 @@ class TaggedParser:
     has calls. `numbers` numbers the calls, if the text's own parser numbers its calls with them, too.
 
     A call inside a thought that no tag has ended is sent once it is whole, because models give such calls up.
+
+    `exact`: tags are special tokens, and never letters.
     """
 
     def __init__(
-        self, tools: DeclaredTools | None, text: AnswerText, *, inside: bool, numbers: Iterator[int] | None = None
+        self,
+        tools: DeclaredTools | None,
+        text: AnswerText,
+        *,
+        inside: bool,
+        numbers: Iterator[int] | None = None,
+        exact: bool = False,
     ) -> None:
         self._tools = tools
         self._scanner = MarkerScanner(THINK_TAGS if tools is None else THINK_TAGS + CALL_TAGS)
         self._reasoning = GrowingText(trim_start=True)
         self._text = text
+        self._exact = exact
         self._thinking = inside
         self._thought = inside
         self._unclosed_thought = inside  # a thought began, and no tag has ended it
@@ -57,10 +66,12 @@ class TaggedParser:
             return []
         events: list[ParserEvent] = []
         if isinstance(piece, str):
-            for part, is_tag in self._scanner.feed(piece):
+            for part, is_tag in [(piece, False)] if self._exact else self._scanner.feed(piece):
                 self._take(part, is_tag, events)
         elif piece.name in THINK_TAGS or piece.name in CALL_TAGS:  # from engines that know the tokens of tags
-            return self.feed(piece.name)
+            if not self._exact:
+                return self.feed(piece.name)
+            self._take(piece.name, True, events)
         elif (role := self._text.role(piece)) == "end":
             return self.flush("stop")
         elif role == "next part":

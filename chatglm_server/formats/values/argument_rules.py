@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from .json_grammar import WHITESPACE
+from .json_schema import SchemaError, subschemas
 
 BLANKS = rf"""WS: /{WHITESPACE}/
 COMMA: /,({WHITESPACE})?/
@@ -37,10 +38,17 @@ def declared_arguments(parameters: object) -> list[Argument] | None:
     required = parameters.get("required")
     needed = {name for name in required if isinstance(name, str)} if isinstance(required, list) else set()
     arguments = [
-        Argument(str(name), {**schema, **definitions} if isinstance(schema, dict) else schema, name in needed)
+        Argument(str(name), {**schema, **definitions} if definitions and _refers(schema) else schema, name in needed)
         for name, schema in properties.items()
     ]
     return sorted(arguments, key=lambda argument: not argument.required)
+
+
+def _refers(schema: object) -> TypeGuard[dict[str, Any]]:
+    try:
+        return any("$ref" in one for _, one in subschemas(schema))
+    except SchemaError:  # it is too deep, as its reader finds out
+        return False
 
 
 def in_any_order(rule: str, pairs: Sequence[str], required: int, *, end: str = '""', comma: str = "") -> Iterator[str]:

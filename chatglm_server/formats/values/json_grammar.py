@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+
+from .closed_objects import with_closed_objects
+from .json_schema import Schema, SchemaError, essential, is_intersection, subschemas
 
 MOST_CHARACTERS = 200_000
 """Of a schema's text."""
@@ -12,7 +13,6 @@ MOST_PROPERTIES = 1000
 """Of all objects together: 1,000 take a third of a second to compile, and the time grows with the square."""
 _MOST_SCHEMAS = 5000
 _MOST_REFERENCES = 500
-_MOST_DEPTH = 64
 _MOST_PATTERNS = 8  # where schemas intersect: each further one doubles the time, and no limit ends it
 _LARGEST_INTEGER = 2**53  # llguidance reads larger ones as floats
 
@@ -32,27 +32,13 @@ _FORMATS = frozenset(
         *("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri", "unknown"),
     }
 )
-_BESIDE_REFERENCE = frozenset({"$ref", "$defs", "definitions", "title", "description", "default", "examples"})
-_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
-_SINGLE = ("items", "additionalItems", "additionalProperties", "not", "if", "then", "else", "contains")
-
-Schema = Mapping[str, Any]
-
-
-class SchemaError(ValueError):
-    """A schema cannot be honoured; `pointer` is the place in it, and the message says the rest."""
-
-    def __init__(self, message: str, pointer: str = "") -> None:
-        super().__init__(message)
-        self.pointer = pointer
 
 
 def json_rule(schema: object, *, strict: bool) -> str:
     """A Lark expression for the JSON texts that fit `schema`.
 
     Without `strict`, what a grammar cannot express is left out of the schema. Objects have their keys in the order of
-    the schema.
+    the schema, and no others unless it says that they may.
 
     Raises: SchemaError.
     """
@@ -67,31 +53,13 @@ def json_rule(schema: object, *, strict: bool) -> str:
         "lenient": not strict,
     }
     try:
-        text = json.dumps(_without_empty_wishes(schema) | {"x-guidance": options}, ensure_ascii=False, allow_nan=False)
+        wanted = with_closed_objects(essential(schema))
+        text = json.dumps(wanted | {"x-guidance": options}, ensure_ascii=False, allow_nan=False)
     except (RecursionError, ValueError):
         raise SchemaError("it is nested too deep, or holds a number that JSON has no notation for") from None
     if len(text) > MOST_CHARACTERS:
         raise SchemaError(f"it has {len(text)} characters, and at most {MOST_CHARACTERS} are read")
     return f"%json {text}"
-
-
-def subschemas(schema: object, pointer: str = "#", depth: int = 0) -> Iterator[tuple[str, Schema]]:
-    """Yields the schema and those inside it, each with its JSON pointer. Raises: SchemaError if it is too deep."""
-    if not isinstance(schema, dict):
-        return
-    if depth > _MOST_DEPTH:
-        raise SchemaError(f"it is more than {_MOST_DEPTH} schemas deep", pointer)
-    yield pointer, schema
-    for keyword in _MAPS:
-        inner = schema.get(keyword)
-        for name, one in inner.items() if isinstance(inner, dict) else ():
-            yield from subschemas(one, f"{pointer}/{keyword}/{_escaped(name)}", depth + 1)
-    for keyword in _LISTS:
-        inner = schema.get(keyword)
-        for place, one in enumerate(inner if isinstance(inner, list) else ()):
-            yield from subschemas(one, f"{pointer}/{keyword}/{place}", depth + 1)
-    for keyword in _SINGLE:
-        yield from subschemas(schema.get(keyword), f"{pointer}/{keyword}", depth + 1)
 
 
 def _check(schema: Schema, *, strict: bool) -> None:
@@ -108,7 +76,7 @@ def _check(schema: Schema, *, strict: bool) -> None:
             raise SchemaError(f"more than {_MOST_SCHEMAS} schemas or {_MOST_REFERENCES} references", pointer)
         inner = one.get("patternProperties")
         patterns += ("pattern" in one) + (len(inner) if isinstance(inner, dict) else 0)
-        intersects = intersects or "allOf" in one or ("$ref" in one and not _BESIDE_REFERENCE.issuperset(one))
+        intersects = intersects or is_intersection(one)
         if intersects and patterns > _MOST_PATTERNS:
             raise SchemaError(f"more than {_MOST_PATTERNS} patterns beside an allOf, or a $ref with siblings", pointer)
         if strict:
@@ -126,18 +94,3 @@ def _check_keywords(schema: Schema, pointer: str) -> None:
     form = schema.get("format")
     if isinstance(form, str) and schema.get("type") == "string" and form not in _FORMATS:
         raise SchemaError(f"this server does not know the format {form[:64]!r}", pointer)
-
-
-def _without_empty_wishes(schema: Any) -> Any:
-    """A copy without ``"uniqueItems": false``, which asks for nothing and which llguidance does not know."""
-    if isinstance(schema, dict):
-        return {
-            key: _without_empty_wishes(value)
-            for key, value in schema.items()
-            if not (key == "uniqueItems" and value is False)
-        }
-    return [_without_empty_wishes(value) for value in schema] if isinstance(schema, list) else schema
-
-
-def _escaped(name: object) -> str:
-    return str(name).replace("~", "~0").replace("/", "~1")

@@ -97,7 +97,7 @@ class ArgumentSchema:
     def _alternatives(self, schema: object, depth: int) -> Alternatives:
         if not isinstance(schema, dict) or self._exhausted(depth):
             return ANYTHING
-        types = _types(schema)
+        types = declared_types(schema)
         values = tuple(_list(schema.get("enum"))) or None
         if "const" in schema:
             values = (schema["const"],)
@@ -141,7 +141,8 @@ def json_types(value: Any) -> frozenset[str]:
     return frozenset({kinds[type(value)]})
 
 
-def _types(schema: Mapping[str, Any]) -> frozenset[str]:
+def declared_types(schema: Mapping[str, Any]) -> frozenset[str]:
+    """The types that a schema allows: all, if it names none."""
     declared = schema.get("type")
     names = {declared} if isinstance(declared, str) else {name for name in _list(declared) if isinstance(name, str)}
     if not names and "type" not in schema:

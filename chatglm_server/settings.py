@@ -117,6 +117,11 @@ class Settings(BaseSettings):
         description="Memory for keys and values, in MiB; without it no more than fits beside the weights. One whole "
         "context is always allowed.",
     )
+    speculation: Literal["auto", "off"] = Field(
+        "auto",
+        description="Guess the next tokens from the conversation where the answer repeats it, and have the native core "
+        "check several at once. The answer is the same, only sooner. auto: where it pays. off: one token at a time.",
+    )
 
     kv_cache_type: Literal["auto", "f16", "q8"] = Field(
         "auto",
@@ -225,7 +230,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "report_repairs"),
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
     "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s"),
-    "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type"),
+    "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type", "speculation"),
     "Embeddings": ("embedding_model", "embedding_alias"),
     "In front of another server": (
         *("openai_base_url", "upstream_api_key", "upstream_tools"),

@@ -14,6 +14,7 @@ from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
 from ..decoding.constraints.triggered import TriggeredGrammar
+from ..decoding.drafting.prompt_lookup import MOST_TOKENS_KNOWN, PromptLookup
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
@@ -50,6 +51,8 @@ class LocalEngine:
         cache_positions: int,
         max_queue: int,
         tool_grammar: Literal["auto", "strict", "off"] = "auto",
+        *,
+        speculates: bool = True,
     ) -> None:
         self.info = info
         self._format = chat_format
@@ -58,6 +61,7 @@ class LocalEngine:
         self._load_runner = load_runner
         self._cache_positions = cache_positions
         self._tool_grammar = tool_grammar
+        self._speculates = speculates
         self._runner: Runner | None = None
         self._scheduler = Scheduler(info.choices, max_queue)
 
@@ -268,6 +272,7 @@ class LocalEngine:
         answers to the prompt.
         """
         room = self.info.context_length - len(ids)
+        speculates = self._speculates and runner.verifies_drafts and runner.vocab_size <= MOST_TOKENS_KNOWN
         for place, number in enumerate(numbers):
             sequence = AnswerSequence(
                 ids,
@@ -275,6 +280,7 @@ class LocalEngine:
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 constraint=constraint(),
+                drafter=PromptLookup(len(ids)) if speculates else None,
             )
             yield choice_events(
                 self._scheduler,

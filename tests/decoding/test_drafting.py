@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ import pytest
 from chatglm_server.decoding.backends.native import NativeModel
 from chatglm_server.decoding.constraints.base import Constraint
 from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
-from chatglm_server.decoding.drafting import DRAFT_ROWS, Drafter
+from chatglm_server.decoding.drafting.base import DRAFT_ROWS, Draft, Drafter
+from chatglm_server.decoding.drafting.prompt_lookup import PromptLookup
 from chatglm_server.decoding.model import Logits, ScheduledSequence
 from chatglm_server.decoding.runner import SampledToken
 from chatglm_server.decoding.sampler import make_sampler
@@ -44,26 +45,43 @@ class CountedModel(NativeModel):
         return super().forward(batch)
 
 
-class Known:
+def sure(tokens: Iterable[int]) -> Draft:
+    """A draft whose tokens are claimed to be right, so that a pass reads as many as it may."""
+    listed = list(tokens)
+    return Draft(listed, [1.0] * len(listed))
+
+
+class Unjudged:
+    """A drafter that does not learn."""
+
+    def judge(self, read: int, right: int, price: float) -> None:
+        assert 0 <= right <= read
+        assert price >= 0
+
+
+class Known(Unjudged):
     """Proposes what the answer is known to be, but for a share of wrong tokens."""
 
     def __init__(self, prompt: list[int], answer: list[int], wrong: float, seed: int) -> None:
         self._text, self._wrong, self._random = [*prompt, *answer], wrong, random.Random(seed)
 
-    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
+    def propose(self, tokens: Sequence[int], most: int) -> Draft:
         assert self._text[: len(tokens)] == list(tokens), "the text so far is that of plain decoding"
         following = self._text[len(tokens) : len(tokens) + most]
-        return [self._random.randrange(512) if self._random.random() < self._wrong else token for token in following]
+        wrong = [self._random.random() < self._wrong for _ in following]
+        return sure(
+            self._random.randrange(512) if is_wrong else token for is_wrong, token in zip(wrong, following, strict=True)
+        )
 
 
-class Garbage:
+class Garbage(Unjudged):
     """Proposes random tokens, more than it may."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
-    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
-        return [self._random.randrange(512) for _ in range(most + self._random.randrange(3))]
+    def propose(self, tokens: Sequence[int], most: int) -> Draft:
+        return sure(self._random.randrange(512) for _ in range(most + self._random.randrange(3)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,17 @@ DRAFTERS: dict[str, DrafterOf] = {
     "mostly right": lambda prompt, answer, seed: Known(prompt, answer, 0.2, seed),
     "mostly wrong": lambda prompt, answer, seed: Known(prompt, answer, 0.7, seed),
     "garbage": lambda prompt, answer, seed: Garbage(seed),
+    "looked up": lambda prompt, answer, seed: PromptLookup(len(prompt), edited(answer, seed)),
 }
+
+
+def edited(tokens: Sequence[int], seed: int) -> list[int]:
+    """`tokens` with some replaced, dropped and added."""
+    rng, result = random.Random(seed), []
+    for token in tokens:
+        change = rng.choice(["replaced", "dropped", "added"]) if rng.random() < 0.1 else ""
+        result += {"replaced": [rng.randrange(512)], "dropped": [], "added": [token, 7]}.get(change, [token])
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -222,13 +250,13 @@ def test_nothing_is_drafted_behind_a_stop_token(path: Path) -> None:
     run(main())
 
 
-class Broken:
+class Broken(Unjudged):
     """Raises once the answer has three tokens."""
 
-    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
+    def propose(self, tokens: Sequence[int], most: int) -> Draft:
         if len(tokens) > len(PROMPTS[0]) + 3:
             raise ValueError("no guess")
-        return []
+        return Draft()
 
 
 def test_a_drafter_that_fails_ends_its_answer_only(path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from ..errors import ModelFailure
 from ..queueing.admission import Admission
-from ..queueing.status import QueueStatus
+from ..queueing.status import DraftStatus, QueueStatus
 from .drafting.base import DRAFT_ROWS, Draft
 from .drafting.lengths import draft_lengths
 from .drafting.pass_costs import PassCosts
@@ -50,6 +50,8 @@ class Scheduler:
         self._running: dict[AnswerSequence, Slot] = {}
         self._driver: asyncio.Task[None] | None = None
         self._costs = PassCosts()
+        self.drafts: DraftStatus = {"drafted": 0, "accepted": 0}
+        """What passes verified since the start."""
         self._draft_price = 0.0  # other tokens that each drafted one of the next pass could be
 
     @property
@@ -162,6 +164,8 @@ class Scheduler:
             sequence.fail(result)
             return
         held += (sampled.token for sampled in result.sampled[:-1])
+        self.drafts["drafted"] += result.drafted
+        self.drafts["accepted"] += max(0, len(result.sampled) - 1)
         if not sequence.ended:
             sequence.advance(result, self._draft_price)
 

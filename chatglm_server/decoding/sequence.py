@@ -106,6 +106,11 @@ class AnswerSequence:
         tokens, chances = self._drafter.propose(self.tokens, most)
         return cut_before(Draft(tokens[:most], chances[:most]), self.stop_tokens)
 
+    @property
+    def drafts(self) -> bool:
+        """True if there is a drafter."""
+        return self._drafter is not None
+
     def step(self, slot: Slot, count: int, draft: Sequence[int] = ()) -> Step:
         """A step over the next `count` tokens that `slot` does not hold. If these are all it samples, and verifies
         `draft`.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from openai import OpenAI
 
+from tests.conftest import ADD, WEATHER
 from tests.serving import RunningServer, user
 
 ASK: dict[str, Any] = {"messages": user("Who are you?"), "temperature": 0, "max_tokens": 60}
@@ -51,6 +53,45 @@ def test_an_answer_that_was_predicted_is_the_same(server: RunningServer, plain: 
     in_parts = asked(server, ASK | {"prediction": {"type": "content", "content": parts}})
     assert in_parts["choices"] == without["choices"]
     assert in_parts["usage"]["completion_tokens_details"]["accepted_prediction_tokens"] > 0
+
+
+SCHEMA = {"type": "object", "properties": {"names": {"type": "array", "items": {"type": "string"}}}}
+SAID = "one two three four one two three four"
+OPTIONS: list[dict[str, Any]] = [
+    {"temperature": 0},
+    {"temperature": 0, "stop": ["o t", "four"]},
+    {"temperature": 1, "n": 3},
+    {"temperature": 0.6, "top_p": 0.9, "logprobs": True, "top_logprobs": 3},
+    {"temperature": 1.5, "top_k": 40, "min_p": 0.05},
+    {"temperature": 0, "frequency_penalty": 0.5, "presence_penalty": 0.5},
+    {"temperature": 0.8, "repetition_penalty": 1.2},
+    {"temperature": 1, "logit_bias": {"100": 5, "200": 3}},
+    {"temperature": 1, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
+    {"temperature": 1, "guided_regex": "(one|two|three| )*", "logprobs": True},
+    {"temperature": 1, "tools": [WEATHER, ADD], "tool_choice": "required"},
+]
+
+
+def test_answers_are_the_same_with_any_options(server: RunningServer, plain: RunningServer) -> None:
+    """One by one without guesses, and all at once with them, predicted or not."""
+    bodies = [
+        {"messages": user(f"Repeat: {SAID}"), "max_tokens": 50, "seed": seed, **options}
+        for seed, options in enumerate(OPTIONS)
+    ]
+    expected = [without_call_ids(asked(plain, body)["choices"]) for body in bodies]
+    prediction = {"type": "content", "content": f'{SAID} {{"names": ["one", "two"]}} ' * 3}
+    with ThreadPoolExecutor(6) as threads:
+        for further in ({}, {"prediction": prediction}):
+            answers = threads.map(lambda body: asked(server, body), [body | further for body in bodies])
+            assert [without_call_ids(answer["choices"]) for answer in answers] == expected
+
+
+def without_call_ids(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The ids of calls are random."""
+    for choice in choices:
+        for call in choice["message"].get("tool_calls", ()):
+            del call["id"]
+    return choices
 
 
 def test_a_server_that_guesses_nothing_counts_nothing(server: RunningServer, plain: RunningServer) -> None:

@@ -154,7 +154,7 @@ class Scheduler:
         """Learn what a pass with a sequence that decodes costs."""
         if any(sequence.phase == Phase.DECODE for sequence in steps):
             drafted = sum(result.drafted for result in results if isinstance(result, StepResult))
-            self._costs.note(sum(len(step.tokens) for step in steps.values()) + drafted, seconds)
+            self._costs.note(sum(len(step.tokens) for step in steps.values()) + drafted, seconds, drafted)
 
     def _advance(self, sequence: AnswerSequence, step: Step, result: StepResult | ModelFailure) -> None:
         """Note what a step read into its slot, and give the sequence what was sampled."""

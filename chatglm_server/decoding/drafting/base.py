@@ -23,7 +23,7 @@ class Drafter(Protocol):
     """
 
     def propose(self, tokens: Sequence[int], most: int) -> Draft:
-        """Up to `most` tokens that may follow `tokens`, the prompt and the answer so far; empty without a guess.
+        """Up to `most` tokens, at least 1, that may follow `tokens`, the prompt and the answer so far; empty without a guess.
 
         Mutates the drafter.
         """

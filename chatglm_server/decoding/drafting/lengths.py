@@ -19,6 +19,8 @@ def draft_lengths(
     `chances` are those of each draft's tokens. Without drafts the pass has `rows` rows and gives `sampled` tokens.
     """
     reached = [accumulate(draft, mul) for draft in chances]
+    if costs.needs_plain_pass:
+        most = 0
     # the likeliest first; equally likely ones by turns
     ranked = sorted(
         (-chance, place, number) for number, draft in enumerate(reached) for place, chance in enumerate(draft)

@@ -19,6 +19,7 @@ MOST_TOKENS_KNOWN = sys.maxunicode + 1
 _ENCODING = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
 _KEYS = (3, 6, 12, 24)  # lengths of what is searched for; the longest that is found counts
 _NEAR = 64  # tokens within which a copy goes on after an edit
+_NEAR_KEY = 2  # length of what is searched for there
 _SURE = 12  # agreeing tokens from which on drafts cost too little to be counted
 _INCOME = 0.02  # other tokens that drafts may cost, for each token of the answer
 _MOST_CREDIT = 4.0
@@ -53,6 +54,7 @@ class PromptLookup:
         if self._source is None or (self._credit <= 0 and self._agreed < _SURE):
             return Draft()
         copied = self._text[self._source : self._source + most]
+        copied = (copied * (most // len(copied) + 1))[:most]  # what reaches the end repeats itself
         chances = [self._acceptance.chance(self._agreed + place) for place in range(len(copied))]
         return Draft([ord(character) for character in copied], chances)
 
@@ -81,20 +83,18 @@ class PromptLookup:
 
     def _find(self) -> None:
         """Look for a source."""
-        text = self._text
-        end = len(text) - 1  # the last tokens themselves do not count
-        near = text.find(text[-2:], max(0, self._left - 1), min(end, self._left + _NEAR)) + 2
-        if near > 1 and self._left:
-            self._source, self._agreed = near, 2
-            return
-        place = -1
+        text, end = self._text, len(self._text) - 1  # the last tokens themselves do not count
+        if self._left:
+            near = text.find(text[-_NEAR_KEY:], max(0, self._left - 1), min(end, self._left + _NEAR))
+            if near >= 0:
+                self._source, self._agreed = near + _NEAR_KEY, _NEAR_KEY
+                return
         for length in _KEYS:
-            found = text.rfind(text[-length:], 0, end if place < 0 else place)
+            found = text.rfind(text[-length:], 0, end)
             if found < 0:
                 break
-            place, self._agreed = found + length, length
-        if place >= 0:
-            self._source = place
+            end = self._source = found + length  # a longer key is found there or before
+            self._agreed = length
 
 
 def _characters(tokens: Sequence[int]) -> str:

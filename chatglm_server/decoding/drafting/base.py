@@ -23,9 +23,9 @@ class Drafter(Protocol):
     """
 
     def propose(self, tokens: Sequence[int], most: int) -> Draft:
-        """Up to `most` tokens, at least 1, that may follow `tokens`, the prompt and the answer so far; empty without a guess.
+        """Up to `most` tokens that may follow `tokens`, the prompt and the answer so far; empty without a guess.
 
-        Mutates the drafter.
+        `most` is at least 1. Mutates the drafter.
         """
         ...
 

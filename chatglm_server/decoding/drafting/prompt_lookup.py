@@ -20,7 +20,7 @@ _ENCODING = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
 _KEYS = (3, 6, 12, 24)  # lengths of what is searched for; the longest that is found counts
 _NEAR = 64  # tokens within which a copy goes on after an edit
 _NEAR_KEY = 2  # length of what is searched for there
-_SURE = 12  # agreeing tokens from which on drafts cost too little to be counted
+_SURE = 12  # agreeing tokens from which on drafts need no credit
 _INCOME = 0.02  # other tokens that drafts may cost, for each token of the answer
 _MOST_CREDIT = 4.0
 

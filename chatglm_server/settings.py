@@ -117,16 +117,15 @@ class Settings(BaseSettings):
         description="Memory for keys and values, in MiB; without it no more than fits beside the weights. One whole "
         "context is always allowed.",
     )
-    speculation: Literal["auto", "off"] = Field(
-        "auto",
-        description="Guess the next tokens from the conversation where the answer repeats it, and have the native core "
-        "check several at once. The answer is the same, only sooner. auto: where it pays. off: one token at a time.",
-    )
-
     kv_cache_type: Literal["auto", "f16", "q8"] = Field(
         "auto",
         description="What keys and values are kept in by the native core. f16: 16 bits a number. q8: 8 bits, for half "
         "the memory, with less exact answers. auto: f16.",
+    )
+    speculation: Literal["auto", "off"] = Field(
+        "auto",
+        description="Guess the next tokens from the conversation where the answer repeats it, and have the native core "
+        "check several at once. The answer is the same, only sooner. auto: where it pays. off: one token at a time.",
     )
 
     embedding_model: Path | None = Field(

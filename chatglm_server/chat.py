@@ -167,7 +167,8 @@ class ChatRequest:
 
     `model` is the name that the client asked for. `streamed`: the client reads the answer while it is generated.
     `choices` is how many answers are wanted, each sampled by itself. `continues`: the last message is the beginning of
-    the answer. `foreign_tools` are tools that are not functions. `defaults` is how an engine of our own samples where
+    the answer. `prediction` is text that much of the answer is expected to be like; it changes only how soon that
+    comes. `foreign_tools` are tools that are not functions. `defaults` is how an engine of our own samples where
     `sampling` does not say; another server has defaults of its own. `extras`: see the module's docstring.
     """
 
@@ -180,6 +181,7 @@ class ChatRequest:
     thinking: Thinking = Thinking()
     response_format: ResponseFormat | None = None
     continues: bool | None = None
+    prediction: str | None = None
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS
@@ -313,7 +315,8 @@ class Usage:
     """Token counts. `cached_tokens` of the prompt were already in the KV cache.
 
     `reasoning_tokens` of the completion are thoughts; None if they are not counted. `details` are further fields that
-    another server reports, as in OpenAI's `usage` object.
+    another server reports, as in OpenAI's `usage` object. Of the tokens that were guessed ahead, `accepted_tokens` were
+    right and are part of the completion, `rejected_tokens` are not; None if none are guessed.
     """
 
     prompt_tokens: int = 0
@@ -321,16 +324,25 @@ class Usage:
     cached_tokens: int = 0
     details: JsonObject = field(default_factory=dict)
     reasoning_tokens: int | None = None
+    accepted_tokens: int | None = None
+    rejected_tokens: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
-        reasoning = [count for count in (self.reasoning_tokens, other.reasoning_tokens) if count is not None]
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.cached_tokens + other.cached_tokens,
             {**self.details, **other.details},
-            sum(reasoning) if reasoning else None,
+            _sum(self.reasoning_tokens, other.reasoning_tokens),
+            _sum(self.accepted_tokens, other.accepted_tokens),
+            _sum(self.rejected_tokens, other.rejected_tokens),
         )
+
+
+def _sum(*counts: int | None) -> int | None:
+    """The sum of those that are known; None if none is."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,15 @@ def load_local_engine(settings: Settings) -> LocalEngine:
     positions = max(context, prefixes)
     load = partial(backend.load, file, options)
     return LocalEngine(
-        info, chat_format, tokenizer, file.end_tokens, load, positions, settings.max_queue, settings.tool_grammar
+        info,
+        chat_format,
+        tokenizer,
+        file.end_tokens,
+        load,
+        positions,
+        settings.max_queue,
+        settings.tool_grammar,
+        speculates=settings.speculation == "auto",
     )
 
 

@@ -41,6 +41,10 @@ depth     prefill of 512 tokens on an empty cache, and after --depth tokens; and
           read once a side, which takes minutes: it is measured only if --measures names it, and --sides should name
           few. For prompts the ratio hardly depends on the number of layers: "--layers 2" will do. For decode it does,
           as the output matrix is read once whatever their number.
+draft     answers of 256 tokens after prompts of 300 to 1,800, without drafts and with them: an edited file, quotations,
+          rows of JSON, calls, and prose that repeats nothing. The texts are recorded: all passes are computed, and then
+          the logit of the recorded token is raised, so that drafts are right or wrong by the text alone. llama.cpp
+          drafts with llama-cpp-python's LlamaPromptLookupDecoding. It takes minutes: only if --measures names it.
 
 chatglm-cpp reads no GGUF. For it, --bin makes a chatglm.cpp file of ChatGLM3-6B's shape, and a GGUF copy of it:
 
@@ -88,7 +92,7 @@ from benchmark.jobs import (  # noqa: E402
     side_kinds,
     why_not,
 )
-from benchmark.measures import DEPTH, LONG, Lengths, figures  # noqa: E402
+from benchmark.measures import DEPTH, DRAFT, LONG, Lengths, figures  # noqa: E402
 from benchmark.random_gguf import SHAPES  # noqa: E402
 from benchmark.report import Results, render  # noqa: E402
 from benchmark.rounds import NAMES, Rounds  # noqa: E402
@@ -100,6 +104,8 @@ from chatglm_server.model_files.containers import read_model_file  # noqa: E402
 from chatglm_server.model_files.model_file import ModelFile  # noqa: E402
 
 SEQUENCES = 4
+LARGE = (LONG, DEPTH, DRAFT)
+"""The measures with processes of their own."""
 DEMO = ROOT / "models" / "demo-chatglm3.bin"
 
 
@@ -130,8 +136,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add("--sides", type=_names(SIDES), default=list(SIDES), help=f"of {','.join(SIDES)} (all)")
     add("--core", type=_build, action="append", default=[], metavar="LABEL=FOLDERS", help="another build of the core")
     add("--llama-cpp", type=_build, action="append", default=[], metavar="LABEL=FOLDER", help="another llama.cpp")
-    usual = [name for name in NAMES if name not in (LONG, DEPTH)]
-    add("--measures", type=_names(NAMES), default=usual, help=f"of {','.join(NAMES)} (all but {LONG} and {DEPTH})")
+    usual, large = [name for name in NAMES if name not in LARGE], ", ".join(LARGE)
+    add("--measures", type=_names(NAMES), default=usual, help=f"of {','.join(NAMES)} (all but {large})")
     add("--depth", type=_positive, default=Lengths.depth, help="tokens before what depth measures (%(default)s)")
     add("--kv-cache-type", choices=("f16", "q8"), default="f16", help="of the core's sides (%(default)s)")
     add("--rounds", type=_positive, default=5, help="(5)")
@@ -181,8 +187,8 @@ def run(options: argparse.Namespace) -> int:
     rounds = Rounds(Results(figures(lengths), peers), side_folders(options.core, options.llama_cpp))
     interrupted = False
     try:
-        rounds.run(jobs, options.rounds, [name for name in options.measures if name not in (LONG, DEPTH)])
-        rounds.run(large, options.rounds, [name for name in options.measures if name in (LONG, DEPTH)])
+        rounds.run(jobs, options.rounds, [name for name in options.measures if name not in LARGE])
+        rounds.run(large, options.rounds, [name for name in options.measures if name in LARGE])
     except KeyboardInterrupt:
         interrupted = True
     lines = [

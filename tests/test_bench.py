@@ -101,6 +101,17 @@ def test_a_gguf_file_and_the_depth_of_a_context(tmp_path: Path) -> None:
         assert {side: len(values) for side, values in figures[key]["sides"].items()} == {"native-generic": 2}
 
 
+def test_recorded_answers_are_written_with_and_without_drafts() -> None:
+    """By the core and by llama.cpp, which both follow the record to its end."""
+    words = ["--sides", "native-generic,llama.cpp", "--measures", "draft", "--rounds", "1"]
+    done = run("--model", DEMO, *words, "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    rows = {line[:40].strip(): line[40:].split() for line in done.stdout.splitlines() if "tok/s" in line}
+    texts = [name for name in rows if name.startswith("drafts: ")]
+    assert len(texts) == 6
+    assert all(len(rows[name]) == 3 for name in texts)
+
+
 def test_llama_cpp_is_measured_twice_and_its_kernels_are_named(tmp_path: Path) -> None:
     """With its defaults and without repacking; and so is another build of it, here the same once more."""
     model = write_tiny_gguf(tmp_path / "tiny.gguf", kinds=[gguf.GGMLQuantizationType.Q4_K], vocabulary="none")

@@ -17,13 +17,15 @@ def health_router(service: Service) -> APIRouter:
 
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
-        """503 while a model loads, then 200: the models, their queues, and the problem of a backend that is down."""
+        """503 while a model loads, then 200: the models, their queues, drafts, and what is wrong with a backend."""
         status = await engine.status()
         ready = status.ready
         state: dict[str, Any] = {"status": "", "model": engine.info.id}
         if status.backend is not None:
             state["upstream"] = status.backend
         state["queue"] = status.queue
+        if status.drafts is not None:
+            state["drafts"] = status.drafts
         if embedder is not None:
             own = embedder.status()
             ready = ready and own.ready

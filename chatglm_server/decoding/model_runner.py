@@ -131,4 +131,4 @@ class ModelRunner:
             return failure
         for token in forced:
             step.sampler.note(token)
-        return StepResult([SampledToken(*one) for one in sampled], forced)
+        return StepResult([SampledToken(*one) for one in sampled], forced, len(rows.draft))

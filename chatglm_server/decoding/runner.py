@@ -52,10 +52,12 @@ class StepResult:
     """The result of a pass for one sequence. All `sampled` tokens but the last were drafted, and the slot holds them.
 
     The constraint puts the `forced` tokens behind them. Both are empty if the step does not sample.
+    `drafted` is how many tokens of the draft the pass has read: all, or as many as the constraint allows.
     """
 
     sampled: Sequence[SampledToken] = ()
     forced: Sequence[int] = ()
+    drafted: int = 0
 
 
 class Runner(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,10 @@ from typing import TypeVar
 
 from ..errors import ModelFailure
 from ..queueing.admission import Admission
-from ..queueing.status import QueueStatus
-from .drafting import shares
+from ..queueing.status import DraftStatus, QueueStatus
+from .drafting.base import DRAFT_ROWS, Draft
+from .drafting.lengths import draft_lengths
+from .drafting.pass_costs import PassCosts
 from .kv_cache import KVCache, Slot, common_prefix
 from .runner import Runner, SampledToken, Step, StepResult
 from .sequence import AnswerSequence, Phase
@@ -46,6 +49,10 @@ class Scheduler:
         self._waiting: deque[AnswerSequence] = deque()
         self._running: dict[AnswerSequence, Slot] = {}
         self._driver: asyncio.Task[None] | None = None
+        self._costs = PassCosts()
+        self.drafts: DraftStatus = {"drafted": 0, "accepted": 0}
+        """What passes verified since the start."""
+        self._draft_price = 0.0  # other tokens that each drafted one of the next pass could be
 
     @property
     def stopping(self) -> bool:
@@ -120,21 +127,34 @@ class Scheduler:
             return not all(sequence.falls_behind() for sequence in self._waiting)
         pending, self._cache.pending = self._cache.pending, []
         try:
-            results = await self._on_worker(lambda: self._forward(pending, list(steps.values())))
+            results, seconds = await self._on_worker(lambda: self._forward(pending, list(steps.values())))
         except Exception as error:
             for sequence in self._running:
                 sequence.fail(error)
             self._cache.drop_all()  # the slots may hold anything
             return True
         self._admission.check_open()
+        self._note_cost(steps, results, seconds)
         for (sequence, step), result in zip(steps.items(), results, strict=True):
             self._advance(sequence, step, result)
         return True
 
-    def _forward(self, pending: list[Callable[[], None]], steps: list[Step]) -> list[StepResult | ModelFailure]:
+    def _forward(
+        self, pending: list[Callable[[], None]], steps: list[Step]
+    ) -> tuple[list[StepResult | ModelFailure], float]:
+        """The results of a pass, and the seconds that it took."""
         for action in pending:
             action()
-        return self._runner.run(steps)
+        started = time.perf_counter()
+        return self._runner.run(steps), time.perf_counter() - started
+
+    def _note_cost(
+        self, steps: dict[AnswerSequence, Step], results: Sequence[StepResult | ModelFailure], seconds: float
+    ) -> None:
+        """Learn what a pass with a sequence that decodes costs."""
+        if any(sequence.phase == Phase.DECODE for sequence in steps):
+            drafted = sum(result.drafted for result in results if isinstance(result, StepResult))
+            self._costs.note(sum(len(step.tokens) for step in steps.values()) + drafted, seconds, drafted)
 
     def _advance(self, sequence: AnswerSequence, step: Step, result: StepResult | ModelFailure) -> None:
         """Note what a step read into its slot, and give the sequence what was sampled."""
@@ -144,8 +164,10 @@ class Scheduler:
             sequence.fail(result)
             return
         held += (sampled.token for sampled in result.sampled[:-1])
+        self.drafts["drafted"] += result.drafted
+        self.drafts["accepted"] += max(0, len(result.sampled) - 1)
         if not sequence.ended:
-            sequence.advance(result)
+            sequence.advance(result, self._draft_price)
 
     def _release(self) -> None:
         """Free the slots of sequences that have ended, and of those whose clients are behind."""
@@ -197,9 +219,9 @@ class Scheduler:
 
     def _steps(self) -> dict[AnswerSequence, Step]:
         """The steps of the next pass. If memory is short, the sequence that came last waits again."""
-        drafts = self._drafts()
+        counts = self._counts()
+        drafts = self._drafts(counts)
         while True:
-            counts = self._counts()
             steps = {
                 sequence: sequence.step(self._running[sequence], count, drafts.get(sequence, ()))
                 for sequence, count in counts.items()
@@ -210,21 +232,32 @@ class Scheduler:
                 drafts = {}
             else:
                 self._suspend(next(reversed(self._running)))
+                counts = self._counts()
 
-    def _drafts(self) -> dict[AnswerSequence, Sequence[int]]:
-        """The drafts for the sequences that decode, in equal shares of the rows that drafts may have."""
+    def _drafts(self, counts: dict[AnswerSequence, int]) -> dict[AnswerSequence, Sequence[int]]:
+        """The drafts for the sequences that decode, as long as pays in a pass that reads `counts` tokens besides."""
         if not self._runner.verifies_drafts:
             return {}
-        decoding = [sequence for sequence in self._running if sequence.phase == Phase.DECODE]
-        drafting = [sequence for sequence in decoding if sequence.drafts]
-        share = shares(len(decoding), len(drafting))
-        drafts = {}
-        for sequence in drafting:
+        decoding = [
+            sequence
+            for sequence, count in counts.items()
+            if sequence.phase == Phase.DECODE and len(self._running[sequence].tokens) + count == len(sequence.tokens)
+        ]
+        most = DRAFT_ROWS - len(decoding)
+        proposals: dict[AnswerSequence, Draft] = {}
+        for sequence in decoding:
             try:
-                drafts[sequence] = sequence.draft(share)
+                proposals[sequence] = sequence.draft(most)
             except Exception as error:  # it ends its own answer only
                 sequence.fail(ModelFailure(f"the answer cannot go on: its drafter failed: {error}"))
-        return drafts
+        chances = [proposal.chances for proposal in proposals.values()]
+        rows = sum(counts.values())
+        lengths, self._draft_price = draft_lengths(chances, self._costs, rows, len(decoding), most)
+        return {
+            sequence: proposal.tokens[:length]
+            for (sequence, proposal), length in zip(proposals.items(), lengths, strict=True)
+            if length
+        }
 
     def _counts(self) -> dict[AnswerSequence, int]:
         """How many tokens each sequence reads. A decode never waits for a prefill. Prefills have equal shares of the

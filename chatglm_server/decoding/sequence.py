@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 
 from .constraints.base import Constraint, accept_and_force, constraint_failure
-from .drafting import Drafter, cut_before
+from .drafting.base import Draft, Drafter, cut_before
 from .kv_cache import Slot
 from .runner import SampledToken, Sampler, Step, StepResult
 
@@ -55,6 +55,10 @@ class AnswerSequence:
         self.cached: int | None = None
         """Tokens of the prompt that were in the cache when the sequence first ran; None: it has not run."""
         self.began = 0.0
+        self.drafted = 0
+        """Drafted tokens that passes have verified."""
+        self.accepted = 0
+        """Those among them that were right."""
         self.ended = False
         """True if the answer is complete, or its client has left."""
         self.out: asyncio.Queue[SampledToken | Exception | None] = asyncio.Queue()
@@ -94,12 +98,13 @@ class AnswerSequence:
         if self.cached is None:
             self.cached, self.began = cached, time.perf_counter()
 
-    def draft(self, most: int) -> Sequence[int]:
+    def draft(self, most: int) -> Draft:
         """The drafter's proposal: at most `most` tokens, and no more than the answer has room for."""
         most = min(most, self.prompt_length + self._max_tokens - len(self.tokens) - 1)
         if self._drafter is None or most <= 0:
-            return ()
-        return cut_before(self._drafter.propose(self.tokens, most)[:most], self.stop_tokens)
+            return Draft()
+        tokens, chances = self._drafter.propose(self.tokens, most)
+        return cut_before(Draft(tokens[:most], chances[:most]), self.stop_tokens)
 
     @property
     def drafts(self) -> bool:
@@ -115,13 +120,18 @@ class AnswerSequence:
         tokens = self.tokens[position : position + count]
         return Step(slot.index, position, tokens, self._sampler, samples, draft if samples else (), self._constraint)
 
-    def advance(self, result: StepResult) -> None:
+    def advance(self, result: StepResult, price: float) -> None:
         """Append what a step gave: nothing in a prefill; one token in a decode, and one for each right token drafted.
 
-        Mutates the sequence.
+        Each drafted token cost the time of `price` other tokens. Mutates the sequence.
         """
         if result.sampled:
             self.phase = Phase.DECODE
+            if self._drafter is not None and result.drafted:
+                right = len(result.sampled) - 1
+                self._drafter.judge(result.drafted, right, price * result.drafted)
+                self.drafted += result.drafted
+                self.accepted += right
             self._append([*result.sampled, *(SampledToken(token) for token in result.forced)])
 
     def fail(self, error: Exception) -> None:

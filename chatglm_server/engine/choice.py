@@ -61,7 +61,13 @@ async def choice_events(
     for event in events:
         yield _numbered(event, choice)
     prompt = (sequence.prompt_length, sequence.cached or 0) if counts_prompt else (0, 0)
-    usage = Usage(prompt[0], generated, prompt[1], reasoning_tokens=text.reasoning_tokens)
+    accepted = min(sequence.accepted, generated)  # behind a stop string there may be more
+    usage = Usage(
+        *(prompt[0], generated, prompt[1]),
+        reasoning_tokens=text.reasoning_tokens,
+        accepted_tokens=accepted if sequence.drafts else None,
+        rejected_tokens=sequence.drafted - sequence.accepted if sequence.drafts else None,
+    )
     timings = Timings(first_token - sequence.began, time.perf_counter() - first_token) if first_token else None
     yield Finish(reason, usage, timings, choice=choice)
 

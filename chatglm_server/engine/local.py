@@ -14,6 +14,7 @@ from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
 from ..decoding.constraints.triggered import TriggeredGrammar
+from ..decoding.drafting.prompt_lookup import MOST_TOKENS_KNOWN, PromptLookup
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
@@ -31,6 +32,8 @@ from .capabilities import Capability
 from .choice import choice_events
 from .choices import merge_choices
 from .output import Output, PlainText
+
+_MOST_CHARACTERS = 8  # of a prediction, for each token of the context
 
 
 class LocalEngine:
@@ -50,6 +53,8 @@ class LocalEngine:
         cache_positions: int,
         max_queue: int,
         tool_grammar: Literal["auto", "strict", "off"] = "auto",
+        *,
+        speculates: bool = True,
     ) -> None:
         self.info = info
         self._format = chat_format
@@ -58,13 +63,15 @@ class LocalEngine:
         self._load_runner = load_runner
         self._cache_positions = cache_positions
         self._tool_grammar = tool_grammar
+        self._speculates = speculates
         self._runner: Runner | None = None
         self._scheduler = Scheduler(info.choices, max_queue)
 
     async def load(self) -> None:
         load = partial(self._load_runner, lambda: self._scheduler.stopping)
-        self._runner = await self._scheduler.load(load, self._cache_positions)
-        self._grammars = Grammars(self._tokenizer, self._stop_tokens, self._runner.vocab_size)
+        self._runner = runner = await self._scheduler.load(load, self._cache_positions)
+        self._speculates &= runner.verifies_drafts and runner.vocab_size <= MOST_TOKENS_KNOWN
+        self._grammars = Grammars(self._tokenizer, self._stop_tokens, runner.vocab_size)
         self._calls = CallConstraints(
             self._grammars, self._format, self._tokenizer, strict=self._tool_grammar == "strict"
         )
@@ -79,7 +86,8 @@ class LocalEngine:
         return [self.info]
 
     async def status(self) -> Status:
-        return Status(self._runner is not None, self._scheduler.status())
+        drafts = self._scheduler.drafts if self._speculates else None
+        return Status(self._runner is not None, self._scheduler.status(), drafts=drafts)
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         runner = self._ready_runner()
@@ -102,6 +110,7 @@ class LocalEngine:
             lead = self._format.answer_lead(prompt)
             grammar = await self._grammar(request.response_format, sampling, lead, calls.grammar if calls else None)
             ids = await self._encode(prompt, param="messages")
+            prediction = await self._predicted(request.prediction)
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
             self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
@@ -126,7 +135,8 @@ class LocalEngine:
                     in_thought=prompt.ends_in_think if self._format.thinking.on else None,
                 )
 
-            answers = self._answers(runner, ids, sampling, range(request.choices or 1), output, constraint, openings)
+            numbers = range(request.choices or 1)
+            answers = self._answers(runner, ids, sampling, numbers, output, constraint, openings, prediction)
             async with aclosing(merge_choices(list(answers), self.info.choices)) as events:
                 async for event in events:
                     yield event
@@ -192,6 +202,12 @@ class LocalEngine:
         """Token ids of `prompt`. Text that cannot fit the context is refused before it is tokenized."""
         self._check_length(len(prompt.text) // self._tokenizer.longest_token, param)
         return await asyncio.to_thread(encode_prompt, self._tokenizer, prompt)
+
+    async def _predicted(self, text: str | None) -> list[int]:
+        """Token ids of what the answer is expected to be like, as far as an answer may go."""
+        if not text or not self._speculates:
+            return []
+        return await asyncio.to_thread(self._tokenizer.encode_text, text[: _MOST_CHARACTERS * self.info.context_length])
 
     def _check_length(self, tokens: int, param: str) -> None:
         context = self.info.context_length
@@ -263,10 +279,11 @@ class LocalEngine:
         output: Callable[[], Output],
         constraint: Callable[[], Constraint | None],
         openings: Sequence[Sequence[int]] = (),
+        prediction: Sequence[int] = (),
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
         """Answers to one prompt, each under a `constraint` of its own, which begin with one of `openings`, if there are
-        any; `numbers` are theirs among the request's. A seed gives each its own random numbers, by its place among the
-        answers to the prompt.
+        any, and may be like `prediction`; `numbers` are theirs among the request's. A seed gives each its own random
+        numbers, by its place among the answers to the prompt.
         """
         room = self.info.context_length - len(ids)
         for place, number in enumerate(numbers):
@@ -276,6 +293,7 @@ class LocalEngine:
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 constraint=constraint(),
+                drafter=PromptLookup(len(ids), prediction) if self._speculates else None,
             )
             yield choice_events(
                 self._scheduler,

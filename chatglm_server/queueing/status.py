@@ -14,9 +14,17 @@ class QueueStatus(TypedDict):
     max: int
 
 
+class DraftStatus(TypedDict):
+    """Tokens that were guessed ahead since the start, and how many of them were right."""
+
+    drafted: int
+    accepted: int
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """`ready`: the model is loaded. `backend`: the address of the server that requests go on to, if there is one.
+    `drafts`: what was guessed ahead, if anything ever is.
 
     `problem` says why requests would fail now, though the engine is ready; None if nothing is known to be wrong.
     """
@@ -25,3 +33,4 @@ class Status:
     queue: QueueStatus
     backend: str | None = None
     problem: str | None = None
+    drafts: DraftStatus | None = None

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from chatglm_server import __version__
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.model_file import with_cache_type
 from chatglm_server.model_files.spec import CacheType
+
+from .recorded import RecordedAnswers
 
 TEMPERATURE, TOP_K, TOP_P = 0.8, 50, 0.9
 """How a backend samples that is not greedy."""
@@ -44,6 +49,9 @@ class Backend(Protocol):
     def step(self, tokens: Sequence[int]) -> list[int]:
         """Append a token to each of the first sequences, in one pass; returns the next tokens."""
 
+    def answer_seconds(self, prompt: Sequence[int], answer: Sequence[int], *, drafts: bool) -> float:
+        """How long `answer` takes in sequence 0, as if the model chose its tokens, from its first token to its last."""
+
 
 class Native:
     """The compute core of this project, through its binding, as `NativeModel` uses it."""
@@ -71,6 +79,8 @@ class Native:
         }
         self.sequences = sequences
         self._lengths = [0] * sequences
+        self._vocab_size, self._context = spec.vocab_size, context
+        self._recorded: RecordedAnswers | None = None
         self.kernels = str(self._model.kernels)
         self.about = (
             f"{__version__}, {self.kernels} kernels, prompts in passes of {self._chunk} tokens, cache {cache_type}"
@@ -94,6 +104,11 @@ class Native:
         for sequence in range(len(rows)):
             self._lengths[sequence] += 1
         return self._sample(logits, range(len(rows)))
+
+    def answer_seconds(self, prompt: Sequence[int], answer: Sequence[int], *, drafts: bool) -> float:
+        if self._recorded is None:
+            self._recorded = RecordedAnswers(self._model, self._pool, self._vocab_size, self._chunk, self._context)
+        return self._recorded.seconds(prompt, answer, drafts=drafts)
 
     def _sample(self, logits: Any, sequences: Sequence[int]) -> list[int]:
         samplers = self._samplers[self.greedy]
@@ -171,6 +186,28 @@ class LlamaCpp:
             self._lengths[sequence] += 1
         return [self._sample(row) for row in range(len(rows))]
 
+    def answer_seconds(self, prompt: Sequence[int], answer: Sequence[int], *, drafts: bool) -> float:
+        """The drafts are those of llama-cpp-python's LlamaPromptLookupDecoding, with its defaults."""
+        from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
+
+        lookup: Any = LlamaPromptLookupDecoding()
+        self.read(0, prompt)
+        text, known = [*prompt, *answer], len(prompt) + 1
+        started = time.perf_counter()
+        while known < len(text):
+            draft = [int(token) for token in lookup(np.array(text[:known], np.intc))] if drafts else []
+            tokens = [text[known - 1], *draft[: len(text) - known - 1]]
+            rows = [(0, known - 1 + place, token) for place, token in enumerate(tokens)]
+            self._decode(rows, [True] * len(rows))
+            right = 0
+            self._sample(0)
+            while right + 1 < len(tokens) and tokens[right + 1] == text[known + right]:
+                right += 1
+                self._sample(right)
+            known += right + 1
+            self._c.llama_memory_seq_rm(self._memory, 0, known - 1, -1)
+        return time.perf_counter() - started
+
     def _decode(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[bool]) -> None:
         batch = self._batch
         batch.n_tokens = len(rows)
@@ -218,6 +255,9 @@ class ChatGLMCpp:
     def step(self, tokens: Sequence[int]) -> list[int]:
         self._ids += tokens
         return [self._forward(len(self._ids) - 1)]
+
+    def answer_seconds(self, prompt: Sequence[int], answer: Sequence[int], *, drafts: bool) -> float:
+        raise NotImplementedError
 
     def _forward(self, past: int) -> int:
         return int(self._model.generate_next_token(self._ids, None, self._configs[self.greedy], past, len(self._ids)))

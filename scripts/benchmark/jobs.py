@@ -11,8 +11,9 @@ import chatglm_native
 from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
 from chatglm_server.model_files.model_file import ModelFile
 
+from .draft_texts import conversations
 from .gguf_copy import obstacle
-from .measures import DEPTH, LONG, Lengths
+from .measures import DEPTH, DRAFT, LONG, Lengths
 from .report import PEERS
 from .side import LLAMA_CPP_SIDES, Job
 
@@ -51,7 +52,12 @@ def large_jobs(jobs: Mapping[str, Job], measures: Sequence[str]) -> dict[str, Jo
     """The same with room for those of the measures that need a larger cache; none if there are none."""
     made: dict[str, Job] = {}
     for label, job in jobs.items():
-        room = {LONG: job.lengths.long, DEPTH: job.lengths.depth + job.lengths.part}
+        texts = conversations(job.lengths.answer) if DRAFT in measures else []
+        room = {
+            LONG: job.lengths.long,
+            DEPTH: job.lengths.depth + job.lengths.part,
+            DRAFT: max((len(one.prompt) + len(one.answer) for one in texts), default=0),
+        }
         if needed := [count for measure, count in room.items() if measure in measures]:
             made[label] = replace(job, context=max(needed) + 32, sequences=2)
     return made
@@ -63,8 +69,8 @@ def is_skipped(job: Job, measure: str) -> bool:
         return job.side in PEERS
     if job.side == "memory":
         return measure not in ("load", "decode")
-    if job.side == "chatglm-cpp" and measure == DEPTH:
-        return True  # it has one sequence, and reads so many tokens in hours
+    if job.side == "chatglm-cpp" and measure in (DEPTH, DRAFT):
+        return True  # it has one sequence, reads so many tokens in hours, and drafts nothing
     return measure == "cached" and job.lengths == QUICK
 
 

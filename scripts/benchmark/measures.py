@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .backends import TEMPERATURE, TOP_K, TOP_P, Backend
+from .draft_texts import conversations
 from .machine import usable_cpus
 
 SAMPLED = f"temperature {TEMPERATURE}, top_k {TOP_K}, top_p {TOP_P}"
-DEPTH, LONG = "depth", "long"
+DEPTH, LONG, DRAFT = "depth", "long", "draft"
 """The measures that have processes of their own, with a larger cache."""
 SAMPLE_VOCABULARY = 151_552
 """GLM-4's."""
@@ -40,6 +41,7 @@ class Lengths:
     depth: int = 16_000
     part: int = 512
     deep_decode: int = 16
+    answer: int = 256
 
     def context(self) -> int:
         """Tokens of a sequence that all measures need but those with a larger cache."""
@@ -80,10 +82,19 @@ def figures(lengths: Lengths) -> dict[str, Figure]:
         "first_decode": Figure("decode, from token 16 on", "tok/s", 1),
         "deep_decode": Figure(f"decode, after {depth} tokens", "tok/s", 1),
         "decode_slowdown": Figure("deep / first", "x", 0),
+        **_draft_figures(lengths),
         "load": Figure("load from page cache, to a token", "s", -1),
         "resident": Figure("resident memory", "GB", -1),
         "read": Figure("memory read", "GB/s", 0),
     }
+
+
+def _draft_figures(lengths: Lengths) -> dict[str, Figure]:
+    rows: dict[str, Figure] = {}
+    for one in conversations(lengths.answer):
+        rows[f"draft_{one.name}"] = Figure(f"drafts: {one.label}", "tok/s", 1)
+        rows[f"draft_{one.name}_gain"] = Figure("with / without drafts", "x", 0)
+    return rows
 
 
 Draw = Callable[[int], list[int]]
@@ -190,6 +201,15 @@ def depth(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
     }
 
 
+def draft(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
+    """Recorded answers, each without drafts and then with them, after prompts that are read before the clock starts."""
+    taken: dict[str, float] = {}
+    for one in conversations(lengths.answer):
+        plain, drafted = (model.answer_seconds(one.prompt, one.answer, drafts=drafts) for drafts in (False, True))
+        taken |= {f"draft_{one.name}": len(one.answer) / drafted, f"draft_{one.name}_gain": plain / drafted}
+    return taken
+
+
 MEASURES: dict[str, Callable[[Backend, Draw, Lengths], dict[str, float]]] = {
     "prefill": prefill,
     "decode": decode,
@@ -199,6 +219,7 @@ MEASURES: dict[str, Callable[[Backend, Draw, Lengths], dict[str, float]]] = {
     "cached": cached,
     LONG: long,
     DEPTH: depth,
+    DRAFT: draft,
 }
 
 

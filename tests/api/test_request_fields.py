@@ -37,7 +37,6 @@ def test_hints_and_unknown_fields_are_named_once() -> None:
     hints = {
         "store": True,
         "verbosity": "low",
-        "prediction": {"type": "content", "content": "x"},
         "web_search_options": {},
         "service_tier": "flex",
         "metadata": {"a": "b"},
@@ -63,7 +62,6 @@ PROMISES: dict[str, object] = {
     "add_generation_prompt": False,
     "thinking_budget": 100,
     "thinking_budget_tokens": 100,
-    "timings_per_token": True,
     "return_progress": True,
     "audio": {"voice": "x"},
 }

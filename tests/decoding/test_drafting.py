@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import pytest
 from chatglm_server.decoding.backends.native import NativeModel
 from chatglm_server.decoding.constraints.base import Constraint
 from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
-from chatglm_server.decoding.drafting import DRAFT_ROWS, Drafter
+from chatglm_server.decoding.drafting.base import DRAFT_ROWS, Draft, Drafter
+from chatglm_server.decoding.drafting.prompt_lookup import PromptLookup
 from chatglm_server.decoding.model import Logits, ScheduledSequence
 from chatglm_server.decoding.runner import SampledToken
 from chatglm_server.decoding.sampler import make_sampler
@@ -24,12 +25,16 @@ from chatglm_server.decoding.sequence import AnswerSequence
 from chatglm_server.errors import ModelFailure
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.sampling import SamplingParams
+from tests.random_expert_gguf import AIR, FLASH
+from tests.random_gguf import GLM4_0414, write_random_gguf
 from tests.random_models import write_random_model
 from tests.token_level import OnlyTokens, model_runner
 from tests.toy_backend import ToyModel
 
-CONTEXT = 512
-ANSWERS = 3
+CONTEXT = 256
+ANSWERS = 2
+IDS = 320
+"""Token ids that all models here have."""
 
 
 class CountedModel(NativeModel):
@@ -44,26 +49,43 @@ class CountedModel(NativeModel):
         return super().forward(batch)
 
 
-class Known:
+def sure(tokens: Iterable[int]) -> Draft:
+    """A draft whose tokens are claimed to be right, so that a pass reads as many as it may."""
+    listed = list(tokens)
+    return Draft(listed, [1.0] * len(listed))
+
+
+class Unjudged:
+    """A drafter that does not learn."""
+
+    def judge(self, read: int, right: int, price: float) -> None:
+        assert 0 <= right <= read
+        assert price >= 0
+
+
+class Known(Unjudged):
     """Proposes what the answer is known to be, but for a share of wrong tokens."""
 
     def __init__(self, prompt: list[int], answer: list[int], wrong: float, seed: int) -> None:
         self._text, self._wrong, self._random = [*prompt, *answer], wrong, random.Random(seed)
 
-    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
+    def propose(self, tokens: Sequence[int], most: int) -> Draft:
         assert self._text[: len(tokens)] == list(tokens), "the text so far is that of plain decoding"
         following = self._text[len(tokens) : len(tokens) + most]
-        return [self._random.randrange(512) if self._random.random() < self._wrong else token for token in following]
+        wrong = [self._random.random() < self._wrong for _ in following]
+        return sure(
+            self._random.randrange(IDS) if is_wrong else token for is_wrong, token in zip(wrong, following, strict=True)
+        )
 
 
-class Garbage:
+class Garbage(Unjudged):
     """Proposes random tokens, more than it may."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
-    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
-        return [self._random.randrange(512) for _ in range(most + self._random.randrange(3))]
+    def propose(self, tokens: Sequence[int], most: int) -> Draft:
+        return sure(self._random.randrange(IDS) for _ in range(most + self._random.randrange(3)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +133,17 @@ DRAFTERS: dict[str, DrafterOf] = {
     "mostly right": lambda prompt, answer, seed: Known(prompt, answer, 0.2, seed),
     "mostly wrong": lambda prompt, answer, seed: Known(prompt, answer, 0.7, seed),
     "garbage": lambda prompt, answer, seed: Garbage(seed),
+    "looked up": lambda prompt, answer, seed: PromptLookup(len(prompt), edited(answer, seed)),
 }
+
+
+def edited(tokens: Sequence[int], seed: int) -> list[int]:
+    """`tokens` with some replaced, dropped and added."""
+    rng, result = random.Random(seed), []
+    for token in tokens:
+        change = rng.choice(["replaced", "dropped", "added"]) if rng.random() < 0.1 else ""
+        result += {"replaced": [rng.randrange(IDS)], "dropped": [], "added": [token, 7]}.get(change, [token])
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +181,13 @@ async def tokens_of(scheduler: Scheduler, one: AnswerSequence) -> list[SampledTo
 
 
 async def plain_answers(path: Path, case: Case) -> tuple[list[list[SampledToken]], list[int]]:
-    """Two prompts with three answers each, one by one without drafts; and the stop tokens, which occur in them."""
+    """Two prompts with two answers each, one by one without drafts; and the stop tokens, which occur in them."""
     scheduler, _ = await started(path, parallel=1)
     asked = [(prompt, answer) for prompt in PROMPTS for answer in range(ANSWERS)]
     answers = [await tokens_of(scheduler, sequence(case, *one)) for one in asked]
     if not case.stops:
         return answers, []
-    stop = [answers[0][17].token, answers[4][3].token]
+    stop = [answers[0][17].token, answers[3][3].token]
     return [await tokens_of(scheduler, sequence(case, *one, stop=stop)) for one in asked], stop
 
 
@@ -180,6 +212,64 @@ def test_drafts_change_nothing(path: Path, case: Case) -> None:
     run(main())
 
 
+@dataclass(frozen=True)
+class RightFor:
+    """Proposes what the answer is known to be for some tokens, and then wrong ones."""
+
+    text: list[int]
+    count: int
+
+    def propose(self, tokens: Sequence[int], most: int) -> Draft:
+        following = self.text[len(tokens) : len(tokens) + most]
+        return sure(token if place < self.count else token ^ 1 for place, token in enumerate(following))
+
+    def judge(self, read: int, right: int, price: float) -> None:
+        assert right >= min(read, self.count)
+
+
+def drafter_of(draw: random.Random, prompt: list[int], answer: list[int]) -> Drafter:
+    drafters: list[Drafter] = [
+        Known(prompt, answer, 0.0, 0),
+        Garbage(draw.randrange(1000)),
+        RightFor([*prompt, *answer], draw.randrange(1, 8)),
+        PromptLookup(len(prompt), edited(answer, draw.randrange(1000))),
+        PromptLookup(len(prompt)),
+    ]
+    return draw.choice(drafters)
+
+
+SHAPES = {"glm4": GLM4_0414, "glm-4.7-flash": FLASH, "glm-4.5-air": AIR}
+
+
+@pytest.mark.parametrize("name", ["chatglm3", *SHAPES])
+def test_prompts_with_any_options_beside_each_other(tmp_path: Path, name: str) -> None:
+    """Fifty for each network, all with their drafters in one queue: what each says is what it says without, alone."""
+    file = write_random_model(tmp_path / "model.bin", max_length=CONTEXT)
+    if name in SHAPES:
+        file = write_random_gguf(tmp_path / "model.gguf", SHAPES[name], vocabulary="none")
+    draw = random.Random(name)
+    cases = [replace(case, count=min(case.count, 16)) for case in CASES.values()]
+    asked = [(draw.choice(cases), [draw.randrange(5, 260) for _ in range(draw.randrange(2, 30))]) for _ in range(50)]
+
+    async def main() -> None:
+        scheduler, _ = await started(file, parallel=1)
+        plain, stops = [], []
+        for case, prompt in asked:
+            answer = await tokens_of(scheduler, sequence(case, prompt, 0))
+            stops.append([draw.choice(answer).token] if case.stops else [])
+            if case.stops:
+                answer = await tokens_of(scheduler, sequence(case, prompt, 0, stop=stops[-1]))
+            plain.append(answer)
+        scheduler, _ = await started(file)
+        drafted = [
+            sequence(case, prompt, 0, stop=stop, drafter=drafter_of(draw, prompt, [one.token for one in answer]))
+            for (case, prompt), answer, stop in zip(asked, plain, stops, strict=True)
+        ]
+        assert await asyncio.gather(*(tokens_of(scheduler, one) for one in drafted)) == plain
+
+    run(main())
+
+
 def test_a_right_draft_spares_passes_and_a_wrong_one_costs_none(path: Path) -> None:
     case = Case({"temperature": 1.0}, count=100)
 
@@ -194,7 +284,9 @@ def test_a_right_draft_spares_passes_and_a_wrong_one_costs_none(path: Path) -> N
         answer = [sampled.token for sampled in plain[0]]
         rows = len(PROMPTS[0]) + 99
         assert await passes(None) == (100, rows)
-        assert await passes(Known(PROMPTS[0], answer, 0.0, 0)) == (1 + -(-99 // DRAFT_ROWS), rows)
+        right, read = await passes(Known(PROMPTS[0], answer, 0.0, 0))
+        assert read == rows
+        assert 1 + -(-99 // DRAFT_ROWS) <= right < 40, "as many as passes of that length pay on this machine"
         with_garbage, _ = await passes(Garbage(1))
         assert 95 < with_garbage <= 100, "a random token may be right"
 
@@ -222,13 +314,13 @@ def test_nothing_is_drafted_behind_a_stop_token(path: Path) -> None:
     run(main())
 
 
-class Broken:
+class Broken(Unjudged):
     """Raises once the answer has three tokens."""
 
-    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
+    def propose(self, tokens: Sequence[int], most: int) -> Draft:
         if len(tokens) > len(PROMPTS[0]) + 3:
             raise ValueError("no guess")
-        return []
+        return Draft()
 
 
 def test_a_drafter_that_fails_ends_its_answer_only(path: Path) -> None:
@@ -300,6 +392,7 @@ def test_drafts_do_not_push_out_the_rows_of_other_sequences(path: Path, parallel
             rows = sum(tokens for tokens, _ in one.values())
             assert rows <= max(DRAFT_ROWS, parallel)
         most = max(tokens for one in decodes for tokens, _ in one.values())
-        assert most == (1 + (DRAFT_ROWS - parallel) // 2 if parallel < DRAFT_ROWS else 1)
+        share = 1 + (DRAFT_ROWS - parallel) // 2 if parallel < DRAFT_ROWS else 1
+        assert min(2, share) <= most <= share
 
     run(main())

@@ -44,6 +44,7 @@ EXAMPLES: dict[type, dict[str, object]] = {
         "thinking": Thinking(enabled=False),
         "response_format": JsonObjectFormat(),
         "continues": True,
+        "prediction": "3",
         "model": "glm-4",
         "streamed": True,
         "foreign_tools": ({"type": "web_search"},),

@@ -50,6 +50,9 @@ class GLMChatBody(ChatCompletionBody):
 
     def to_request(self, capabilities: frozenset[Capability]) -> ChatRequest:
         """The nouns, for an engine with `capabilities`. Raises: InvalidRequest, UnsupportedParameter."""
+        if self.timings_per_token:
+            message = "these answers have no place for timings; leave it out"
+            raise UnsupportedParameter(message, param="timings_per_token")
         request = super().to_request(capabilities)
         if request.messages[-1].role == "assistant":
             raise InvalidRequest("the last message must not be the assistant's", param="messages")

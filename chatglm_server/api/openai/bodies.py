@@ -13,6 +13,7 @@ from ...errors import InvalidRequest
 from ...sampling import GLM_DEFAULTS, MAX_TOP_LOGPROBS
 from .conversation import MessageBody, read_messages
 from .parameters import Generation, Strings, TokenIds
+from .prediction import PredictionBody, read_prediction
 from .thinking import Effort, ReasoningBody, TemplateArguments, ThinkingBody, read_thinking
 from .tools import ReadTools, ToolBody, ToolChoiceBody, read_function_call, read_tool_choice, read_tools
 
@@ -39,6 +40,9 @@ class ChatCompletionBody(Generation):
     logprobs: bool | None = Field(None, description="say how likely each token of the answer was")
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS, description="and what else was likely there")
     continue_final_message: bool | None = Field(None, description="continue the last message")
+    prediction: Annotated[PredictionBody | None, SkipValidation] = Field(
+        None, description="text that much of the answer is expected to repeat, so that it comes sooner"
+    )
     reasoning_effort: Annotated[Effort | None, SkipValidation] = Field(
         None, description="how much to think first; none: not at all"
     )
@@ -77,6 +81,7 @@ class ChatCompletionBody(Generation):
             thinking=read_thinking(self, foreign=elsewhere),
             response_format=response_format,
             continues=self.continue_final_message,
+            prediction=read_prediction(self.prediction, extras, foreign=elsewhere),
             model=self.model,
             streamed=bool(self.stream),
             foreign_tools=tools.foreign,

@@ -23,7 +23,7 @@ from ...chat import (
 )
 from ..dialect import Json, StreamEvent
 from .logprobs import MAX_TOKENS_HELD, chat_logprobs
-from .objects import answer_head, usage_object
+from .objects import answer_head, timings_of, usage_object
 
 
 class ChatCompletion:
@@ -32,7 +32,7 @@ class ChatCompletion:
     `choices`: how many answers. `offers_tools`: an answer may hold calls; then its first chunk waits for the first
     event, which tells whether `content` begins as text or as null. `include_usage`: a stream ends with a usage chunk.
     `report_repairs`: each call that was repaired says how, in ``x_repairs``. `function_call`: the client asked with
-    ``functions``, so a call is a ``function_call``.
+    ``functions``, so a call is a ``function_call``. `include_timings`: the end of an answer says how long it took.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class ChatCompletion:
         include_usage: bool = False,
         report_repairs: bool = False,
         function_call: bool = False,
+        include_timings: bool = False,
     ) -> None:
         self._head = answer_head("chatcmpl-", model)
         self._choices = choices
@@ -51,6 +52,7 @@ class ChatCompletion:
         self._include_usage = include_usage
         self._report_repairs = report_repairs
         self._function_call = function_call
+        self._include_timings = include_timings
         self._begun: set[int] = set()
         self._filled: set[int] = set()  # choices whose stream has content or a call
         self._tokens: defaultdict[int, list[TokenSampled]] = defaultdict(list)  # not yet sent, by choice
@@ -63,8 +65,14 @@ class ChatCompletion:
         for index, answer in enumerate(answers):
             choice = {"index": index, "message": self._message(answer), "logprobs": chat_logprobs(answer.tokens)}
             choices.append(choice | {"finish_reason": self._reason(answer.finished())})
-        usage = usage_object(sum((answer.finished().usage for answer in answers), Usage()))
-        return {**self._head, "object": "chat.completion", "choices": choices, "usage": usage}
+        ends = [answer.finished() for answer in answers]
+        return {
+            **self._head,
+            "object": "chat.completion",
+            "choices": choices,
+            "usage": usage_object(sum((end.usage for end in ends), Usage())),
+            **(timings_of(ends) if self._include_timings else {}),
+        }
 
     def _message(self, answer: Answer) -> Json:
         message: Json = {"role": "assistant", "content": answer.content or None, "refusal": None}
@@ -125,7 +133,7 @@ class ChatCompletion:
             self._tokens[choice].append(event)
             return self._chunk(choice, {}) if len(self._tokens[choice]) >= MAX_TOKENS_HELD else None
         if isinstance(event, Finish):
-            return self._chunk(choice, {}, self._reason(event))
+            return self._chunk(choice, {}, self._reason(event), timings_of([event]) if self._include_timings else {})
         delta = self._delta(event)
         return None if delta is None else self._chunk(choice, delta)
 
@@ -155,12 +163,19 @@ class ChatCompletion:
     def _reason(self, finish: Finish) -> str:
         return "function_call" if self._function_call and finish.reason == "tool_calls" else finish.reason
 
-    def _chunk(self, choice: int, delta: Json, finish_reason: str | None = None) -> StreamEvent:
+    def _chunk(
+        self, choice: int, delta: Json, finish_reason: str | None = None, timings: Json | None = None
+    ) -> StreamEvent:
         """A chunk with the log probabilities that wait for one."""
-        return self._sent(choice, delta, finish_reason, chat_logprobs(self._tokens.pop(choice, ())))
+        return self._sent(choice, delta, finish_reason, chat_logprobs(self._tokens.pop(choice, ())), timings)
 
     def _sent(
-        self, index: int, delta: Json, finish_reason: str | None = None, logprobs: Json | None = None
+        self,
+        index: int,
+        delta: Json,
+        finish_reason: str | None = None,
+        logprobs: Json | None = None,
+        timings: Json | None = None,
     ) -> StreamEvent:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-        return StreamEvent({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
+        return StreamEvent({**self._head, "object": "chat.completion.chunk", "choices": [choice], **(timings or {})})

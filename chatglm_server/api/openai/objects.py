@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ...chat import Usage
+from ...chat import Finish, Usage
 from ...engine.base import ModelInfo
 from ..dialect import Json
 
@@ -24,14 +24,43 @@ def usage_object(usage: Usage) -> Json:
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
-    if usage.reasoning_tokens is not None:
-        counts["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    details = {
+        "reasoning_tokens": usage.reasoning_tokens,
+        "accepted_prediction_tokens": usage.accepted_tokens,
+        "rejected_prediction_tokens": usage.rejected_tokens,
+    }
+    if known := {name: count for name, count in details.items() if count is not None}:
+        counts["completion_tokens_details"] = known
     for name, value in usage.details.items():
         if isinstance(value, Mapping):
             counts[name] = {**value, **counts.get(name, {})}
         else:
             counts.setdefault(name, value)
     return counts
+
+
+def timings_of(ends: Sequence[Finish]) -> Json:
+    """llama-server's `timings` of the answers that ended so. A speed is null where there is no time to divide by."""
+    usage = sum((end.usage for end in ends), Usage())
+    timings = [end.timings for end in ends if end.timings is not None]
+    read, generated = usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens
+    figures = {
+        "cache_n": usage.cached_tokens,
+        **_speed("prompt", read, timings[0].first_token if timings else 0.0),
+        **_speed("predicted", generated, sum(each.generation for each in timings)),
+        "draft_n": (usage.accepted_tokens or 0) + (usage.rejected_tokens or 0),
+        "draft_n_accepted": usage.accepted_tokens or 0,
+    }
+    return {"timings": figures}
+
+
+def _speed(name: str, tokens: int, seconds: float) -> Json:
+    return {
+        f"{name}_n": tokens,
+        f"{name}_ms": 1000 * seconds,
+        f"{name}_per_token_ms": 1000 * seconds / tokens if tokens else None,
+        f"{name}_per_second": tokens / seconds if seconds else None,
+    }
 
 
 def model_object(info: ModelInfo) -> Json:

@@ -21,7 +21,6 @@ MAX_CHOICES = 128
 NOT_CARRIED: Mapping[str, tuple[Any, ...]] = {
     "audio": (None,),
     "modalities": (None, ["text"]),
-    "timings_per_token": (None, False),
     "return_progress": (None, False),
 }
 """Fields that ask for something that our answers have no place for, each with the values that ask for nothing."""
@@ -35,7 +34,7 @@ PROMISES: Mapping[str, tuple[Any, ...]] = {
 """Fields that another server may honour; one of our own engines cannot."""
 
 HINTS = {
-    *("store", "verbosity", "prediction", "web_search_options", "service_tier", "metadata", "user"),
+    *("store", "verbosity", "web_search_options", "service_tier", "metadata", "user"),
     *("prompt_cache_key", "prompt_cache_retention", "safety_identifier"),
 }
 """Fields that promise the client nothing about the answer."""
@@ -94,6 +93,9 @@ class Generation(Body):
     ignore_eos: bool | None = Field(None, description="never end before max_tokens, for measuring")
     stop: str | Strings | None = Field(None, description=f"up to {MAX_STOP} strings that end the answer")
     stop_token_ids: TokenIds | None = Field(None, description="tokens that end the answer")
+    timings_per_token: bool | None = Field(
+        None, description="say how long the answer took; a stream does so in the last chunk of each answer"
+    )
     response_format: Annotated[ResponseFormatBody | None, SkipValidation] = None
 
     @field_validator("stop")

@@ -32,6 +32,7 @@ def openai_router(endpoint: Endpoint, options: Options) -> APIRouter:
                 include_usage=body.include_usage,
                 report_repairs=options.report_repairs,
                 function_call=body.uses_functions,
+                include_timings=bool(body.timings_per_token),
             )
 
         return await endpoint.answer(request, asked, shape, body.field_of)
@@ -42,7 +43,8 @@ def openai_router(endpoint: Endpoint, options: Options) -> APIRouter:
         asked = body.to_request(endpoint.capabilities)
 
         def shape(model: str) -> TextCompletion:
-            return TextCompletion(model, include_usage=body.include_usage)
+            timings = bool(body.timings_per_token)
+            return TextCompletion(model, include_usage=body.include_usage, include_timings=timings)
 
         return await endpoint.answer(request, asked, shape, body.field_of)
 

@@ -18,9 +18,11 @@ class PromptDetails(BaseModel):
 
 
 class CompletionDetails(BaseModel):
-    """Of the answer's tokens, how many are thoughts."""
+    """Of the answer's tokens, how many are thoughts, and how many were guessed ahead; and wrong guesses."""
 
     reasoning_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
 
 
 class UsageObject(BaseModel):
@@ -31,6 +33,22 @@ class UsageObject(BaseModel):
     total_tokens: int
     prompt_tokens_details: PromptDetails
     completion_tokens_details: CompletionDetails | None = None
+
+
+class TimingsObject(_Answer):
+    """Tokens and milliseconds, with ``timings_per_token``: of the cache, the prompt, the answer, and guessed ahead."""
+
+    cache_n: int
+    prompt_n: int
+    prompt_ms: float
+    prompt_per_token_ms: float | None
+    prompt_per_second: float | None
+    predicted_n: int
+    predicted_ms: float
+    predicted_per_token_ms: float | None
+    predicted_per_second: float | None
+    draft_n: int
+    draft_n_accepted: int
 
 
 class CalledFunction(_Answer):
@@ -99,6 +117,7 @@ class ChatCompletionObject(_Answer):
     model: str
     choices: list[ChatChoice]
     usage: UsageObject
+    timings: TimingsObject | None = None
 
 
 class TextLogprobsObject(_Answer):
@@ -128,6 +147,7 @@ class TextCompletionObject(_Answer):
     model: str
     choices: list[TextChoice]
     usage: UsageObject
+    timings: TimingsObject | None = None
 
 
 class ModelObject(_Answer):

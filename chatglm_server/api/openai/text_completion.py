@@ -9,18 +9,19 @@ from ...answer import Answer
 from ...chat import AnswerEvent, Finish, TextDelta, TokenSampled, Usage
 from ..dialect import Json, StreamEvent
 from .logprobs import MAX_TOKENS_HELD, TextLogprobs
-from .objects import answer_head, usage_object
+from .objects import answer_head, timings_of, usage_object
 
 
 class TextCompletion:
     """The answers to one request; id, time and model are the same in all their objects.
 
-    `include_usage`: a stream ends with a usage chunk.
+    `include_usage`: a stream ends with a usage chunk. `include_timings`: the end of an answer says how long it took.
     """
 
-    def __init__(self, model: str, *, include_usage: bool = False) -> None:
+    def __init__(self, model: str, *, include_usage: bool = False, include_timings: bool = False) -> None:
         self._head = answer_head("cmpl-", model) | {"object": "text_completion"}
         self._include_usage = include_usage
+        self._include_timings = include_timings
         self._logprobs: defaultdict[int, TextLogprobs] = defaultdict(TextLogprobs)
 
     def whole(self, answers: Sequence[Answer]) -> Json:
@@ -30,8 +31,10 @@ class TextCompletion:
             for event in answer.tokens:
                 self._logprobs[index].add(event)
             choices.append(self._choice(index, answer.content, answer.finished().reason))
-        usage = usage_object(sum((answer.finished().usage for answer in answers), Usage()))
-        return {**self._head, "choices": choices, "usage": usage}
+        ends = [answer.finished() for answer in answers]
+        usage = usage_object(sum((end.usage for end in ends), Usage()))
+        timings = timings_of(ends) if self._include_timings else {}
+        return {**self._head, "choices": choices, "usage": usage, **timings}
 
     def begin(self) -> Iterator[StreamEvent]:
         """Nothing: bare text has no role."""
@@ -46,15 +49,15 @@ class TextCompletion:
         elif isinstance(event, TextDelta):
             yield self._chunk(event.choice, event.text, None)
         elif isinstance(event, Finish):
-            yield self._chunk(event.choice, "", event.reason)
+            yield self._chunk(event.choice, "", event.reason, timings_of([event]) if self._include_timings else {})
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """The usage chunk, if the client asked for it."""
         if self._include_usage:
             yield StreamEvent({**self._head, "choices": [], "usage": usage_object(usage)})
 
-    def _chunk(self, index: int, text: str, finish_reason: str | None) -> StreamEvent:
-        return StreamEvent({**self._head, "choices": [self._choice(index, text, finish_reason)]})
+    def _chunk(self, index: int, text: str, finish_reason: str | None, timings: Json | None = None) -> StreamEvent:
+        return StreamEvent({**self._head, "choices": [self._choice(index, text, finish_reason)], **(timings or {})})
 
     def _choice(self, index: int, text: str, finish_reason: str | None) -> Json:
         logprobs = self._logprobs[index].taken()

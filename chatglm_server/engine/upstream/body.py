@@ -52,6 +52,8 @@ def chat_body(request: ChatRequest) -> Json:
     if request.continues is not None:
         ours = {"continue_final_message": request.continues, "add_generation_prompt": not request.continues}
         body |= _unless_spelled("continues", ours, request.extras)
+    if request.prediction is not None:
+        body["prediction"] = {"type": "content", "content": request.prediction}
     top = request.sampling.top_logprobs
     if top is not None:
         body |= {"logprobs": True} | ({"top_logprobs": top} if top else {})

@@ -66,7 +66,7 @@ def test_request_without_a_model_means_the_first(front: RunningServer, backend: 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("audio", {"voice": "x"}), ("modalities", ["audio"]), ("timings_per_token", True), ("return_progress", True)],
+    [("audio", {"voice": "x"}), ("modalities", ["audio"]), ("return_progress", True)],
 )
 def test_what_could_not_come_back_is_refused(front: RunningServer, backend: RawBackend, name: str, value: Any) -> None:
     backend.play(stream())
@@ -74,6 +74,24 @@ def test_what_could_not_come_back_is_refused(front: RunningServer, backend: RawB
     assert (response.status_code, response.json()["error"]["code"]) == (400, "unsupported_parameter")
     assert response.json()["error"]["param"] == name
     assert backend.requests == []
+
+
+def test_timings_are_taken_here(front: RunningServer, backend: RawBackend) -> None:
+    usage = {"prompt_tokens": 11, "completion_tokens": 5}
+    backend.play(stream(*text("It is sunny."), delta(reason="stop", usage=usage)))
+    timings = front.post(json=HELLO | {"timings_per_token": True}).json()["timings"]
+    assert (timings["prompt_n"], timings["predicted_n"], timings["draft_n"]) == (11, 5, 0)
+    assert "timings_per_token" not in backend.requests[0].body
+
+
+def test_a_prediction_is_passed_on(front: RunningServer, backend: RawBackend) -> None:
+    backend.play(stream(*text("It is sunny."), delta(reason="stop")))
+    parts = [{"type": "text", "text": "It is "}, {"type": "text", "text": "rainy."}]
+    image = {"type": "content", "content": [{"type": "image"}]}
+    for sent in ({"type": "content", "content": parts}, image):
+        answer(front, HELLO | {"prediction": sent})
+    assert backend.requests[0].body["prediction"] == {"type": "content", "content": "It is rainy."}
+    assert backend.requests[1].body["prediction"] == image, "another server may know better"
 
 
 CALLS = [

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from ..chat import FinishReason, Message, ParserEvent, TextDelta, Thinking, Tool
-from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .chatglm2 import TEXT_ONLY
-from .inline.parser import InlineCallParser, TextParser
+from .base import OutputParser, Piece, Prompt, Special
 from .numbered_rounds import numbered_rounds
+from .text_only import TextOnly
 
 _FULL_WIDTH = str.maketrans(",!:;?", "，！：；？")
 
 
-class ChatGLMFormat:
+class ChatGLMFormat(TextOnly):
     """ChatGLM-6B. The two tokens that start its answer come last in the prompt. The prompt attends both ways."""
 
     name: ClassVar[str] = "chatglm"
-    supports_tools: ClassVar[bool] = False
-    thinking: ClassVar[ThinkingSupport] = ThinkingSupport()
     special_tokens: ClassVar[tuple[str, ...]] = ("[MASK]", "[gMASK]", "<sop>", "<eop>", "<pad>")
     stop_tokens: ClassVar[tuple[str, ...]] = ("<eop>",)
 
@@ -44,21 +41,6 @@ class ChatGLMFormat:
         self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False, exact: bool = False
     ) -> OutputParser:
         return _FullWidthPunctuation(self.text_parser(()))
-
-    def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
-        """Returns a fresh parser of an answer. It finds no calls, and leaves punctuation as it is."""
-        return InlineCallParser(TEXT_ONLY, ())
-
-    def answer_lead(self, prompt: Prompt) -> str:
-        return "lead: / ?/\n"
-
-    def call_grammar(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> None:
-        return None
-
-    def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
-        raise NotImplementedError("ChatGLM-6B cannot call tools")
 
 
 class _FullWidthPunctuation:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
-from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .inline.layout import CallLayout
-from .inline.parser import InlineCallParser, TextParser
-from .inline.python_calls import read_json_call
+from .base import OutputParser, Prompt, Special
 from .numbered_rounds import numbered_rounds
+from .text_only import TextOnly
 
 
-class ChatGLM2Format:
+class ChatGLM2Format(TextOnly):
     """ChatGLM2-6B. The layout is that of its tokenizer's ``build_prompt``."""
 
     name: ClassVar[str] = "chatglm2"
-    supports_tools: ClassVar[bool] = False
-    thinking: ClassVar[ThinkingSupport] = ThinkingSupport()
     special_tokens: ClassVar[tuple[str, ...]] = ("[MASK]", "[gMASK]", "[sMASK]", "sop", "eop")
     stop_tokens: ClassVar[tuple[str, ...]] = ()
 
@@ -39,28 +35,3 @@ class ChatGLM2Format:
         self, tools: Sequence[Tool] | None = (), *, prompt_ends_in_think: bool = False, exact: bool = False
     ) -> OutputParser:
         return self.text_parser(())
-
-    def text_parser(self, tools: Sequence[Tool], numbers: Iterator[int] | None = None) -> TextParser:
-        """Returns a fresh parser of an answer. It finds no calls."""
-        return InlineCallParser(TEXT_ONLY, ())
-
-    def answer_lead(self, prompt: Prompt) -> str:
-        return "lead: / ?/\n"
-
-    def call_grammar(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> None:
-        return None
-
-    def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
-        raise NotImplementedError("ChatGLM2 cannot call tools")
-
-
-TEXT_ONLY = CallLayout(
-    body="(?!)",
-    exact_body="(?!)",
-    read=read_json_call,
-    placeholders=(("[[训练时间]]", "2023年"),),
-    role_tokens=frozenset({"<eop>"}),
-)
-"""The layout of answers without calls. ``<eop>`` ends those of ChatGLM-6B."""

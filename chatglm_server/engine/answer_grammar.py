@@ -37,7 +37,7 @@ EMPTY_LEAD = 'lead: ""\n'
 def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str, calls: CallGrammar | None = None) -> Grammar:
     """The compiled grammar of answers in the form `wanted`, which is not `TextFormat`, or that are one of `calls`.
 
-    `lead` holds rules, of which the one with this name is what the model writes before the text.
+    `lead` defines the rule of that name: what the model writes before the text.
 
     Raises: InvalidRequest for what no answer can be held to.
     """

@@ -1,4 +1,4 @@
-"""What holds the calls of an answer to the tools' schemas."""
+"""Constraints that keep the calls of an answer to the tools' schemas."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class CallConstraints:
         self._strict = strict
 
     def held(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> HeldCalls | None:
-        """What holds calls of `tools` in an answer to `prompt`, compiled; None if nothing does.
+        """The compiled grammar of calls of `tools` in an answer to `prompt`; None if calls are free.
 
-        A schema that no grammar has costs only its own tool the types of its values, unless it is binding. `places`
-        are the tools' numbers in the request. Any thread may ask.
+        Where a schema has no grammar, the values of its own tool may have any type, unless the schema is binding.
+        `places` are the tools' numbers in the request. Any thread may ask.
 
         Raises: InvalidRequest for a binding schema that cannot be honoured.
         """

@@ -255,7 +255,7 @@ class LocalEngine:
         return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead, calls)
 
     async def _held_calls(self, request: ChatRequest, prompt: Prompt) -> HeldCalls | None:
-        """What holds calls to their tools' schemas, compiled beside the event loop. Raises: InvalidRequest."""
+        """The grammar of the calls, compiled beside the event loop; None if calls are free. Raises: InvalidRequest."""
         if not request.callable_tools or self._tool_grammar == "off" or not self._gives_logits:
             return None
         places = {tool.name: place for place, tool in enumerate(request.tools)}

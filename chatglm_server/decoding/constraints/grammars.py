@@ -32,7 +32,7 @@ class Grammar:
 
     def __init__(self, matcher: LLMatcher, vocabulary: LLTokenizer, end_tokens: Sequence[int]) -> None:
         self.warnings: list[str] = matcher.get_grammar_warnings()
-        """What a lenient schema asks for and the grammar leaves out."""
+        """The parts of a lenient schema that the grammar leaves out."""
         self._matcher = matcher
         self._vocabulary = vocabulary
         self._end_tokens = end_tokens

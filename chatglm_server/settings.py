@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     )
     kv_cache_type: Literal["auto", "f16", "q8"] = Field(
         "auto",
-        description="What keys and values are kept in by the native core. f16: 16 bits a number. q8: 8 bits, for half "
+        description="How the native core keeps keys and values. f16: 16 bits a number. q8: 8 bits, for half "
         "the memory, with less exact answers. auto: f16.",
     )
     speculation: Literal["auto", "off"] = Field(

@@ -127,7 +127,7 @@ async def _trial(engine: LocalEngine, seed: int, verdicts: Verdicts, bias: Bias)
     except InvalidRequest as error:
         verdicts.counts["refused"] += 1
         verdicts.counts[f"refused: {str(error)[-60:]}"] += 1
-    except (Exception, StopIteration) as error:
+    except Exception as error:
         verdicts.faults.append(f"conversation {seed}: {type(error).__name__}: {str(error)[:300]}")
 
 

@@ -87,7 +87,7 @@ class ShowOptions(BaseSettings):
 
     model: str = Field(description="What --model takes: demo, a name, or the path of a file.")
     kv_cache_type: Literal["auto", "f16", "q8"] = Field(
-        "auto", description="What keys and values would be kept in: 16 bits a number, or 8. auto: f16."
+        "auto", description="How the server would keep keys and values. f16: 16 bits a number. q8: 8 bits. auto: f16."
     )
 
 

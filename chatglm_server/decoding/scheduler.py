@@ -51,7 +51,7 @@ class Scheduler:
         self._driver: asyncio.Task[None] | None = None
         self._costs = PassCosts()
         self.drafts: DraftStatus = {"drafted": 0, "accepted": 0}
-        """What passes verified since the start."""
+        """Draft tokens that passes have verified, and accepted, since the start."""
         self._draft_price = 0.0  # other tokens that each drafted one of the next pass could be
 
     @property

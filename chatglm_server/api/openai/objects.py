@@ -40,7 +40,7 @@ def usage_object(usage: Usage) -> Json:
 
 
 def timings_of(ends: Sequence[Finish]) -> Json:
-    """llama-server's `timings` of the answers that ended so. A speed is null where there is no time to divide by."""
+    """llama-server's `timings`, for all of these answers together. A speed is null if no time has passed."""
     usage = sum((end.usage for end in ends), Usage())
     timings = [end.timings for end in ends if end.timings is not None]
     read, generated = usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens

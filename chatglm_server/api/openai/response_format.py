@@ -121,7 +121,7 @@ def _schema(value: Any, name: str) -> JsonValue:
         return value  # type: ignore[no-any-return]
     try:
         schema: JsonValue = json.loads(value)
-        json.dumps(schema, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        json.dumps(schema, ensure_ascii=False).encode()  # fails for half of a surrogate pair
         return schema
     except (ValueError, RecursionError):
         raise InvalidRequest(f"{name}: the schema is not JSON", param=name) from None

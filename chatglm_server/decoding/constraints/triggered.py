@@ -18,9 +18,9 @@ _MOST_TOKENS = 256  # of the beginning of a part
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A part begins: `text` is what of its sentence of `grammar` is already there.
+    """A part begins: a sentence of `grammar`, whose first letters, `text`, are already there.
 
-    With `openings` it begins only if the next token is one of them. With any other there is no part.
+    If there are `openings`, the part begins only when the next token is one of them.
     """
 
     grammar: Grammar

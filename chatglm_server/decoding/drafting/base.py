@@ -30,9 +30,9 @@ class Drafter(Protocol):
         ...
 
     def judge(self, read: int, right: int, price: float) -> None:
-        """A pass has read the first `read` tokens of the last proposal, of which the first `right` were right.
+        """A pass has verified the first `read` tokens of the last proposal, and accepted the first `right` of them.
 
-        It could have given `price` other tokens meanwhile. Mutates the drafter.
+        Without the draft, the time that it took would have given `price` tokens more. Mutates the drafter.
         """
         ...
 

@@ -31,7 +31,7 @@ class PassCosts:
         self._drafted = 0  # passes with them since the last one without
 
     def time(self, rows: int) -> float:
-        """What a pass of so many rows takes, in an unknown unit; from the last piece of the curve if there are many."""
+        """The time of a pass of `rows` rows, in an unknown unit. The last piece of the curve goes on without end."""
         place, share = _piece(rows)
         return self._curve[place] + share * (self._curve[place + 1] - self._curve[place])
 

@@ -1,7 +1,7 @@
 """Drafts for text that repeats what was read: the answer goes on as the text went on where it was the same before.
 
-The text is searched anew for each draft. Its tokens are characters of a Python string, which finds a few tokens among
-30,000 in 25 µs: there is no index to build or to keep.
+The text is searched anew for each draft. Its tokens are the characters of a Python string. A search among 30,000 takes
+25 µs, so no index is needed.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ FENCE = r"```[ \t]{0,4}\w{0,16}"
 """A fence that opens a block. All repetitions in the patterns are bounded, because a text that may match is read again
 and again while it grows."""
 NAME_END = r"[ \t]{0,16}\r?\n"
-"""What ends the line with a call's name."""
+"""The rest of the line behind a call's name."""
 OBJECT = r"\{\s{0,64}[\"'}]"
 """How a JSON object or a Python dict begins. The parser waits for no other text in braces."""
 

@@ -11,7 +11,7 @@ from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.assertions import check_object
 from ..values.json_schema import SchemaError
-from ..values.shared_rules import JsonValues, SharedRules
+from ..values.shared_rules import CallRules
 from .layout import FENCE, line_of
 
 _BETWEEN = "\n"
@@ -32,24 +32,17 @@ def json_calls(
     line = line_of(tool.name for tool in tools)
     if strict:
         head = re.compile(rf"{line}(?P<body>\{{[^{{]{{0,64}})?\Z")
-        return CallsAfterText(head, "\n{", _BETWEEN, calls.grammar(), thought_end, opening="{")
+        return CallsAfterText(head, "\n{", _BETWEEN, calls.grammar(_END, BLANKS), thought_end, opening="{")
     head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?(?P<body>\{{[^{{]{{0,64}})\Z")
-    return CallsAfterText(head, "{", _BETWEEN, calls.grammar(), thought_end)
+    return CallsAfterText(head, "{", _BETWEEN, calls.grammar(_END, BLANKS), thought_end)
 
 
-class _Calls:
+class _Calls(CallRules):
     """The grammar of a call of any of the tools that were added."""
-
-    def __init__(self) -> None:
-        self._names: list[str] = []
-        self._lines: list[str] = []
-        self._pairs = SharedRules("pair")
-        self._values = JsonValues()
 
     def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
         """Mutates the grammar. Raises: SchemaError."""
-        call = f"call_{len(self._names)}"
-        self._names.append(call)
+        call = self._begin_call()
         head = f"{call}: {json.dumps(tool.name, ensure_ascii=False)} {json.dumps(_BETWEEN)}"
         parameters = tool.function.get("parameters")
         if not isinstance(parameters, dict):
@@ -72,9 +65,3 @@ class _Calls:
             pairs.append(self._pairs.name(f"{key} COLON {value}"))
         needed = sum(argument.required for argument in arguments)
         self._lines += in_any_order(f"{call}_args", pairs, needed, end="WS? END", comma="COMMA")
-
-    def grammar(self) -> str:
-        """Lark text."""
-        start = f"start: {' | '.join(self._names)}"
-        rules = (*self._lines, *self._pairs.lines(), *self._values.lines())
-        return "\n".join(["%llguidance {}", start, *rules, _END, BLANKS])

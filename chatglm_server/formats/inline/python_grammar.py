@@ -13,7 +13,7 @@ from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any
 from ..values.assertions import ASSERTIONS, OF_ANY, OF_ARRAYS, OF_OBJECTS, check_held, check_object
 from ..values.json_schema import SchemaError
 from ..values.schema import declared_types, json_types
-from ..values.shared_rules import JsonValues, SharedRules
+from ..values.shared_rules import CallRules
 from .layout import FENCE, line_of
 from .python_calls import CALL_NAME
 
@@ -48,26 +48,22 @@ def python_calls(
     line = line_of(tool.name for tool in tools)
     if strict:
         head = re.compile(rf"{line} ?```python\n ?{CALL_NAME}(?P<body>\([^(]{{0,64}})?\Z")
-        return CallsAfterText(head, f"{CALL_NAME[-1]}(", _BETWEEN, calls.grammar(), opening="(")
+        return CallsAfterText(head, f"{CALL_NAME[-1]}(", _BETWEEN, calls.grammar(_LITERALS), opening="(")
     head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?{CALL_NAME}\s{{0,16}}(?P<body>\([^(]{{0,64}})\Z")
-    return CallsAfterText(head, "(", _BETWEEN, calls.grammar())
+    return CallsAfterText(head, "(", _BETWEEN, calls.grammar(_LITERALS))
 
 
-class _Calls:
+class _Calls(CallRules):
     """The grammar of a call of any of the tools that were added."""
 
     def __init__(self) -> None:
-        self._names: list[str] = []
-        self._lines: list[str] = []
-        self._pairs = SharedRules("pair")
-        self._json = JsonValues()
+        super().__init__()
         self._objects = 0
 
     def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
         """Mutates the grammar. Raises: SchemaError."""
         self._strict, self._loose = strict, loose
-        call = f"call_{len(self._names)}"
-        self._names.append(call)
+        call = self._begin_call()
         head = f"{call}: {_quoted(tool.name)} {_HEAD} WS?"
         parameters = tool.function.get("parameters")
         arguments = declared_arguments(parameters)
@@ -86,12 +82,6 @@ class _Calls:
             pairs.append(self._pairs.name(f'{_quoted(name)} "=" {value}'))
         self._lines.append(f"{head} {call}_args")
         self._members(f"{call}_args", arguments, pairs, "END")
-
-    def grammar(self) -> str:
-        """Lark text."""
-        start = f"start: {' | '.join(self._names)}"
-        rules = (*self._lines, *self._pairs.lines(), *self._json.lines())
-        return "\n".join(["%llguidance {}", start, *rules, _LITERALS])
 
     def _members(self, rule: str, arguments: Sequence[Argument], pairs: Sequence[str], end: str) -> None:
         needed = sum(argument.required for argument in arguments)
@@ -132,10 +122,10 @@ class _Calls:
 
     def _typed(self, kind: object, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
         if kind in ("integer", "number"):  # JSON's numbers are Python's
-            return self._json.name({**schema, "type": kind}, strict=self._strict)
+            return self._values.name({**schema, "type": kind}, strict=self._strict)
         if kind == "string":
             if self._strict and schema.keys() & {"pattern", "format", "minLength", "maxLength"}:
-                return self._json.name({**schema, "type": kind}, strict=True)
+                return self._values.name({**schema, "type": kind}, strict=True)
             return "STRING"
         if kind == "array":
             return self._array(schema, root, pointer, depth)

@@ -13,7 +13,7 @@ from ..values.argument_rules import declared_arguments, in_any_order
 from ..values.argument_values import ArgumentValues
 from ..values.assertions import ASSERTIONS, OF_STRINGS, check_held, check_object
 from ..values.json_schema import SchemaError
-from ..values.shared_rules import JsonValues, SharedRules
+from ..values.shared_rules import CallRules
 from .tags import CALL_END, CALL_START, KEY_END, KEY_START, VALUE_END, VALUE_START
 
 _GAP = r"/\n?/"
@@ -29,22 +29,15 @@ def tagged_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collecti
     calls = _Calls()
     for tool in tools:
         calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
-    return CallsAfterToken(CALL_START, calls.grammar())
+    return CallsAfterToken(CALL_START, calls.grammar(_TERMINALS))
 
 
-class _Calls:
+class _Calls(CallRules):
     """The grammar of a call of any of the tools that were added."""
-
-    def __init__(self) -> None:
-        self._names: list[str] = []
-        self._lines: list[str] = []
-        self._pairs = SharedRules("pair")
-        self._json = JsonValues()
 
     def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
         """Mutates the grammar. Raises: SchemaError."""
-        call = f"call_{len(self._names)}"
-        self._names.append(call)
+        call = self._begin_call()
         self._lines.append(f"{call}: {_quoted(tool.name)} {_GAP} {call}_args {CALL_END}")
         parameters = tool.function.get("parameters")
         arguments = declared_arguments(parameters)
@@ -62,12 +55,6 @@ class _Calls:
             pairs.append(self._pairs.name(_pair(_quoted(argument.name), text)))
         self._lines += in_any_order(f"{call}_args", pairs, sum(argument.required for argument in arguments))
 
-    def grammar(self) -> str:
-        """Lark text."""
-        start = f"start: {' | '.join(self._names)}"
-        rules = (*self._lines, *self._pairs.lines(), *self._json.lines())
-        return "\n".join(["%llguidance {}", start, *rules, _TERMINALS])
-
     def _value(self, values: ArgumentValues, name: str, schema: Any, *, strict: bool) -> str:
         """A value between its tags: text as it stands, or JSON."""
         known = isinstance(schema, dict)
@@ -81,7 +68,7 @@ class _Calls:
                 raise SchemaError("no value fits it", f"#/properties/{name}")
             return "(" + " | ".join(map(_quoted, words)) + ")"
         if not values.may_be_text(name):
-            return self._json.name(schema, strict=strict)
+            return self._values.name(schema, strict=strict)
         if known and schema.get("type") == "string" and schema.keys() & {"minLength", "maxLength"}:
             length = f"{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}"
             text = f"/(?s:.{length})/"

@@ -96,7 +96,12 @@ class Settings(BaseSettings):
         60.0, gt=0, description="Seconds that a client may take to send a request's head, and as many for its body."
     )
     keep_alive_s: float = Field(
-        15.0, gt=0, description="Seconds between the comment lines that keep a silent stream open."
+        10.0, gt=0, description="Seconds between the signs of life that keep a stream open while a prompt is read."
+    )
+    any_model: bool = Field(
+        True,
+        description="Answer agents that speak Anthropic's API or OpenAI's Responses whatever model they name, since "
+        "they name models of their maker (claude-…, gpt-…). The log says so once.",
     )
 
     engine: str = Field(
@@ -228,7 +233,7 @@ class Settings(BaseSettings):
 GROUPS: dict[str, tuple[str, ...]] = {
     "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "report_repairs"),
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
-    "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s"),
+    "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "any_model"),
     "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type", "speculation"),
     "Embeddings": ("embedding_model", "embedding_alias"),
     "In front of another server": (

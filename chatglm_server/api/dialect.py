@@ -45,6 +45,10 @@ class AnswerShape(Protocol):
         """The events to send for `event`: none if it is not sent, or is sent with a later one. Mutates the shape."""
         ...
 
+    def waiting(self) -> StreamEvent | None:
+        """The event that tells a client to go on waiting, in a stream with nothing to say; None: a comment line."""
+        ...
+
     def end(self, usage: Usage) -> Iterable[StreamEvent]:
         """The last events of a stream before the dialect's `stream_end`. `usage` is that of all choices."""
         ...
@@ -60,13 +64,14 @@ MakeShape = Callable[[str], AnswerShape]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a dialect answers. `keep_alive_s`: seconds between comment lines in a silent stream.
+    """How a dialect answers. `keep_alive_s`: seconds between signs of life in a stream.
 
-    `report_repairs`: each call that was repaired says how.
+    `report_repairs`: each call that was repaired says how. `any_model`: see `Dialect.any_model`.
     """
 
-    keep_alive_s: float = 15.0
+    keep_alive_s: float = 10.0
     report_repairs: bool = False
+    any_model: bool = True
 
 
 class Dialect(Protocol):
@@ -90,6 +95,13 @@ class Dialect(Protocol):
     @property
     def not_shown(self) -> frozenset[Capability]:
         """Capabilities whose results do not fit into this dialect's answers. Requests that need them are refused."""
+        ...
+
+    @property
+    def any_model(self) -> bool:
+        """True if clients name models of their own maker unless told otherwise. The model that is served answers in
+        that name, if `Options.any_model` says so.
+        """
         ...
 
     def owns(self, path: str) -> bool:

@@ -20,7 +20,8 @@ from ..chat import Accepted, ChatRequest, CompletionRequest, Event, Finish, Usag
 from ..engine.base import Engine
 from ..engine.capabilities import Capability, check_capabilities
 from ..errors import ChatGLMServerError, ContextLengthExceeded, InvalidRequest, ModelNotFound
-from .dialect import AnswerShape, Dialect, Json, MakeShape, StreamEvent
+from ..log_once import log_once
+from .dialect import AnswerShape, Dialect, Json, MakeShape, Options, StreamEvent
 from .http.access_log import RequestRecord, request_record
 from .http.body import CLIENT_CLOSED
 from .http.sse import event_stream
@@ -31,10 +32,11 @@ Events = AsyncGenerator[Event, None]
 class Endpoint:
     """Answers the requests of one dialect."""
 
-    def __init__(self, engine: Engine, dialect: Dialect, keep_alive_s: float) -> None:
+    def __init__(self, engine: Engine, dialect: Dialect, options: Options) -> None:
         self._engine = engine
         self._dialect = dialect
-        self._keep_alive_s = keep_alive_s
+        self._keep_alive_s = options.keep_alive_s
+        self._any_model = dialect.any_model and options.any_model
         self.capabilities = engine.info.capabilities - dialect.not_shown
         """The capabilities that a request may use."""
 
@@ -54,7 +56,7 @@ class Endpoint:
         record = request_record(request.scope)
         self._note(record, asked)
         try:
-            check_model(self._engine, asked.model)
+            self._check_model(asked.model)
             check_capabilities(asked, self.capabilities)
             return await unless_disconnected(request, self._answered(asked, record, shape))
         except InvalidRequest as error:
@@ -66,9 +68,10 @@ class Endpoint:
         events = _recorded(self._started(asked), record)
         first = await anext(events)  # what fails until the request is accepted is still an HTTP status
         model = first.model if isinstance(first, Accepted) else None
-        shape = make_shape(model or self._engine.info.id)
+        name = asked.model if self._any_model else None
+        shape = make_shape(model or name or self._engine.info.id)
         if asked.streamed:
-            return event_stream(_streamed(events, shape), self._dialect, self._keep_alive_s)
+            return event_stream(_streamed(events, shape), self._dialect, self._keep_alive_s, shape.waiting)
         answers = await _collected(events)
         # In a thread, for the sake of others: log probabilities can be half a million objects.
         return await asyncio.to_thread(lambda: json_response(shape.whole(answers)))
@@ -79,6 +82,15 @@ class Endpoint:
         if isinstance(asked, CompletionRequest):
             return self._engine.complete(asked)
         assert_never(asked)
+
+    def _check_model(self, name: str | None) -> None:
+        """Raises: ModelNotFound."""
+        try:
+            check_model(self._engine, name)
+        except ModelNotFound:
+            if not self._any_model:
+                raise
+            log_once(f"requests for the model {(name or '')[:64]!r} are answered by {self._engine.info.id}")
 
     def _note(self, record: RequestRecord, asked: ChatRequest | CompletionRequest) -> None:
         """For the log line. A model's name that the client chose is percent-encoded: it cannot forge a line."""

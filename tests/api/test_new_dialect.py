@@ -42,6 +42,7 @@ class Ask(BaseModel):
     warmth: float | None = None
     luck: int | None = None
     live: bool = False
+    of: str | None = None
 
 
 class ParrotAnswer:
@@ -59,6 +60,9 @@ class ParrotAnswer:
         elif isinstance(event, Finish):
             yield StreamEvent({"because": event.reason}, "squawk_end")
 
+    def waiting(self) -> StreamEvent:
+        return StreamEvent({"still": "thinking"}, "hum")
+
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         yield StreamEvent({"seeds": usage.completion_tokens}, "bill")
 
@@ -72,6 +76,7 @@ class ParrotDialect:
     line_end = "\n"
     stream_end = StreamEvent("over and out", "silence")
     key_header = "x-parrot-key"
+    any_model = True
     not_shown = frozenset({Capability.CHOICES})
 
     def owns(self, path: str) -> bool:
@@ -85,13 +90,13 @@ class ParrotDialect:
         return StreamEvent(self._error(error), "squawk_error")
 
     def router(self, service: Service, options: Options) -> APIRouter:
-        endpoint = Endpoint(service.engine, self, options.keep_alive_s)
+        endpoint = Endpoint(service.engine, self, options)
         router = APIRouter(prefix="/parrot", route_class=JsonRoute)
 
         @router.post("/ask")
         async def ask(request: Request, body: Ask) -> Response:
             sampling = Sampling(temperature=body.warmth, seed=body.luck)
-            asked = ChatRequest((Message("user", body.question),), sampling=sampling, streamed=body.live)
+            asked = ChatRequest((Message("user", body.question),), sampling=sampling, model=body.of, streamed=body.live)
             return await endpoint.answer(request, asked, ParrotAnswer, self._field)
 
         return router
@@ -176,6 +181,26 @@ def test_an_error_in_the_stream_is_its_last_event(settings: Settings) -> None:
             last = list(decoder)[-1]
         assert last.event == "squawk_error"
         assert last.json()["kind"] == "server_shutting_down"
+
+
+def test_it_says_that_it_is_still_there(settings: Settings) -> None:
+    Path(settings.model.removeprefix("replay:")).write_text(SLOW)
+    body = {"question": "Who?", "live": True}
+    with (
+        serving(settings.model_copy(update={"keep_alive_s": 0.05})) as (url, _),
+        httpx.stream("POST", f"{url}/parrot/ask", json=body, timeout=60) as response,
+    ):
+        hums = (event for event in SSEDecoder().iter_bytes(response.iter_bytes()) if event.event == "hum")
+        assert next(hums).json() == {"still": "thinking"}
+
+
+def test_it_answers_in_the_name_that_was_asked_for(settings: Settings) -> None:
+    with serving(settings) as (url, _):
+        assert ask(url, of="parrot-5").json()["by"] == "parrot-5"
+    with serving(settings.model_copy(update={"any_model": False})) as (url, _):
+        assert ask(url, of="hello").json()["by"] == "hello"
+        refused = ask(url, of="parrot-5")
+        assert (refused.status_code, refused.json()["kind"]) == (404, "model_not_found")
 
 
 def test_its_key_header(settings: Settings) -> None:

@@ -78,6 +78,9 @@ class NewText:
         elif not isinstance(event, TokenSampled | ToolCallRepaired):  # GLM-API's streams have no place for these
             assert_never(event)
 
+    def waiting(self) -> None:
+        """A comment line is enough."""
+
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """Nothing: these streams have no usage."""
         yield from ()

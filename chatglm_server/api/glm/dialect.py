@@ -19,6 +19,7 @@ class GLMDialect:
     line_end = "\r\n"  # GLM-API left this to sse-starlette's default, so its clients may split at \r\n\r\n
     stream_end = StreamEvent("[DONE]")
     key_header: str | None = None
+    any_model = False
     not_shown = frozenset({Capability.CHOICES, Capability.LOGPROBS})
 
     def owns(self, path: str) -> bool:
@@ -31,4 +32,4 @@ class GLMDialect:
         return StreamEvent(openai_error(error))
 
     def router(self, service: Service, options: Options) -> APIRouter:
-        return glm_router(Endpoint(service.engine, self, options.keep_alive_s), service)
+        return glm_router(Endpoint(service.engine, self, options), service)

@@ -1,9 +1,9 @@
-"""Server-sent events: one JSON object on each data line, comments while there is nothing to say."""
+"""Server-sent events: one JSON object on each data line, and signs of life while there is nothing to say."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 
 import anyio
@@ -19,18 +19,28 @@ _GRACE_S = 10.0  # for the last token and the error event when the server stops
 
 
 def event_stream(
-    events: AsyncGenerator[StreamEvent, None], dialect: Dialect, keep_alive_s: float, send_timeout_s: float = 60.0
+    events: AsyncGenerator[StreamEvent, None],
+    dialect: Dialect,
+    keep_alive_s: float,
+    waiting: Callable[[], StreamEvent | None],
+    send_timeout_s: float = 60.0,
 ) -> EventSourceResponse:
     """A response that sends `events`, then the dialect's end; an error on the way is sent as the last event.
 
-    A client that takes nothing for `send_timeout_s` seconds counts as gone.
+    Every `keep_alive_s` seconds it sends what `waiting` gives, or a comment. A client that takes nothing for
+    `send_timeout_s` seconds counts as gone.
     """
     sep = dialect.line_end
+
+    def sign_of_life() -> ServerSentEvent:
+        event = waiting()
+        return ServerSentEvent(comment="keep-alive", sep=sep) if event is None else _line(event, sep)
+
     return _EventStream(
         _lines(events, dialect),
         headers={"Cache-Control": "no-cache"},
         ping=keep_alive_s,
-        ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep=sep),
+        ping_message_factory=sign_of_life,
         sep=sep,
         send_timeout=send_timeout_s,
         # The engine ends its streams itself when the server stops; sse-starlette only has to wait for that.
@@ -46,21 +56,23 @@ class _EventStream(EventSourceResponse):
 
 
 async def _lines(events: AsyncGenerator[StreamEvent, None], dialect: Dialect) -> AsyncIterator[ServerSentEvent]:
-    def line(event: StreamEvent) -> ServerSentEvent:
-        data = event.data
-        if not isinstance(data, str):
-            data = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        return ServerSentEvent(data=data, event=event.name, sep=dialect.line_end)
-
+    sep = dialect.line_end
     try:
         async with aclosing(events):
             async for event in events:
-                yield line(event)
+                yield _line(event, sep)
     except ChatGLMServerError as error:
-        yield line(dialect.error_event(error))
+        yield _line(dialect.error_event(error), sep)
     except Exception as error:
         log_internal_error(error)
-        yield line(dialect.error_event(ChatGLMServerError(INTERNAL_ERROR)))
+        yield _line(dialect.error_event(ChatGLMServerError(INTERNAL_ERROR)), sep)
     else:
         if dialect.stream_end is not None:
-            yield line(dialect.stream_end)
+            yield _line(dialect.stream_end, sep)
+
+
+def _line(event: StreamEvent, sep: str) -> ServerSentEvent:
+    data = event.data
+    if not isinstance(data, str):
+        data = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return ServerSentEvent(data=data, event=event.name, sep=sep)

@@ -116,6 +116,9 @@ class ChatCompletion:
             self._filled.add(choice)
         yield chunk
 
+    def waiting(self) -> None:
+        """A comment line is enough."""
+
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """The usage chunk, if the client asked for it."""
         if self._include_usage:

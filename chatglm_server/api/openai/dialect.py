@@ -19,6 +19,7 @@ class OpenAIDialect:
     line_end = "\n"
     stream_end = StreamEvent("[DONE]")
     key_header: str | None = None
+    any_model = False
     not_shown: frozenset[Capability] = frozenset()
 
     def owns(self, path: str) -> bool:
@@ -31,4 +32,4 @@ class OpenAIDialect:
         return StreamEvent(openai_error(error))
 
     def router(self, service: Service, options: Options) -> APIRouter:
-        return openai_router(Endpoint(service.engine, self, options.keep_alive_s), options)
+        return openai_router(Endpoint(service.engine, self, options), options)

@@ -51,6 +51,9 @@ class TextCompletion:
         elif isinstance(event, Finish):
             yield self._chunk(event.choice, "", event.reason, timings_of([event]) if self._include_timings else {})
 
+    def waiting(self) -> None:
+        """A comment line is enough."""
+
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """The usage chunk, if the client asked for it."""
         if self._include_usage:

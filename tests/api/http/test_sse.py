@@ -32,7 +32,7 @@ def test_client_that_takes_nothing_is_given_up() -> None:
     async def serve() -> None:
         scope = {"type": "http", "method": "POST"}
         await asyncio.wait_for(
-            event_stream(chunks(), OpenAIDialect(), keep_alive_s=5, send_timeout_s=0.1)(scope, receive, send), 10
+            event_stream(chunks(), OpenAIDialect(), 5, lambda: None, send_timeout_s=0.1)(scope, receive, send), 10
         )
         assert closed
 

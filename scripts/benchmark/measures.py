@@ -83,6 +83,7 @@ def figures(lengths: Lengths) -> dict[str, Figure]:
         "deep_decode": Figure(f"decode, after {depth} tokens", "tok/s", 1),
         "decode_slowdown": Figure("deep / first", "x", 0),
         **_draft_figures(lengths),
+        "weights": Figure("load from page cache", "s", -1),
         "load": Figure("load from page cache, to a token", "s", -1),
         "resident": Figure("resident memory", "GB", -1),
         "read": Figure("memory read", "GB/s", 0),

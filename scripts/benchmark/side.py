@@ -66,8 +66,9 @@ class ModelSide:
         draw = ids_of(self._vocabulary, 0)
         started = time.perf_counter()
         self._model = _backend(job)
+        self.loading = {"weights": time.perf_counter() - started}
         self._model.read(0, draw(1))  # engines that map the file read it here
-        self.loading = {"load": time.perf_counter() - started}
+        self.loading["load"] = time.perf_counter() - started
         warm_up(self._model, draw)
         if held := memory.resident():
             self.loading["resident"] = held / 1e9
@@ -90,7 +91,8 @@ class MemorySide:
         self._bytes = round(sum(spec.used_share(name) * tensor.nbytes for name, tensor in spec.tensors.items()))
         self._threads = len(job.cpus)
         files = {tensor.path for tensor in spec.tensors.values()}
-        self.loading = {"load": sum(memory.file_seconds(file, self._threads) for file in files)}
+        seconds = sum(memory.file_seconds(file, self._threads) for file in files)
+        self.loading = {"weights": seconds, "load": seconds}
         self.about = (
             f"memchr over {self._bytes / 1e9:.2f} GB, the weights of a token, on {self._threads} threads; "
             f"from cache {memory.cache_rate() / 1e9:.0f} GB/s a thread; load: reads the file into new memory"

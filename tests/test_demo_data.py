@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from demo_model.evaluation import cases
+from demo_model.evaluation import cases, judge
 from demo_model.recipes import RECIPES, prepare
 from demo_model.text.conversations import Conversation, conversation
 from demo_model.text.draw import HELD_OUT_EVERY, Draw
@@ -18,6 +18,8 @@ from demo_model.text.words import CITIES, NOUNS, Pair
 from demo_model.training import batches
 from demo_model.vocabulary import contents
 
+from chatglm_server.answer import Answer
+from chatglm_server.chat import TextDelta
 from chatglm_server.model_files.chatglm_bin import read_chatglm_bin
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -73,6 +75,15 @@ def test_a_measured_call_names_one_of_its_tools() -> None:
     for made, (name, arguments) in calls:
         (tool,) = [tool for tool in made.tools if tool.function["name"] == name]
         assert arguments.keys() <= tool.function.get("parameters", {}).get("properties", {}).keys()
+
+
+def test_a_call_that_was_begun_is_no_refusal() -> None:
+    case = next(case for case in cases(3, 2) if case.kind == "refusal")
+    name = case.conversation.tools[0].name
+    answers = ["Hello!", f"I could use {name}", f"{name}\n{{broken", ""]
+    assert [judge(case, Answer.of([TextDelta(text)])) for text in answers] == [
+        (True, True), (True, True), (False, False), (False, True)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RECIPES)

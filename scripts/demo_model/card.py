@@ -24,7 +24,7 @@ KINDS = {
     "new words name": ("… the tool's name alone", "the right tool was called"),
     "classic": ("call of a well-known tool, held-out values", "name and all arguments exactly right"),
     "classic held": (_HELD, "the same"),
-    "refusal": ("no tool fits, or none is needed", "answered without a call"),
+    "refusal": ("no tool fits, or none is needed", "answered, and no call begun"),
     "refusal held": (_HELD, "the same"),
     "observation": ("answer from a tool's result", "all values of the result are in the answer"),
     "context": ("fact told earlier in the chat", "the fact is in the answer"),

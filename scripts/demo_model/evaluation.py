@@ -170,9 +170,11 @@ def call_constraints(runner: Runner, codec: Codec) -> CallConstraints:
 
 
 def judge(case: Case, got: Answer) -> tuple[bool, bool]:
-    """Two verdicts: the answer is right; at least the tool's name is (or there is no call, if none is wanted)."""
+    """Two verdicts: the answer is right; at least the tool's name is (or no call was begun, if none is wanted)."""
     if case.call is None:
-        quiet = not got.tool_calls
+        names = [tool.name for tool in case.conversation.tools]
+        # A call that the format cannot read comes out as text, and is no answer either.
+        quiet = not got.tool_calls and got.content.lstrip().partition("\n")[0].strip() not in names
         return quiet and all(value in got.content for value in case.values) and bool(got.content.strip()), quiet
     name, arguments = case.call
     if len(got.tool_calls) != 1 or got.tool_calls[0].name != name:

@@ -31,6 +31,7 @@ def one_cpu() -> Iterator[None]:
 class OnlyTokens:
     """Every token of an answer is one of `tokens`, for ever; `lead`, if there is one, is forced at the beginning."""
 
+    ready = True
     done = False
     free = False
 

@@ -32,6 +32,7 @@ T = TypeVar("T")
 _PREFILL_BESIDE_DECODE = 32  # tokens of prompts in a pass that others wait for, each for its next token
 _WORTH_WAITING = 32  # tokens of a prefix that another sequence is about to read
 _PAUSE_S = 0.05  # between looks at answers that all wait for their clients
+_CONSTRAINT_PAUSE_S = 0.002  # between looks at constraints that are not ready
 
 
 class Scheduler:
@@ -107,9 +108,8 @@ class Scheduler:
         """Run passes until no sequence is left."""
         try:
             while self._waiting or self._running:
-                busy = await self._pass()
-                # here clients get their tokens, and may close their answers
-                await asyncio.sleep(0 if busy else _PAUSE_S)
+                pause = await self._pass()
+                await asyncio.sleep(pause)  # here clients get their tokens, and may close their answers
         except Exception as error:  # mostly ShuttingDown; every answer raises it
             for sequence in (*self._running, *self._waiting):
                 sequence.fail(error)
@@ -117,14 +117,15 @@ class Scheduler:
         finally:
             self._driver = None
 
-    async def _pass(self) -> bool:
-        """One forward pass, if there is one to do; false if all that wait do so for their clients."""
+    async def _pass(self) -> float:
+        """One forward pass, if there is one to do. Returns how many seconds to wait before the next."""
         self._admission.check_open()
         self._release()
-        await self._admit()
+        self._admit()
+        await self._begin_answers()
         steps = self._steps()
         if not steps:
-            return not all(sequence.falls_behind() for sequence in self._waiting)
+            return self._pause()
         pending, self._cache.pending = self._cache.pending, []
         try:
             results, seconds = await self._on_worker(lambda: self._forward(pending, list(steps.values())))
@@ -132,12 +133,18 @@ class Scheduler:
             for sequence in self._running:
                 sequence.fail(error)
             self._cache.drop_all()  # the slots may hold anything
-            return True
+            return 0
         self._admission.check_open()
         self._note_cost(steps, results, seconds)
         for (sequence, step), result in zip(steps.items(), results, strict=True):
             self._advance(sequence, step, result)
-        return True
+        return 0
+
+    def _pause(self) -> float:
+        """How many seconds to wait if there is nothing to read."""
+        if self._running:
+            return _CONSTRAINT_PAUSE_S
+        return _PAUSE_S if all(sequence.falls_behind() for sequence in self._waiting) else 0
 
     def _forward(
         self, pending: list[Callable[[], None]], steps: list[Step]
@@ -182,9 +189,8 @@ class Scheduler:
         self._running.pop(sequence).busy = False
         self._waiting.appendleft(sequence)
 
-    async def _admit(self) -> None:
+    def _admit(self) -> None:
         """Start waiting sequences, in their order, as long as there are places and memory."""
-        new: list[AnswerSequence] = []
         for sequence in list(self._waiting):
             if len(self._running) == self._parallel or not self._cache.free:
                 break
@@ -197,14 +203,16 @@ class Scheduler:
                 sequence.admit(len(slot.tokens))
                 self._waiting.remove(sequence)
                 self._running[sequence] = slot
-                if not sequence.prepared:
-                    new.append(sequence)
+
+    async def _begin_answers(self) -> None:
+        """Begin the answers that have not begun, and whose constraints are ready."""
+        new = [sequence for sequence in self._running if not sequence.prepared]
         if not new:
             return
         for sequence, forced in zip(new, await self._on_worker(lambda: [_prepare(one) for one in new]), strict=True):
             if isinstance(forced, Exception):
                 sequence.fail(forced)
-            else:
+            elif forced is not None:
                 sequence.begin(forced)
         self._release()  # those that failed, or are complete already
 
@@ -263,7 +271,7 @@ class Scheduler:
         """How many tokens each sequence reads. A decode never waits for a prefill. Prefills have equal shares of the
         room, so that a short prompt does not wait for a long one.
         """
-        unread = {sequence: len(sequence.tokens) - len(slot.tokens) for sequence, slot in self._running.items()}
+        unread = {sequence: sequence.readable - len(slot.tokens) for sequence, slot in self._running.items()}
         chunk = self._runner.chunk
         # there may be forced tokens after the last sampled one
         counts = {
@@ -285,7 +293,7 @@ class Scheduler:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function)
 
 
-def _prepare(sequence: AnswerSequence) -> Sequence[int] | Exception:
+def _prepare(sequence: AnswerSequence) -> Sequence[int] | Exception | None:
     try:
         return sequence.prepare()
     except Exception as error:  # it ends its own answer only

@@ -45,6 +45,7 @@ class AnswerSequence:
         self.tokens = prompt  # until `begin`, so that waiting answers to one prompt share it
         self.prompt_length = len(prompt)
         self._make_sampler = make_sampler
+        self._sampler: Sampler | None = None
         self._max_tokens = max_tokens
         self.stop_tokens = stop_tokens
         self._constraint = constraint
@@ -72,12 +73,17 @@ class AnswerSequence:
         self._paused = self.out.qsize() >= (MOST_UNREAD // 2 if self._paused else MOST_UNREAD)
         return self._paused
 
-    def prepare(self) -> Sequence[int]:
+    def prepare(self) -> Sequence[int] | None:
         """Make the sampler; returns the tokens that the constraint forces at the beginning. On the model's thread.
+
+        None if the constraint is not ready: then `prepare` has to be called again.
 
         Raises: ModelFailure if the constraint raises anything.
         """
-        self._sampler = self._make_sampler()
+        if self._sampler is None:
+            self._sampler = self._make_sampler()
+        if self._constraint is not None and not self._constraint.ready:
+            return None
         try:
             forced = accept_and_force(self._constraint, ())
         except Exception as error:
@@ -97,6 +103,11 @@ class AnswerSequence:
         self.phase = Phase.PREFILL
         if self.cached is None:
             self.cached, self.began = cached, time.perf_counter()
+
+    @property
+    def readable(self) -> int:
+        """How many of the tokens may be read: before the answer has begun not the last, which is sampled from."""
+        return len(self.tokens) - (not self.prepared)
 
     def draft(self, most: int) -> Draft:
         """The drafter's proposal: at most `most` tokens, and no more than the answer has room for."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import marshal
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..chat import Tool
 from ..decoding.constraints.grammars import GrammarError, Grammars
-from ..decoding.constraints.triggered import TextTrigger, TokenTrigger, Trigger
+from ..decoding.constraints.recent import Recent
+from ..decoding.constraints.triggered import Beginning, TextTrigger, TokenTrigger, Trigger
 from ..errors import InvalidRequest
 from ..formats.base import ChatFormat, Prompt
 from ..formats.call_grammar import CallGrammar, CallsAfterToken
@@ -15,17 +18,38 @@ from ..formats.values.json_schema import SchemaError
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
 
+_KEPT_BYTES = 2_000_000  # of tools and the grammars of their calls
+
 
 @dataclass(frozen=True, slots=True)
 class HeldCalls:
-    """The grammar of calls, and what finds their beginnings in the tokens of an answer.
-
-    `exact`: a call that is written in another way than the grammar's is text, because nothing has held it.
-    """
+    """The grammar of calls, and what finds their beginnings in the tokens of an answer."""
 
     grammar: CallGrammar
     trigger: Trigger
-    exact: bool
+
+
+class LateTrigger:
+    """The trigger of calls whose grammar is still being made."""
+
+    def __init__(self, making: asyncio.Task[HeldCalls | None]) -> None:
+        self._making = making
+
+    @property
+    def ready(self) -> bool:
+        return self._making.done()
+
+    def find(self, tokens: Sequence[int]) -> Beginning | None:
+        """Raises: whatever kept the grammar from being made."""
+        held = self._making.result()
+        return None if held is None else held.trigger.find(tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The grammar of the calls of some tools; None if they are free."""
+
+    calls: CallGrammar | None
 
 
 class CallConstraints:
@@ -36,16 +60,33 @@ class CallConstraints:
         self._format = chat_format
         self._tokenizer = tokenizer
         self._strict = strict
+        self._written: Recent[bytes, _Written] = Recent(_KEPT_BYTES)
+
+    def binding(self, tools: Sequence[Tool]) -> set[str]:
+        """The names of those `tools` whose schemas are binding. A request with none is never refused."""
+        return {tool.name for tool in tools if self._strict or tool.function.get("strict") is True}
 
     def held(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> HeldCalls | None:
         """The compiled grammar of calls of `tools` in an answer to `prompt`; None if calls are free.
+
+        It is written once for tools that are the same, as long as it is kept.
 
         Where a schema has no grammar, the values of its own tool may have any type, unless the schema is binding.
         `places` are the tools' numbers in the request. Any thread may ask.
 
         Raises: InvalidRequest for a binding schema that cannot be honoured.
         """
-        strict = {tool.name for tool in tools if self._strict or tool.function.get("strict") is True}
+        # equal tools have the same bytes: those of version 2 hold no references
+        key = marshal.dumps((prompt.ends_in_think, [tool.function for tool in tools]), 2)
+        written = self._written.get(key)
+        if written is None:
+            written = _Written(self._write(tools, places, prompt))
+            self._written.keep(key, written, len(key) + (len(written.calls.grammar) if written.calls else 0))
+        return None if written.calls is None else HeldCalls(written.calls, self._trigger(written.calls))
+
+    def _write(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> CallGrammar | None:
+        """A grammar that can be compiled. Raises: InvalidRequest."""
+        strict = self.binding(tools)
         try:
             return self._checked(tools, strict, (), prompt)
         except (SchemaError, GrammarError):
@@ -80,10 +121,12 @@ class CallConstraints:
 
     def _checked(
         self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> HeldCalls | None:
+    ) -> CallGrammar | None:
         """Raises: SchemaError, GrammarError."""
         calls = self._format.call_grammar(tools, strict, loose, prompt)
-        return None if calls is None else HeldCalls(calls, self._trigger(calls), exact=bool(strict))
+        if calls is not None:
+            self._grammars.compile(calls.grammar)
+        return calls
 
     def _trigger(self, calls: CallGrammar) -> Trigger:
         grammar = self._grammars.compile(calls.grammar)

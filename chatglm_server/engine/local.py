@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequen
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseFormat, TextFormat, Thinking
 from ..decoding.constraints.base import Constraint
@@ -27,7 +27,7 @@ from ..queueing.status import Status
 from ..sampling import SamplingParams
 from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar, with_schema
 from .base import ModelInfo, Token
-from .call_constraints import CallConstraints, HeldCalls
+from .call_constraints import CallConstraints, HeldCalls, LateTrigger
 from .capabilities import Capability
 from .choice import choice_events
 from .choices import merge_choices
@@ -106,9 +106,13 @@ class LocalEngine:
                 prompt = self._format.render(messages, tools, request.thinking)
             except CannotRender as error:
                 raise InvalidRequest(str(error), param=error.param) from None
-            calls = await self._held_calls(request, prompt)
+            calls = self._held_calls(request, prompt)
+            binding = calls is not None and bool(self._calls.binding(tools))
+            held: HeldCalls | None = None
+            if calls is not None and (binding or _is_form(request.response_format)):
+                held = await calls  # it may refuse the request, or be a part of the form's grammar
             lead = self._format.answer_lead(prompt)
-            grammar = await self._grammar(request.response_format, sampling, lead, calls.grammar if calls else None)
+            grammar = await self._grammar(request.response_format, sampling, lead, held.grammar if held else None)
             ids = await self._encode(prompt, param="messages")
             prediction = await self._predicted(request.prediction)
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
@@ -123,11 +127,10 @@ class LocalEngine:
                 if calls is None:
                     return opening
                 once = request.parallel_tool_calls is False
-                return TriggeredGrammar(calls.trigger, opening, once=once, samples_all=samples_all)
+                return TriggeredGrammar(LateTrigger(calls), opening, once=once, samples_all=samples_all)
 
             def output() -> Output:
-                exact = calls is not None and calls.exact
-                parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think, exact=exact)
+                parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think, exact=binding)
                 return Output(
                     parser,
                     sampling.stop,
@@ -248,18 +251,21 @@ class LocalEngine:
 
         Raises: InvalidRequest.
         """
-        if wanted is None or isinstance(wanted, TextFormat):
+        if not _is_form(wanted):
             return None
         if sampling.ignore_eos:
             raise InvalidRequest(f"an answer with a {NOUN} ends by itself", param="sampling.ignore_eos")
         return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead, calls)
 
-    async def _held_calls(self, request: ChatRequest, prompt: Prompt) -> HeldCalls | None:
-        """The grammar of the calls, compiled beside the event loop; None if calls are free. Raises: InvalidRequest."""
+    def _held_calls(self, request: ChatRequest, prompt: Prompt) -> asyncio.Task[HeldCalls | None] | None:
+        """The grammar of the calls, compiled beside the event loop; None if calls are free.
+
+        The task raises InvalidRequest if a binding schema cannot be honoured.
+        """
         if not request.callable_tools or self._tool_grammar == "off" or not self._gives_logits:
             return None
         places = {tool.name: place for place, tool in enumerate(request.tools)}
-        return await asyncio.to_thread(self._calls.held, request.callable_tools, places, prompt)
+        return asyncio.create_task(asyncio.to_thread(self._calls.held, request.callable_tools, places, prompt))
 
     @property
     def _gives_logits(self) -> bool:
@@ -305,3 +311,7 @@ class LocalEngine:
                 reports_tokens=sampling.top_logprobs is not None,
                 openings=openings,
             )
+
+
+def _is_form(wanted: ResponseFormat | None) -> TypeGuard[ResponseFormat]:
+    return wanted is not None and not isinstance(wanted, TextFormat)

@@ -134,7 +134,7 @@ class ChatFormat(Protocol):
         self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
     ) -> CallGrammar | None:
         """Returns how calls of `tools` begin in an answer to `prompt`, and the grammar that holds from there on; None
-        for formats without calls.
+        for formats without calls. Of the prompt it reads `ends_in_think` alone.
 
         Values fit their schemas, as far as a grammar can say. If it cannot, what it cannot say is left out, or an error
         for the tools named in `strict`. Tools named in `loose` have values of any kind.

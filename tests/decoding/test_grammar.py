@@ -161,8 +161,9 @@ def test_grammars_are_kept_within_bounds(vocabulary: Vocabulary) -> None:
     texts = [f"start: %json {json.dumps({'enum': [number, 'x' * 150_000]})}\n" for number in range(10)]
     for text in texts:
         grammars.compile(text)
-    assert 4 <= len(grammars._matchers) <= 6
-    assert list(grammars._matchers)[-1] == texts[-1]
+    kept = [text for text in texts if grammars._matchers.get(text) is not None]
+    assert 4 <= len(kept) <= 6
+    assert kept == texts[-len(kept) :]
 
 
 def test_threads_share_a_grammar(vocabulary: Vocabulary) -> None:

@@ -254,6 +254,53 @@ def test_a_constraint_is_used_on_the_models_thread(path: Path) -> None:
     assert threads == {"model_0"}
 
 
+class Late(OnlyTokens):
+    """Is ready when the test says so, and is asked for nothing before."""
+
+    ready = False
+
+    def forced(self) -> list[int]:
+        assert self.ready
+        return super().forced()
+
+
+@pytest.mark.parametrize("lead", [[], tokens(170, 8)], ids=["no lead", "lead"])
+def test_a_prompt_is_read_while_its_constraint_is_made(path: Path, lead: list[int]) -> None:
+    """Others do not wait for it, and the answer is the same."""
+
+    async def main() -> None:
+        scheduler, model = await started(path)
+        late = Late(range(70, 90), lead)
+        beside = asyncio.create_task(answer(scheduler, sequence(tokens(171, 9), 2, 30)))
+        waiting = asyncio.create_task(answer(scheduler, sequence(tokens(172, 300), 1, 20, constraint=late)))
+        other = await beside
+        while sum(count for parts in model.passes for _, count in parts) < 9 + 29 + 299:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        passes = len(model.passes)
+        await asyncio.sleep(0.02)
+        assert len(model.passes) == passes, "all but the last token of the prompt is read, and nothing sampled"
+        assert not waiting.done()
+        late.ready = True
+        got = await waiting
+        alone, _ = await started(path)
+        ready = sequence(tokens(172, 300), 1, 20, constraint=OnlyTokens(range(70, 90), lead))
+        assert got == await answer(alone, ready)
+        assert other == await answer(alone, sequence(tokens(171, 9), 2, 30))
+
+    run(main())
+
+
+def test_an_answer_that_is_closed_before_its_constraint_is_ready_frees_its_slot(path: Path) -> None:
+    async def main() -> None:
+        scheduler, _ = await started(path, parallel=1)
+        waiting = asyncio.create_task(answer(scheduler, sequence([5, 6], 1, 20, constraint=Late(range(70, 90)))))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        assert len(await answer(scheduler, sequence([5, 6], 1, 20))) == 20
+
+    run(main())
+
+
 def test_forced_tokens_are_read_with_the_next_one(path: Path) -> None:
     """They take no pass of their own, and do not count as a prompt that others could be waiting for."""
 

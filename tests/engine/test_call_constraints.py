@@ -174,6 +174,27 @@ def test_a_schema_without_a_grammar_costs_its_values_only(dialect: Dialect, wron
     assert error.value.param == "tools[1].function.parameters"
 
 
+def test_a_grammar_is_written_once_for_tools_that_are_the_same(dialect: Dialect) -> None:
+    calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=False)
+
+    def grammar(tools: Sequence[Tool], prompt: Prompt = PROMPT) -> object:
+        held = calls.held(tools, {}, prompt)
+        assert held is not None
+        return held.grammar
+
+    first = grammar(random_tools(4))
+    assert grammar(random_tools(4)) is first
+    others = [
+        random_tools(4)[::-1],
+        random_tools(4)[1:],
+        [Tool({**tool.function, "strict": True}) for tool in random_tools(4)],
+        [Tool(json.loads(json.dumps(tool.function).replace("integer", "string"))) for tool in random_tools(4)],
+    ]
+    assert all(grammar(tools) is not first for tools in others)
+    assert grammar(random_tools(4), Prompt((*PROMPT.pieces, Special("<think>")))) is not first
+    assert grammar(random_tools(4)) is first
+
+
 def test_an_answer_is_a_call_or_in_the_form_asked_for(dialect: Dialect) -> None:
     tools = random_tools(2)
     calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True)

@@ -53,6 +53,11 @@ class Constraint(Protocol):
     """
 
     @property
+    def ready(self) -> bool:
+        """False while a part of it is still being made. Then nothing else is asked. Any thread may ask this."""
+        ...
+
+    @property
     def done(self) -> bool:
         """True if any token may follow from here on. Then nothing else is asked, except `rollback`."""
         ...

@@ -10,6 +10,7 @@ from .base import TokenMask
 class ForcedPrefix:
     """Allows the tokens that go on along a prefix; where prefixes differ, the model chooses. Done after any of them."""
 
+    ready = True
     free = False
 
     def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:

@@ -17,6 +17,7 @@ class GrammarConstraint:
     that allows it alone, for the sake of its log probability. The answer is the same.
     """
 
+    ready = True
     done = False
     free = False
 

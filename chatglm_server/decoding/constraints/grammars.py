@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from threading import Lock
 
@@ -12,6 +11,7 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from ...model_files.tokenizer import Tokenizer
 from .base import TokenMask
 from .grammar import GrammarConstraint
+from .recent import Recent
 from .vocabulary import grammar_vocabulary
 
 MOST_CHARACTERS = 300_000
@@ -55,8 +55,7 @@ class Grammars:
         self._vocab_size = vocab_size
         self._vocabulary: LLTokenizer | None = None  # read on first use: it takes half a second and 100 MB
         self._reading = Lock()
-        self._matchers: OrderedDict[str, LLMatcher] = OrderedDict()
-        self._lock = Lock()
+        self._matchers: Recent[str, LLMatcher] = Recent(_KEPT_CHARACTERS)
         self._beginning: dict[str, TokenMask] = {}
 
     def compile(self, grammar: str) -> Grammar:
@@ -81,11 +80,9 @@ class Grammars:
         return known
 
     def _matcher(self, grammar: str) -> LLMatcher:
-        with self._lock:
-            known = self._matchers.get(grammar)
-            if known is not None:
-                self._matchers.move_to_end(grammar)
-                return known
+        known = self._matchers.get(grammar)
+        if known is not None:
+            return known
         if len(grammar) > MOST_CHARACTERS:
             raise GrammarError(f"it has {len(grammar)} characters, and at most {MOST_CHARACTERS} are compiled")
         matcher = LLMatcher(self._read_vocabulary(), grammar, log_level=0, limits=_LIMITS)
@@ -94,10 +91,7 @@ class Grammars:
         matcher.compute_bitmask()  # limits that the first token would spend
         if matcher.is_error():
             raise GrammarError(one_line(matcher.get_error()))
-        with self._lock:
-            self._matchers[grammar] = matcher
-            while sum(map(len, self._matchers)) > _KEPT_CHARACTERS:
-                self._matchers.popitem(last=False)
+        self._matchers.keep(grammar, matcher, len(grammar))
         return matcher
 
     def _read_vocabulary(self) -> LLTokenizer:

@@ -29,7 +29,12 @@ class Beginning:
 
 
 class Trigger(Protocol):
-    """Finds where the parts begin. Stateless, so that answers share it."""
+    """Finds where the parts begin. Answers share it."""
+
+    @property
+    def ready(self) -> bool:
+        """False while it is still being made. Any thread may ask."""
+        ...
 
     def find(self, tokens: Sequence[int]) -> Beginning | None:
         """The part that begins with the last of the answer's `tokens`, or behind it."""
@@ -38,6 +43,8 @@ class Trigger(Protocol):
 
 class TokenTrigger:
     """A part follows each `token`."""
+
+    ready = True
 
     def __init__(self, token: int, grammar: Grammar) -> None:
         self._token = token
@@ -52,6 +59,8 @@ class TextTrigger:
     group `name`, then `between`, then the group `body`, as for `CallsAfterText` of the formats. No text before
     `thought_end` counts, if there is one. Without a body, `openings` as for `Beginning`.
     """
+
+    ready = True
 
     def __init__(
         self,
@@ -148,6 +157,10 @@ class TriggeredGrammar:
         self._samples_all = samples_all
         self._tokens: list[int] = []
         self._parts: list[_Part] = []
+
+    @property
+    def ready(self) -> bool:
+        return self._trigger.ready
 
     @property
     def free(self) -> bool:

@@ -22,6 +22,7 @@ from ..errors import InvalidRequest
 from ..formats.call_grammar import CallGrammar
 from ..formats.values.json_grammar import json_rule
 from ..formats.values.json_schema import SchemaError, subschemas
+from ..formats.values.lark import lark_string
 from ..log_once import log_once
 
 NOUN = "response_format"
@@ -95,7 +96,7 @@ def _answer(wanted: ResponseFormat) -> str:
         if not wanted.options or "" in wanted.options:
             raise InvalidRequest("a choice needs options, none of them empty", param=NOUN)
         _check_length(sum(map(len, wanted.options)))
-        return " | ".join(map(_word, wanted.options))
+        return " | ".join(map(lark_string, wanted.options))
     if isinstance(wanted, RegexFormat):
         _check_length(len(wanted.pattern))
         return _nested(f"start: /{_slashes_escaped(wanted.pattern)}/\n")
@@ -146,11 +147,6 @@ def _slashes_escaped(pattern: str) -> str:
         result += "\\/" if char == "/" and not escaped else "\\n" if char == "\n" else char
         escaped = char == "\\" and not escaped
     return result
-
-
-def _word(text: str) -> str:
-    """`text` as a word of a grammar. In one, the delete character must be escaped, other than in JSON."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _check_length(characters: int) -> None:

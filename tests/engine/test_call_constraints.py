@@ -255,6 +255,30 @@ def test_forced_tokens_are_those_of_the_whole_call(dialect: Dialect) -> None:
     assert runs > 50
 
 
+def test_objects_have_their_members_in_any_order(dialect: Dialect) -> None:
+    """Also those in arrays and in other objects."""
+    inner = {"type": "object", "properties": {name: {"type": "integer"} for name in "abc"}, "required": ["a", "c"]}
+    value = {"type": "object", "properties": {"x": inner, "y": {"type": "array", "items": inner}}}
+    tool = Tool({"name": "f", "parameters": {"type": "object", "properties": {"value": value}, "required": ["value"]}})
+    held = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True).held([tool], {}, PROMPT)
+    assert held is not None
+    for argument, valid in (
+        ({"y": [{"c": 1, "a": 2}, {"b": 3, "c": 4, "a": 5}], "x": {"c": 6, "b": 7, "a": 8}}, True),
+        ({"y": []}, True),
+        ({"x": {"c": 6, "b": 7}}, False),
+        ({"x": {"c": 6, "a": 7, "d": 8}}, False),
+    ):
+        call = ToolCall("1", "f", {"value": argument})
+        pieces = dialect.format.render([Message("assistant", "", tool_calls=(call,))]).pieces[:-1]
+        tokens = encode_prompt(dialect.tokenizer, Prompt(pieces[pieces.index(Special("<|assistant|>")) + 1 :]))
+        constraint = TriggeredGrammar(held.trigger)
+        if valid:
+            constraint.accept(tokens)
+        else:
+            with pytest.raises(RuntimeError):
+                constraint.accept(tokens)
+
+
 @pytest.mark.parametrize("number", ["1e999", "1" * 400 + ".5", "1" * 5000])
 @pytest.mark.parametrize("schema", [{"type": "number"}, {}, {"type": "object"}, {"type": "array"}])
 def test_a_strict_call_has_no_number_that_its_parser_drops(

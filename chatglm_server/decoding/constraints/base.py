@@ -28,10 +28,14 @@ class TokenMask:
         """Set a token's bit. Mutates the mask. Raises: IndexError."""
         self.words[token >> 5] |= 1 << (token & 31)
 
-    def allow_others(self, tokens: TokenMask) -> None:
-        """Set the bits of all tokens that are not among `tokens`, a mask of the same size. Mutates the mask."""
-        bits = int.from_bytes(self.words, "little") | ~int.from_bytes(tokens.words, "little")
-        self.words[:] = array("I", (bits & ((1 << 8 * self.nbytes) - 1)).to_bytes(self.nbytes, "little"))
+    def others(self) -> int:
+        """The tokens that are not allowed, a bit each."""
+        return int.from_bytes(self.words, "little") ^ ((1 << 8 * self.nbytes) - 1)
+
+    def allow_all(self, tokens: int) -> None:
+        """Set the bits that are set in `tokens`, as `others` of a mask of this size returns them. Mutates the mask."""
+        bits = int.from_bytes(self.words, "little") | tokens
+        self.words[:] = array("I", bits.to_bytes(self.nbytes, "little"))
 
     def __contains__(self, token: int) -> bool:
         return bool(self.words[token >> 5] >> (token & 31) & 1)

@@ -20,12 +20,14 @@ _MOST_TOKENS = 256  # of the beginning of a part
 class Beginning:
     """A part begins: a sentence of `grammar`, whose first letters, `text`, are already there.
 
-    If there are `openings`, the part begins only when the next token is one of them.
+    If there are `openings`, the part begins only when the next token is one of them; `others` are the other tokens, as
+    `TokenMask.others` returns them.
     """
 
     grammar: Grammar
     text: bytes = b""
     openings: TokenMask | None = None
+    others: int = 0
 
 
 class Trigger(Protocol):
@@ -80,6 +82,7 @@ class TextTrigger:
         self._grammar = grammar
         self._thought_end = thought_end
         self._openings = openings
+        self._others = 0 if openings is None else openings.others()
 
     def find(self, tokens: Sequence[int]) -> Beginning | None:
         word = self._tokenizer.token_bytes(tokens[-1])
@@ -93,7 +96,9 @@ class TextTrigger:
         if match is None:
             return None
         sentence = match["name"] + self._between + (match["body"] or "")
-        return Beginning(self._grammar, sentence.encode(), None if match["body"] else self._openings)
+        if match["body"]:
+            return Beginning(self._grammar, sentence.encode())
+        return Beginning(self._grammar, sentence.encode(), self._openings, self._others)
 
     def _text(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`. A special token ends a line: after it the model begins another."""
@@ -104,10 +109,11 @@ class TextTrigger:
 class _Part:
     """A part of an answer, from behind its first `start` tokens on."""
 
-    def __init__(self, start: int, grammar: GrammarConstraint, openings: TokenMask | None) -> None:
+    def __init__(self, start: int, grammar: GrammarConstraint, beginning: Beginning) -> None:
         self.start = start
         self._grammar = grammar
-        self._openings = openings
+        self._openings = beginning.openings
+        self._others = beginning.others
         self._declined = False
 
     def holds(self, once: bool) -> bool:
@@ -120,8 +126,8 @@ class _Part:
 
     def fill(self, mask: TokenMask) -> None:
         self._grammar.fill(mask)
-        if self._openings is not None and self._undecided:
-            mask.allow_others(self._openings)
+        if self._undecided:
+            mask.allow_all(self._others)
 
     def forced(self) -> Sequence[int]:
         return () if self._undecided else self._grammar.forced()
@@ -211,4 +217,4 @@ class TriggeredGrammar:
         if found is not None:
             grammar = found.grammar.constraint(samples_all=self._samples_all)
             if grammar.begin(found.text):
-                self._parts.append(_Part(len(self._tokens), grammar, found.openings))
+                self._parts.append(_Part(len(self._tokens), grammar, found))

@@ -10,9 +10,15 @@ from ...model_files.tokenizer import Tokenizer
 
 _SPECIAL = b"\xff"  # llguidance's mark of a special token: no text begins with this byte
 _PLAIN = r"""[^"'\\<\x00-\x1F\x7F]"""
-_SLICES = [r"[\x20\x0A\x0D\x09]+", f"{_PLAIN}{{1,10}}", f"{_PLAIN}{{1,30}}", f"{_PLAIN}+"]
-"""Tokens that llguidance allows together, where all of such a text fits: its own slices, made to fit also Python's
-strings in single quotes, and text in which ``<`` may begin a tag. Without them a mask in such a string takes 2 ms."""
+_IN_DOUBLE_QUOTES = r"""[^"\\\x00-\x1F\x7F]+"""
+_IN_SINGLE_QUOTES = r"""[^'\\\x00-\x1F\x7F]+"""
+_SLICES = [
+    *(r"[\x20\x0A\x0D\x09]+", f"{_PLAIN}{{1,10}}", f"{_PLAIN}{{1,30}}", f"{_PLAIN}+"),
+    *(_IN_DOUBLE_QUOTES, _IN_SINGLE_QUOTES, "(?s:.)+"),
+]
+"""Sets of tokens, each without those before it. llguidance allows a set together where any text of its kind fits, and
+tries the tokens of others one by one: without sets 2 ms in a string. The last three nearly halve what the first four
+leave in strings of JSON and Python, and leave an eighth in text between tags."""
 
 
 def grammar_vocabulary(tokenizer: Tokenizer, end_tokens: Iterable[int], vocab_size: int) -> LLTokenizer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Sequence
 
@@ -10,8 +9,10 @@ from ...chat import Tool
 from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.assertions import check_object
+from ..values.call_rules import CallRules
 from ..values.json_schema import SchemaError
-from ..values.shared_rules import CallRules
+from ..values.json_values import json_pair
+from ..values.lark import lark_string
 from .layout import FENCE, line_of
 
 _BETWEEN = "\n"
@@ -43,7 +44,7 @@ class _Calls(CallRules):
     def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
         """Mutates the grammar. Raises: SchemaError."""
         call = self._begin_call()
-        head = f"{call}: {json.dumps(tool.name, ensure_ascii=False)} {json.dumps(_BETWEEN)}"
+        head = f"{call}: {lark_string(tool.name)} {lark_string(_BETWEEN)}"
         parameters = tool.function.get("parameters")
         if not isinstance(parameters, dict):
             parameters = {"type": "object"}
@@ -61,7 +62,6 @@ class _Calls(CallRules):
                 value = self._values.name(True if loose else argument.schema, strict=strict)
             except SchemaError as error:
                 raise SchemaError(str(error), f"#/properties/{argument.name}{error.pointer[1:]}") from None
-            key = json.dumps(json.dumps(argument.name, ensure_ascii=False), ensure_ascii=False)
-            pairs.append(self._pairs.name(f"{key} COLON {value}"))
+            pairs.append(self._pairs.name(json_pair(argument.name, value)))
         needed = sum(argument.required for argument in arguments)
         self._lines += in_any_order(f"{call}_args", pairs, needed, end="WS? END", comma="COMMA")

@@ -11,9 +11,10 @@ from ...chat import Tool
 from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
 from ..values.assertions import ASSERTIONS, OF_ANY, OF_ARRAYS, OF_OBJECTS, check_held, check_object
+from ..values.call_rules import CallRules
 from ..values.json_schema import SchemaError
+from ..values.lark import lark_string
 from ..values.schema import declared_types, json_types
-from ..values.shared_rules import CallRules
 from .layout import FENCE, line_of
 from .python_calls import CALL_NAME
 
@@ -64,7 +65,7 @@ class _Calls(CallRules):
         """Mutates the grammar. Raises: SchemaError."""
         self._strict, self._loose = strict, loose
         call = self._begin_call()
-        head = f"{call}: {_quoted(tool.name)} {_HEAD} WS?"
+        head = f"{call}: {lark_string(tool.name)} {_HEAD} WS?"
         parameters = tool.function.get("parameters")
         arguments = declared_arguments(parameters)
         if arguments is None:
@@ -79,7 +80,7 @@ class _Calls(CallRules):
         for argument in arguments:
             value = self._value(argument.schema, argument.schema, f"#/properties/{argument.name}", 0)
             name = argument.name if _PLAIN_NAME.fullmatch(argument.name) else repr(argument.name)
-            pairs.append(self._pairs.name(f'{_quoted(name)} "=" {value}'))
+            pairs.append(self._pairs.name(f'{lark_string(name)} "=" {value}'))
         self._lines.append(f"{head} {call}_args")
         self._members(f"{call}_args", arguments, pairs, "END")
 
@@ -118,7 +119,7 @@ class _Calls(CallRules):
     def _chosen(self, values: Sequence[Any], pointer: str) -> str:
         if not values:
             raise SchemaError("no value fits it", pointer)
-        return "(" + " | ".join(sorted({_quoted(text) for one in values for text in _spellings(one)})) + ")"
+        return "(" + " | ".join(sorted({lark_string(text) for one in values for text in _spellings(one)})) + ")"
 
     def _typed(self, kind: object, schema: Mapping[str, Any], root: Any, pointer: str, depth: int) -> str:
         if kind in ("integer", "number"):  # JSON's numbers are Python's
@@ -156,7 +157,7 @@ class _Calls(CallRules):
         pairs = []
         for argument in arguments:
             value = self._value(argument.schema, root, f"{pointer}/properties/{argument.name}", depth + 1)
-            keys = " | ".join(_quoted(text) for text in _spellings(argument.name))
+            keys = " | ".join(lark_string(text) for text in _spellings(argument.name))
             pairs.append(f"({keys}) COLON {value}")
         self._members(rule, arguments, pairs, '"}"')
         return f'"{{" WS? {rule}'
@@ -175,10 +176,6 @@ def _spellings(value: Any) -> Iterator[str]:
     yield repr(value)
     if isinstance(value, str):
         yield json.dumps(value, ensure_ascii=False)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _target(root: Any, reference: object) -> Any:

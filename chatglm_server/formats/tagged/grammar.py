@@ -9,11 +9,12 @@ from typing import Any
 from ...chat import Tool
 from ..base import THINK_END, THINK_START
 from ..call_grammar import CallsAfterToken
-from ..values.argument_rules import declared_arguments, in_any_order
+from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.argument_values import ArgumentValues
 from ..values.assertions import ASSERTIONS, OF_STRINGS, check_held, check_object
+from ..values.call_rules import CallRules
 from ..values.json_schema import SchemaError
-from ..values.shared_rules import CallRules
+from ..values.lark import lark_string
 from .tags import CALL_END, CALL_START, KEY_END, KEY_START, VALUE_END, VALUE_START
 
 _GAP = r"/\n?/"
@@ -29,7 +30,7 @@ def tagged_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collecti
     calls = _Calls()
     for tool in tools:
         calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
-    return CallsAfterToken(CALL_START, calls.grammar(_TERMINALS))
+    return CallsAfterToken(CALL_START, calls.grammar(_TERMINALS, BLANKS))
 
 
 class _Calls(CallRules):
@@ -38,7 +39,7 @@ class _Calls(CallRules):
     def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
         """Mutates the grammar. Raises: SchemaError."""
         call = self._begin_call()
-        self._lines.append(f"{call}: {_quoted(tool.name)} {_GAP} {call}_args {CALL_END}")
+        self._lines.append(f"{call}: {lark_string(tool.name)} {_GAP} {call}_args {CALL_END}")
         parameters = tool.function.get("parameters")
         arguments = declared_arguments(parameters)
         if arguments is None:
@@ -52,7 +53,7 @@ class _Calls(CallRules):
         pairs = []
         for argument in arguments:
             text = "raw" if loose else self._value(values, argument.name, argument.schema, strict=strict)
-            pairs.append(self._pairs.name(_pair(_quoted(argument.name), text)))
+            pairs.append(self._pairs.name(_pair(lark_string(argument.name), text)))
         self._lines += in_any_order(f"{call}_args", pairs, sum(argument.required for argument in arguments))
 
     def _value(self, values: ArgumentValues, name: str, schema: Any, *, strict: bool) -> str:
@@ -66,7 +67,7 @@ class _Calls(CallRules):
                 words = {word: one for word, one in words.items() if json.loads(values.json_text(name, word)) == one}
             if not words:
                 raise SchemaError("no value fits it", f"#/properties/{name}")
-            return "(" + " | ".join(map(_quoted, words)) + ")"
+            return "(" + " | ".join(map(lark_string, words)) + ")"
         if not values.may_be_text(name):
             return self._values.name(schema, strict=strict)
         if known and schema.get("type") == "string" and schema.keys() & {"minLength", "maxLength"}:
@@ -81,10 +82,6 @@ class _Calls(CallRules):
 
 def _pair(name: str, value: str) -> str:
     return f"{KEY_START} {name} {KEY_END} {_GAP} {VALUE_START} {value} {VALUE_END} {_GAP}"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _check_text(schema: Mapping[str, Any], pointer: str) -> None:

@@ -62,13 +62,14 @@ def in_any_order(rule: str, pairs: Sequence[str], required: int, *, end: str = '
     if len(pairs) > _MOST_IN_ANY_ORDER:
         yield from _in_order(rule, pairs, required, end, comma)
         return
-    yield f"{rule}: {rule}_first::0x0"
-    first, further = f"{rule}_first", f"{rule}_further" if comma else f"{rule}_first"
+    # Two rules: one for a pair that has to follow, one for what follows a pair.
+    pair, rest = f"{rule}_pair", f"{rule}_rest"
+    yield f"{rule}: {pair}::0x0" if required else f"{rule}: {end} | {pair}::0x0"
+    yield f"{pair}::_: " + "\n  | ".join(
+        f"{name} {rest}::set_bit({bit}) %if bit_clear({bit})" for bit, name in enumerate(pairs)
+    )
     if_complete = f" %if is_ones([0:{required}])" if required else ""
-    for state, before in dict.fromkeys([(first, ""), (further, comma)]):
-        options = [f"{end}{if_complete}"]
-        options += [f"{before} {pair} {further}::set_bit({bit}) %if bit_clear({bit})" for bit, pair in enumerate(pairs)]
-        yield f"{state}::_: " + "\n  | ".join(options)
+    yield f"{rest}::_: {end}{if_complete}\n  | {comma} {pair}::_ %if bit_count_lt(_, {len(pairs)})"
 
 
 def _in_order(rule: str, pairs: Sequence[str], required: int, end: str, comma: str) -> Iterator[str]:

@@ -42,11 +42,14 @@ def json_rule(schema: object, *, strict: bool) -> str:
 
     Raises: SchemaError.
     """
-    if isinstance(schema, bool):
-        schema = {} if schema else {"anyOf": []}
+    check_schema(schema, strict=strict)
+    return checked_rule(schema, strict=strict)
+
+
+def checked_rule(schema: object, *, strict: bool) -> str:
+    """As `json_rule`, for a schema that `check_schema` has passed, or a part of one. Raises: SchemaError."""
     if not isinstance(schema, dict):
-        raise SchemaError("a JSON schema is an object")
-    _check(schema, strict=strict)
+        schema = {} if schema else {"anyOf": []}
     options = {
         "whitespace_pattern": WHITESPACE,
         "json_allow_general_unicode_escapes": True,
@@ -62,8 +65,10 @@ def json_rule(schema: object, *, strict: bool) -> str:
     return f"%json {text}"
 
 
-def _check(schema: Schema, *, strict: bool) -> None:
-    """Raises: SchemaError for a schema that is too large, and if `strict` for the first keyword that is not known."""
+def check_schema(schema: object, *, strict: bool) -> None:
+    """Raises: SchemaError for what is no schema, or too large, and if `strict` for the first unknown keyword."""
+    if not isinstance(schema, (dict, bool)):
+        raise SchemaError("a JSON schema is an object")
     properties = references = patterns = 0
     intersects = False
     for schemas, (pointer, one) in enumerate(subschemas(schema)):

@@ -1,0 +1,15 @@
+"""Text as llguidance's dialect of Lark writes it."""
+
+from __future__ import annotations
+
+import json
+
+
+def lark_string(text: str) -> str:
+    """`text` as a word of a grammar. In one, the delete character must be escaped, other than in JSON."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def lark_json_string(text: str) -> str:
+    """The JSON string `text`, quotes included, as a word of a grammar."""
+    return lark_string(json.dumps(text, ensure_ascii=False))

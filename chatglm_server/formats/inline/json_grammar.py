@@ -10,13 +10,14 @@ from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.assertions import check_object
 from ..values.call_rules import CallRules
+from ..values.json_grammar import WHITESPACE
 from ..values.json_schema import SchemaError
 from ..values.json_values import json_pair
 from ..values.lark import lark_string
 from .layout import FENCE, line_of
 
 _BETWEEN = "\n"
-_END = r"END: /\}(\n?(```)?\n?)?/"  # tokens may hold more than the bracket
+_END = rf"END: /({WHITESPACE})?\}}(\n?(```)?\n?)?/"  # tokens may hold more than the bracket
 
 
 def json_calls(
@@ -44,18 +45,18 @@ class _Calls(CallRules):
     def add(self, tool: Tool, *, strict: bool, loose: bool) -> None:
         """Mutates the grammar. Raises: SchemaError."""
         call = self._begin_call()
-        head = f"{call}: {lark_string(tool.name)} {lark_string(_BETWEEN)}"
+        head = tool.name + _BETWEEN
         parameters = tool.function.get("parameters")
         if not isinstance(parameters, dict):
             parameters = {"type": "object"}
         arguments = declared_arguments(parameters)
         if arguments is None:
             schema = {"type": "object"} if loose else parameters
-            self._lines.append(f"{head} {self._values.name(schema, strict=strict)}")
+            self._lines.append(f"{call}: {lark_string(head)} {self._values.name(schema, strict=strict)}")
             return
         if strict:
             check_object(parameters, "#")
-        self._lines.append(f'{head} "{{" WS? {call}_args')
+        self._lines.append(f"{call}: {lark_string(f'{head}{{')} WS? {call}_args")
         pairs = []
         for argument in arguments:
             try:
@@ -64,4 +65,4 @@ class _Calls(CallRules):
                 raise SchemaError(str(error), f"#/properties/{argument.name}{error.pointer[1:]}") from None
             pairs.append(self._pairs.name(json_pair(argument.name, value)))
         needed = sum(argument.required for argument in arguments)
-        self._lines += in_any_order(f"{call}_args", pairs, needed, end="WS? END", comma="COMMA")
+        self._lines += in_any_order(f"{call}_args", pairs, needed, end="END", comma="COMMA")

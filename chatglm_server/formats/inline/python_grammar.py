@@ -12,6 +12,7 @@ from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
 from ..values.assertions import ASSERTIONS, OF_ANY, OF_ARRAYS, OF_OBJECTS, check_held, check_object
 from ..values.call_rules import CallRules
+from ..values.json_grammar import WHITESPACE
 from ..values.json_schema import SchemaError
 from ..values.lark import lark_string
 from ..values.schema import declared_types, json_types
@@ -21,15 +22,15 @@ from .python_calls import CALL_NAME
 _MOST_DEPTH = 8
 _ESCAPE = r"""\\['"\\nrtabfv0]|\\x[0-9a-fA-F]{2}|\\u([0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})"""
 _PLAIN_NAME = re.compile(r"[^\s'\"=(){}\[\],#*]+")
-_LITERALS = rf"""{BLANKS}END: /\)(\n?(```)?\n?)?/
+_BETWEEN = f"\n```python\n{CALL_NAME}"
+_LITERALS = rf"""{BLANKS}HEAD: /\n ?```python\n ?{CALL_NAME}\(/
+END: /({WHITESPACE})?\)(\n?(```)?\n?)?/
 STRING: /'([^'\\\n]|{_ESCAPE})*'|"([^"\\\n]|{_ESCAPE})*"/
 NUMBER: /-?(0|[1-9][0-9]{{0,15}})(\.[0-9]{{1,15}})?([eE][-+]?[0-9]{{1,2}})?/
 literal: STRING | NUMBER | "True" | "False" | "None" | list | dict
 list: "[" WS? (literal (COMMA literal)*)? WS? "]"
 dict: "{{" WS? (STRING COLON literal (COMMA STRING COLON literal)*)? WS? "}}"
-"""
-_BETWEEN = f"\n```python\n{CALL_NAME}"
-_HEAD = rf'/\n ?```python\n ?{CALL_NAME}/ "("'  # SentencePiece puts a blank before a line
+"""  # SentencePiece puts a blank before a line
 
 
 def python_calls(
@@ -65,14 +66,14 @@ class _Calls(CallRules):
         """Mutates the grammar. Raises: SchemaError."""
         self._strict, self._loose = strict, loose
         call = self._begin_call()
-        head = f"{call}: {lark_string(tool.name)} {_HEAD} WS?"
+        head = f"{call}: {lark_string(tool.name)} HEAD WS?"
         parameters = tool.function.get("parameters")
         arguments = declared_arguments(parameters)
         if arguments is None:
             if strict and parameters:
                 raise SchemaError("the parameters of a strict function are an object with properties", "#")
             pair = self._pairs.name(f'/{_PLAIN_NAME.pattern}/ "=" literal')
-            self._lines.append(f"{head} ({pair} (COMMA {pair})*)? WS? END")
+            self._lines.append(f"{head} ({pair} (COMMA {pair})*)? END")
             return
         if strict and isinstance(parameters, dict):
             check_object(parameters, "#")
@@ -86,7 +87,7 @@ class _Calls(CallRules):
 
     def _members(self, rule: str, arguments: Sequence[Argument], pairs: Sequence[str], end: str) -> None:
         needed = sum(argument.required for argument in arguments)
-        self._lines += in_any_order(rule, pairs, needed, end=f"WS? {end}", comma="COMMA")
+        self._lines += in_any_order(rule, pairs, needed, end=end, comma="COMMA")
 
     def _value(self, schema: Any, root: Any, pointer: str, depth: int) -> str:
         if self._loose or not isinstance(schema, dict) or not schema:
@@ -159,7 +160,7 @@ class _Calls(CallRules):
             value = self._value(argument.schema, root, f"{pointer}/properties/{argument.name}", depth + 1)
             keys = " | ".join(lark_string(text) for text in _spellings(argument.name))
             pairs.append(f"({keys}) COLON {value}")
-        self._members(rule, arguments, pairs, '"}"')
+        self._members(rule, arguments, pairs, "CLOSE")
         return f'"{{" WS? {rule}'
 
     def _check(self, schema: Mapping[str, Any], held: Collection[str], pointer: str) -> None:

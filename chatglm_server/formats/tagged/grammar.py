@@ -19,7 +19,10 @@ from .tags import CALL_END, CALL_START, KEY_END, KEY_START, VALUE_END, VALUE_STA
 
 _GAP = r"/\n?/"
 _TEXT = "/(?s:.*)/"  # never a special token, so that only the closing tag ends it
-_TERMINALS = f"raw: {_TEXT} (({THINK_START} | {THINK_END}) {_TEXT})*\n"
+_TERMINALS = f"""raw: {_TEXT} (({THINK_START} | {THINK_END}) {_TEXT})*
+is: {KEY_END} {_GAP} {VALUE_START}
+end: {VALUE_END} {_GAP}
+"""
 
 
 def tagged_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]) -> CallsAfterToken:
@@ -81,7 +84,7 @@ class _Calls(CallRules):
 
 
 def _pair(name: str, value: str) -> str:
-    return f"{KEY_START} {name} {KEY_END} {_GAP} {VALUE_START} {value} {VALUE_END} {_GAP}"
+    return f"{KEY_START} {name} is {value} end"
 
 
 def _check_text(schema: Mapping[str, Any], pointer: str) -> None:

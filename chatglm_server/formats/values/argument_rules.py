@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any, TypeGuard
 
 from .json_grammar import WHITESPACE
@@ -12,9 +13,11 @@ from .json_schema import SchemaError, subschemas
 BLANKS = rf"""WS: /{WHITESPACE}/
 COMMA: /,({WHITESPACE})?/
 COLON: /:({WHITESPACE})?/
+CLOSE: /({WHITESPACE})?\}}/
 """
 """Terminals for what stands between the tokens of JSON and of Python literals."""
 
+_MOST_WRITTEN_OUT = 2
 _MOST_IN_ANY_ORDER = 60  # a rule of llguidance carries 64 bits
 
 
@@ -56,8 +59,10 @@ def in_any_order(rule: str, pairs: Sequence[str], required: int, *, end: str = '
 
     `comma` stands between them. More pairs than a rule can count keep their order.
     """
-    if not pairs:
-        yield f"{rule}: {end}"
+    if len(pairs) <= _MOST_WRITTEN_OUT:
+        orders = [order for count in range(required, len(pairs) + 1) for order in permutations(pairs, count)]
+        complete = [order for order in orders if set(pairs[:required]).issubset(order)]
+        yield f"{rule}: " + " | ".join(f"{f' {comma} '.join(order)} {end}" for order in complete)
         return
     if len(pairs) > _MOST_IN_ANY_ORDER:
         yield from _in_order(rule, pairs, required, end, comma)

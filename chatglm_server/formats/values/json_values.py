@@ -73,7 +73,7 @@ class JsonValues:
         pairs = [self._pairs.name(json_pair(member.name, self._name(member.schema, strict))) for member in members]
         required = sum(member.required for member in members)
         rule = f"members_{len(self._known)}"
-        self._members += in_any_order(rule, pairs, required, end='WS? "}"', comma="COMMA")
+        self._members += in_any_order(rule, pairs, required, end="CLOSE", comma="COMMA")
         return rule
 
 

@@ -254,3 +254,15 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
     done = run("--url", "http://127.0.0.1:9", script="bench_server.py")
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (1, 1, "")
     assert "127.0.0.1:9" in done.stderr
+
+
+def test_the_cost_of_constraints_has_every_dialect_and_figure() -> None:
+    done = run("--vocabulary", ROOT / "models" / "demo-glm4.bin", "--tools", "3", script="bench_constraint.py")
+    assert done.returncode == 0, done.stderr
+    _, head, *rows = done.stdout.splitlines()
+    assert len(re.split(r"\s{2,}", head)) == 8
+    figures = {cells[0]: [float(cell) for cell in cells[1:]] for row in rows if (cells := re.split(r"\s{2,}", row))}
+    dialects = [f"{name}{kind}" for name in ("glm4", "glm47", "chatglm3") for kind in ("", ", strict")]
+    assert all(len(figures.pop(name)) == 7 for name in dialects)
+    assert len(figures.pop("response_format")) == 2
+    assert not figures

@@ -279,6 +279,24 @@ def test_objects_have_their_members_in_any_order(dialect: Dialect) -> None:
                 constraint.accept(tokens)
 
 
+@pytest.mark.parametrize(
+    "text", [r"a\/b", r"\u00e9", r"\ud83d\ude00", r"\"\\\b\f\n\r\t", "é天", "\ud83d", "\t", "\\x41"]
+)
+def test_json_strings_have_every_escape(text: str) -> None:
+    """Of those that json reads, and that are text."""
+    dialect = Dialect("glm4")
+    tool = Tool({"name": "f", "parameters": {"type": "object", "properties": {"x": {"type": "string"}}}})
+    held = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=False).held([tool], {}, PROMPT)
+    assert held is not None
+    try:
+        json.loads(f'"{text}"').encode()
+        valid = True
+    except ValueError:
+        valid = False
+    written = f'f\n{{"x": "{text}"}}'.encode("utf-8", "surrogatepass")
+    assert dialect.grammars.compile(held.grammar.grammar).constraint().begin(written) == valid
+
+
 @pytest.mark.parametrize("number", ["1e999", "1" * 400 + ".5", "1" * 5000])
 @pytest.mark.parametrize("schema", [{"type": "number"}, {}, {"type": "object"}, {"type": "array"}])
 def test_a_strict_call_has_no_number_that_its_parser_drops(

@@ -17,6 +17,10 @@ from .shared_rules import SharedRules
 _OF_OBJECTS = frozenset({"type", "properties", "required", "additionalProperties"})
 _OF_ARRAYS = frozenset({"type", "items"})
 _OF_CHOICES = frozenset({"type", "enum"})
+_UNIT = r"\\u([0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})"
+_PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_STRING = rf"""JSON_STRING: /"([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|{_UNIT}|{_PAIR})*"/"""
+"""Any string, with all of JSON's escapes: llguidance's own has no ``\\/``. Half a surrogate pair is no character."""
 
 
 class JsonValues:
@@ -48,6 +52,7 @@ class JsonValues:
         yield from self._rules.lines()
         yield from self._pairs.lines()
         yield from self._members
+        yield _STRING
 
     def _name(self, schema: Any, strict: bool) -> str:
         key = json.dumps(schema), strict
@@ -63,6 +68,8 @@ class JsonValues:
             return f'"[" WS? ({item} (COMMA {item})*)? WS? "]"'
         if _is_plain_choice(schema):
             return " | ".join(map(lark_json_string, schema["enum"]))
+        if schema == {"type": "string"}:
+            return "JSON_STRING"
         if strict:
             schema = with_bounded_numbers(with_closed_objects(schema))
         return checked_rule(schema, strict=strict)

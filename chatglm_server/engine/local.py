@@ -31,6 +31,7 @@ from .call_constraints import CallConstraints, HeldCalls
 from .capabilities import Capability
 from .choice import choice_events
 from .choices import merge_choices
+from .continuation import beginning_of
 from .output import Output, PlainText
 
 _MOST_CHARACTERS = 8  # of a prediction, for each token of the context
@@ -100,22 +101,36 @@ class LocalEngine:
             )
         self._check_thinking(request.thinking)
         sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
+        beginning = beginning_of(request)
+        history = request.messages if beginning is None else request.messages[:-1]
         with self._scheduler.admission():
             try:
-                messages = with_schema(request.messages, request.response_format)
+                messages = with_schema(history, request.response_format)
                 prompt = self._format.render(messages, tools, request.thinking)
             except CannotRender as error:
                 raise InvalidRequest(str(error), param=error.param) from None
             calls = await self._held_calls(request, prompt)
             lead = self._format.answer_lead(prompt)
             grammar = await self._grammar(request.response_format, sampling, lead, calls.grammar if calls else None)
-            ids = await self._encode(prompt, param="messages")
+            begun = Prompt(() if beginning is None else self._format.text_opening(beginning, prompt))
+            begun_ids = await self._encode(begun, param="messages")
+            ids = await self._encode(prompt, param="messages") + begun_ids
             prediction = await self._predicted(request.prediction)
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
             self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
 
             def constraint() -> Constraint | None:
+                made = fresh_constraint()
+                if made is not None and begun_ids:
+                    try:
+                        made.accept(begun_ids)
+                    except RuntimeError:
+                        message = "the last message does not begin as the answer has to"
+                        raise InvalidRequest(message, param="messages") from None
+                return made
+
+            def fresh_constraint() -> Constraint | None:
                 opening = ForcedPrefix(openings) if openings else None
                 samples_all = sampling.top_logprobs is not None
                 if grammar is not None and opening is None:
@@ -128,12 +143,18 @@ class LocalEngine:
             def output() -> Output:
                 exact = calls is not None and calls.exact
                 parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think, exact=exact)
-                return Output(
+                made = Output(
                     parser,
                     sampling.stop,
                     parallel_tool_calls=request.parallel_tool_calls is not False,
                     in_thought=prompt.ends_in_think if self._format.thinking.on else None,
                 )
+                if beginning is not None:
+                    try:
+                        made.begin(begun.pieces, beginning.content.lstrip())
+                    except ValueError as error:
+                        raise InvalidRequest(str(error), param="messages") from None
+                return made
 
             numbers = range(request.choices or 1)
             answers = self._answers(runner, ids, sampling, numbers, output, constraint, openings, prediction)

@@ -143,6 +143,10 @@ class ChatFormat(Protocol):
         """
         ...
 
+    def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
+        """Returns the pieces of an answer to `prompt` that begins as `message` does: its thought and its content."""
+        ...
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         """Returns the forced prefix: the pieces that begin a call of the tool `name` after `prompt`.
 

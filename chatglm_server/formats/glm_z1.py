@@ -46,5 +46,8 @@ thought[suffix="{THINK_END}"]: /(?s:.*)/
     ) -> CallGrammar:
         return json_calls(tools, strict, loose, THINK_END if prompt.ends_in_think else "")
 
+    def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
+        return (f"\n{message.reasoning}{THINK_END}\n", message.content)
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"{THINK_END}\n", *super().call_opening(name, prompt))

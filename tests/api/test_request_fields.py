@@ -58,8 +58,6 @@ def test_hints_and_unknown_fields_are_named_once() -> None:
 
 
 PROMISES: dict[str, object] = {
-    "continue_final_message": True,
-    "add_generation_prompt": False,
     "thinking_budget": 100,
     "thinking_budget_tokens": 100,
     "return_progress": True,

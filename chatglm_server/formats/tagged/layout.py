@@ -91,6 +91,10 @@ class TaggedFormat:
     ) -> CallGrammar:
         return tagged_calls(tools, strict, loose)
 
+    def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
+        thought = (message.reasoning,) if message.reasoning and prompt.ends_in_think else ()
+        return (*thought, *self.unthought(prompt), *((self.gap,) if self.gap else ()), message.content)
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         """Ends the name with a line break. The models read it, and may also do without."""
         return (*self.unthought(prompt), self.gap, Special(CALL_START), f"{name}\n")

@@ -126,6 +126,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         settings.max_queue,
         settings.tool_grammar,
         speculates=settings.speculation == "auto",
+        thinking_budget=settings.thinking_budget,
     )
 
 

@@ -13,18 +13,19 @@ from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseF
 from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
+from ..decoding.constraints.thought_budget import ThoughtBudget
 from ..decoding.constraints.triggered import TriggeredGrammar
 from ..decoding.drafting.prompt_lookup import MOST_TOKENS_KNOWN, PromptLookup
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
-from ..formats.base import CannotRender, ChatFormat, Prompt, Special
+from ..formats.base import THINK_END, THINK_START, CannotRender, ChatFormat, Prompt, Special
 from ..formats.call_grammar import CallGrammar
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
-from ..sampling import SamplingParams
+from ..sampling import NO_LIMIT, SamplingParams
 from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar, with_schema
 from .base import ModelInfo, Token
 from .call_constraints import CallConstraints, HeldCalls
@@ -56,6 +57,7 @@ class LocalEngine:
         tool_grammar: Literal["auto", "strict", "off"] = "auto",
         *,
         speculates: bool = True,
+        thinking_budget: int | None = None,
     ) -> None:
         self.info = info
         self._format = chat_format
@@ -65,6 +67,7 @@ class LocalEngine:
         self._cache_positions = cache_positions
         self._tool_grammar = tool_grammar
         self._speculates = speculates
+        self._thinking_budget = thinking_budget
         self._runner: Runner | None = None
         self._scheduler = Scheduler(info.choices, max_queue)
 
@@ -120,8 +123,21 @@ class LocalEngine:
             openings = self._openings(prompt, forced)
             self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
 
+            budget = self._budget(request.thinking)
+            closing = [] if budget is None else await self._encode(Prompt(self._format.thought_closing()), "messages")
+
             def constraint() -> Constraint | None:
                 made = fresh_constraint()
+                if budget is not None and not openings:  # an opening ends the thought itself
+                    made = ThoughtBudget(
+                        self._tokenizer,
+                        budget,
+                        closing,
+                        (THINK_START, THINK_END),
+                        inside=prompt.ends_in_think,
+                        inner=made,
+                        samples_all=sampling.top_logprobs is not None,
+                    )
                 if made is not None and begun_ids:
                     try:
                         made.accept(begun_ids)
@@ -218,6 +234,16 @@ class LocalEngine:
         if thinking.clear is False and not can.keep:
             message = f"{model} is never shown its earlier thoughts; leave it out"
             raise UnsupportedParameter(message, param="thinking.clear")
+
+    def _budget(self, thinking: Thinking) -> int | None:
+        """Tokens that a thought may have; None for no limit, or a model that does not think. Raises: InvalidRequest."""
+        asked = thinking.budget
+        if asked is not None and asked < -1:
+            raise InvalidRequest(f"at least 0 tokens, or -1 for no limit, not {asked}", param="thinking.budget")
+        if not self._format.thinking.on or not self._gives_logits:
+            return None
+        budget = self._thinking_budget if asked is None else asked
+        return None if budget == NO_LIMIT else budget
 
     async def _encode(self, prompt: Prompt, param: str) -> list[int]:
         """Token ids of `prompt`. Text that cannot fit the context is refused before it is tokenized."""

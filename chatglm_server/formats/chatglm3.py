@@ -85,6 +85,9 @@ class ChatGLM3Format:
     ) -> CallGrammar | None:
         return python_calls(tools, strict, loose, INTERPRETER_TOOLS)
 
+    def thought_closing(self) -> tuple[Piece, ...]:
+        raise NotImplementedError(f"{self.name} does not think")
+
     def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
         return ("\n", message.content)
 

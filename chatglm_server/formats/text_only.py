@@ -30,6 +30,9 @@ class TextOnly:
     ) -> None:
         return None
 
+    def thought_closing(self) -> tuple[Piece, ...]:
+        raise NotImplementedError("ChatGLM-6B and ChatGLM2 do not think")
+
     def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
         return (message.content,)
 

@@ -58,8 +58,6 @@ def test_hints_and_unknown_fields_are_named_once() -> None:
 
 
 PROMISES: dict[str, object] = {
-    "thinking_budget": 100,
-    "thinking_budget_tokens": 100,
     "return_progress": True,
     "audio": {"voice": "x"},
 }
@@ -69,6 +67,7 @@ NOTHING: dict[str, object] = {
     "response_format": {"type": "text"},
     "continue_final_message": False,
     "add_generation_prompt": True,
+    "thinking_budget": 100,
     "timings_per_token": False,
     "return_progress": False,
     "modalities": ["text"],

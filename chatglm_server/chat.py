@@ -167,9 +167,10 @@ class ChatRequest:
 
     `model` is the name that the client asked for. `streamed`: the client reads the answer while it is generated.
     `choices` is how many answers are wanted, each sampled by itself. `continues`: the last message is the beginning of
-    the answer. `prediction` is text that much of the answer is expected to be like; it changes only how soon that
-    comes. `foreign_tools` are tools that are not functions. `defaults` is how an engine of our own samples where
-    `sampling` does not say; another server has defaults of its own. `extras`: see the module's docstring.
+    the answer; None: only if it is text of the assistant. `prediction` is text that much of the answer is expected to
+    be like; it changes only how soon that comes. `foreign_tools` are tools that are not functions. `defaults` is how an
+    engine of our own samples where `sampling` does not say; another server has defaults of its own. `extras`: see the
+    module's docstring.
     """
 
     messages: tuple[Message, ...]

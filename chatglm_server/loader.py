@@ -10,7 +10,7 @@ from .context_length import check_memory, context_length, room_for_tokens
 from .decoding.backends import BACKENDS, BackendOptions, choose_backend
 from .embeddings.embedder import SentenceEmbedder
 from .engine.base import Engine, ModelInfo
-from .engine.capabilities import LOGITS
+from .engine.capabilities import LOGITS, Capability
 from .engine.local import LocalEngine
 from .engine.replay import load_replay
 from .engine.upstream.address import is_address_of, upstream_address
@@ -108,7 +108,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         supports_tools=chat_format.supports_tools,
         created=int(path.stat().st_mtime),
         note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
-        capabilities=LOGITS if backend.gives_logits else frozenset(),
+        capabilities=(LOGITS if backend.gives_logits else frozenset()) | {Capability.CONTINUE},
         choices=parallel,
     )
     prefixes = (settings.kv_cache_mb << 20) // file.spec.cache_bytes
@@ -126,6 +126,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         settings.max_queue,
         settings.tool_grammar,
         speculates=settings.speculation == "auto",
+        thinking_budget=settings.thinking_budget,
     )
 
 

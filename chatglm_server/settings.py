@@ -64,6 +64,12 @@ class Settings(BaseSettings):
         description="How a model file's tool calls are held to the tools' schemas while they are written. auto: as far "
         "as a grammar can. strict: wholly, as with function.strict, or the request is refused. off: not at all.",
     )
+    thinking_budget: int | None = Field(
+        None,
+        ge=0,
+        description="Tokens that a model file's thought may have, unless the request says otherwise. At the limit the "
+        "thought is ended, and the answer begins. Without it: no limit.",
+    )
     report_repairs: bool = Field(
         False,
         description="Say on each tool call how the server repaired it, in a field x_repairs. The log says it too.",
@@ -231,7 +237,7 @@ class Settings(BaseSettings):
 
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "report_repairs"),
+    "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "thinking_budget", "report_repairs"),
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
     "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "any_model"),
     "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type", "speculation"),

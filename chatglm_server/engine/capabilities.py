@@ -43,7 +43,7 @@ LOGITS = frozenset(
     {
         *(Capability.SEED, Capability.CHOICES, Capability.LOGPROBS, Capability.LOGIT_BIAS, Capability.MIN_P),
         *(Capability.PENALTIES, Capability.IGNORE_EOS, Capability.STOP_TOKENS),
-        Capability.RESPONSE_FORMAT,
+        *(Capability.RESPONSE_FORMAT, Capability.THINKING_BUDGET),
     }
 )
 """The capabilities of an engine whose model gives logits."""

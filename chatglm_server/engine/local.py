@@ -13,24 +13,26 @@ from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseF
 from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
+from ..decoding.constraints.thought_budget import ThoughtBudget
 from ..decoding.constraints.triggered import TriggeredGrammar
 from ..decoding.drafting.prompt_lookup import MOST_TOKENS_KNOWN, PromptLookup
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
 from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
-from ..formats.base import CannotRender, ChatFormat, Prompt, Special
+from ..formats.base import THINK_END, THINK_START, CannotRender, ChatFormat, Prompt, Special
 from ..formats.call_grammar import CallGrammar
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
-from ..sampling import SamplingParams
+from ..sampling import NO_LIMIT, SamplingParams
 from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar, with_schema
 from .base import ModelInfo, Token
 from .call_constraints import CallConstraints, HeldCalls, LateTrigger
 from .capabilities import Capability
 from .choice import choice_events
 from .choices import merge_choices
+from .continuation import beginning_of
 from .output import Output, PlainText
 
 _MOST_CHARACTERS = 8  # of a prediction, for each token of the context
@@ -55,6 +57,7 @@ class LocalEngine:
         tool_grammar: Literal["auto", "strict", "off"] = "auto",
         *,
         speculates: bool = True,
+        thinking_budget: int | None = None,
     ) -> None:
         self.info = info
         self._format = chat_format
@@ -64,6 +67,7 @@ class LocalEngine:
         self._cache_positions = cache_positions
         self._tool_grammar = tool_grammar
         self._speculates = speculates
+        self._thinking_budget = thinking_budget
         self._runner: Runner | None = None
         self._scheduler = Scheduler(info.choices, max_queue)
 
@@ -100,26 +104,53 @@ class LocalEngine:
             )
         self._check_thinking(request.thinking)
         sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
+        beginning = beginning_of(request)
+        history = request.messages if beginning is None else request.messages[:-1]
         with self._scheduler.admission():
             try:
-                messages = with_schema(request.messages, request.response_format)
+                messages = with_schema(history, request.response_format)
                 prompt = self._format.render(messages, tools, request.thinking)
             except CannotRender as error:
                 raise InvalidRequest(str(error), param=error.param) from None
             calls = self._held_calls(request, prompt)
             binding = calls is not None and bool(self._calls.binding(tools))
             held: HeldCalls | None = None
-            if calls is not None and (binding or _is_form(request.response_format)):
-                held = await calls  # it may refuse the request, or be a part of the form's grammar
+            if calls is not None and (binding or _is_form(request.response_format) or beginning is not None):
+                held = await calls  # it may refuse the request, be a part of the form's grammar, or hold what is begun
             lead = self._format.answer_lead(prompt)
             grammar = await self._grammar(request.response_format, sampling, lead, held.grammar if held else None)
-            ids = await self._encode(prompt, param="messages")
+            begun = Prompt(() if beginning is None else self._format.text_opening(beginning, prompt))
+            begun_ids = await self._encode(begun, param="messages")
+            ids = await self._encode(prompt, param="messages") + begun_ids
             prediction = await self._predicted(request.prediction)
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
             self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
 
+            budget = self._budget(request.thinking)
+            closing = [] if budget is None else await self._encode(Prompt(self._format.thought_closing()), "messages")
+
             def constraint() -> Constraint | None:
+                made = fresh_constraint()
+                if budget is not None and not openings:  # an opening ends the thought itself
+                    made = ThoughtBudget(
+                        self._tokenizer,
+                        budget,
+                        closing,
+                        (THINK_START, THINK_END),
+                        inside=prompt.ends_in_think,
+                        inner=made,
+                        samples_all=sampling.top_logprobs is not None,
+                    )
+                if made is not None and begun_ids:
+                    try:
+                        made.accept(begun_ids)
+                    except RuntimeError:
+                        message = "the last message does not begin as the answer has to"
+                        raise InvalidRequest(message, param="messages") from None
+                return made
+
+            def fresh_constraint() -> Constraint | None:
                 opening = ForcedPrefix(openings) if openings else None
                 samples_all = sampling.top_logprobs is not None
                 if grammar is not None and opening is None:
@@ -131,12 +162,18 @@ class LocalEngine:
 
             def output() -> Output:
                 parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think, exact=binding)
-                return Output(
+                made = Output(
                     parser,
                     sampling.stop,
                     parallel_tool_calls=request.parallel_tool_calls is not False,
                     in_thought=prompt.ends_in_think if self._format.thinking.on else None,
                 )
+                if beginning is not None:
+                    try:
+                        made.begin(begun.pieces, beginning.content.lstrip())
+                    except ValueError as error:
+                        raise InvalidRequest(str(error), param="messages") from None
+                return made
 
             numbers = range(request.choices or 1)
             answers = self._answers(runner, ids, sampling, numbers, output, constraint, openings, prediction)
@@ -200,6 +237,16 @@ class LocalEngine:
         if thinking.clear is False and not can.keep:
             message = f"{model} is never shown its earlier thoughts; leave it out"
             raise UnsupportedParameter(message, param="thinking.clear")
+
+    def _budget(self, thinking: Thinking) -> int | None:
+        """Tokens that a thought may have; None for no limit, or a model that does not think. Raises: InvalidRequest."""
+        asked = thinking.budget
+        if asked is not None and asked < -1:
+            raise InvalidRequest(f"at least 0 tokens, or -1 for no limit, not {asked}", param="thinking.budget")
+        if not self._format.thinking.on or not self._gives_logits:
+            return None
+        budget = self._thinking_budget if asked is None else asked
+        return None if budget == NO_LIMIT else budget
 
     async def _encode(self, prompt: Prompt, param: str) -> list[int]:
         """Token ids of `prompt`. Text that cannot fit the context is refused before it is tokenized."""

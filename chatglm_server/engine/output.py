@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..chat import FinishReason, ParserEvent, ReasoningDelta, TextDelta, ToolCallAbandoned, ToolCallStart
 from ..formats.base import THINK_END, THINK_START, OutputParser, Piece, Special
@@ -29,7 +30,17 @@ class Output:
         """True if the answer ends here: at a stop string, or before a second call if only one is wanted."""
         self.in_thought = in_thought
         """True if the next piece continues a thought; None for models that do not think."""
+        self._known = 0  # characters of content that the client has
         self._tail = ""  # end of the text so far, because the end mark of a thought may come in several pieces
+
+    def begin(self, pieces: Sequence[Piece], content: str) -> None:
+        """The answer begins with `pieces`, which hold `content`. The client has it, so that no event tells it again.
+
+        Mutates the output. Raises: ValueError if a call begins there.
+        """
+        self._known = len(content)
+        if any(self.feed(piece) for piece in pieces):
+            raise ValueError("the beginning of the answer is more than text")
 
     def feed(self, piece: Piece) -> list[ParserEvent]:
         """The events that become certain with `piece`. Mutates the output."""
@@ -38,17 +49,30 @@ class Output:
         events = self._parser.feed(piece)
         if self.in_thought is not None:
             self.in_thought = self._still_in_thought(piece, events)
-        return self._count_calls(self._stop.feed(events))
+        return self._count_calls(self._stop.feed(self._unknown(events)))
 
     def finish(self, *, cut: bool) -> tuple[list[ParserEvent], FinishReason]:
         """The last events and the reason. `cut`: the model has not ended its turn. Mutates the output."""
         events: list[ParserEvent] = []
         if not self.complete:
-            events = self._count_calls(self._stop.feed(self._parser.flush("length" if cut else "stop")))
+            events = self._count_calls(self._stop.feed(self._unknown(self._parser.flush("length" if cut else "stop"))))
             events += self._stop.flush() if not self.complete else []
         if cut and not self.complete:
             return events, "length"
         return events, "tool_calls" if self._calls else "stop"
+
+    def _unknown(self, events: list[ParserEvent]) -> list[ParserEvent]:
+        """The events without the content that the client has, and without the thought before it."""
+        unknown: list[ParserEvent] = []
+        for event in events:
+            if isinstance(event, TextDelta):
+                text = event.text[self._known :]
+                self._known = max(0, self._known - len(event.text))
+                unknown += [replace(event, text=text)] if text else []
+            elif not (self._known and isinstance(event, ReasoningDelta)):
+                self._known = 0
+                unknown.append(event)
+        return unknown
 
     def _still_in_thought(self, piece: Piece, events: Sequence[ParserEvent]) -> bool:
         """Follows the parser's events, and the marks of a thought where the parser holds text back."""

@@ -20,6 +20,9 @@ class CannotRender(ValueError):
 
 THINK_START, THINK_END = "<think>", "</think>"
 
+ENOUGH_THOUGHT = "\n\nThat is enough thought. Now the answer.\n"
+"""Ends a thought that has used up its budget. A model that is cut off without a word often goes on to think."""
+
 
 @dataclass(frozen=True, slots=True)
 class ThinkingSupport:
@@ -141,6 +144,14 @@ class ChatFormat(Protocol):
 
         Raises: SchemaError.
         """
+        ...
+
+    def thought_closing(self) -> tuple[Piece, ...]:
+        """Returns the pieces that end a thought which has used up its budget. Only for formats that think."""
+        ...
+
+    def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
+        """Returns the pieces of an answer to `prompt` that begins as `message` does: its thought and its content."""
         ...
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:

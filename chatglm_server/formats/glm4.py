@@ -83,6 +83,12 @@ class GLM4Format:
     ) -> CallGrammar:
         return json_calls(tools, strict, loose)
 
+    def thought_closing(self) -> tuple[Piece, ...]:
+        raise NotImplementedError(f"{self.name} does not think")
+
+    def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
+        return ("\n", message.content)
+
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"{name}\n", "{")
 

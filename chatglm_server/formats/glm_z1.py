@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
-from .base import THINK_END, THINK_START, Piece, Prompt, ThinkingSupport
+from .base import ENOUGH_THOUGHT, THINK_END, THINK_START, Piece, Prompt, ThinkingSupport
 from .call_grammar import CallGrammar
 from .glm4_0414 import GLM40414Format
 from .inline.json_grammar import json_calls
@@ -45,6 +45,12 @@ thought[suffix="{THINK_END}"]: /(?s:.*)/
         self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
     ) -> CallGrammar:
         return json_calls(tools, strict, loose, THINK_END if prompt.ends_in_think else "")
+
+    def thought_closing(self) -> tuple[Piece, ...]:
+        return (f"{ENOUGH_THOUGHT}{THINK_END}\n",)
+
+    def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
+        return (f"\n{message.reasoning}{THINK_END}\n", message.content)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         return (f"{THINK_END}\n", *super().call_opening(name, prompt))

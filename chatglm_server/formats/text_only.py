@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar
 
-from ..chat import Tool
+from ..chat import Message, Tool
 from .base import Piece, Prompt, ThinkingSupport
 from .inline.layout import CallLayout
 from .inline.parser import InlineCallParser, TextParser
@@ -29,6 +29,12 @@ class TextOnly:
         self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
     ) -> None:
         return None
+
+    def thought_closing(self) -> tuple[Piece, ...]:
+        raise NotImplementedError("ChatGLM-6B and ChatGLM2 do not think")
+
+    def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
+        return (message.content,)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         raise NotImplementedError("ChatGLM-6B and ChatGLM2 cannot call tools")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
+import httpx
 import pytest
 from openai import OpenAI
 
@@ -58,10 +58,6 @@ def test_hints_and_unknown_fields_are_named_once() -> None:
 
 
 PROMISES: dict[str, object] = {
-    "continue_final_message": True,
-    "add_generation_prompt": False,
-    "thinking_budget": 100,
-    "thinking_budget_tokens": 100,
     "return_progress": True,
     "audio": {"voice": "x"},
 }
@@ -71,6 +67,7 @@ NOTHING: dict[str, object] = {
     "response_format": {"type": "text"},
     "continue_final_message": False,
     "add_generation_prompt": True,
+    "thinking_budget": 100,
     "timings_per_token": False,
     "return_progress": False,
     "modalities": ["text"],
@@ -235,11 +232,10 @@ def test_functions_are_tools(server: RunningServer, client: OpenAI) -> None:
     ],
 )
 def test_bad_tools_and_formats(server: RunningServer, change: dict[str, Any], param: str) -> None:
-    started = time.monotonic()
-    response = server.post(json=ASK | change)
+    # A report of a million errors would take half a minute.
+    response = httpx.post(f"{server.url}/v1/chat/completions", json=ASK | change, timeout=20)
     assert response.status_code == 400
     assert response.json()["error"]["param"].startswith(param)
-    assert time.monotonic() - started < 4, "one error is reported, not a million"
 
 
 def test_default_names_of_the_model(server: RunningServer) -> None:

@@ -108,3 +108,30 @@ def test_contradictions_are_refused() -> None:
 )
 def test_whether_to_think(thinking: Thinking, wanted: bool | None) -> None:
     assert thinking.wanted is wanted
+
+
+def test_a_thought_ends_at_its_budget(thinking_server: RunningServer) -> None:
+    whole = thinking_server.post(json=ASK | {"max_tokens": 60}).json()
+    assert whole["usage"]["completion_tokens_details"]["reasoning_tokens"] > 5, "it thinks longer"
+    closing = "That is enough thought. Now the answer."
+    for fields in ({"thinking_budget": 5}, {"thinking_budget_tokens": 5}, {"thinking_budget": 5, "logprobs": True}):
+        body = thinking_server.post(json=ASK | {"max_tokens": 60} | fields).json()
+        message = body["choices"][0]["message"]
+        thought, _, rest = message["reasoning_content"].partition(closing)
+        assert thought.strip() and whole["choices"][0]["message"]["reasoning_content"].startswith(thought.strip())
+        assert rest == ""
+        assert message["content"]
+    none = thinking_server.post(json=ASK | {"max_tokens": 60, "thinking_budget": 0}).json()["choices"][0]["message"]
+    assert none["reasoning_content"] == closing
+    unlimited = thinking_server.post(json=ASK | {"max_tokens": 60, "thinking_budget": -1}).json()
+    assert unlimited["choices"] == whole["choices"]
+    refused = thinking_server.post(json=ASK | {"thinking_budget": -2})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "thinking_budget")
+
+
+def test_the_server_has_a_budget_of_its_own() -> None:
+    with RunningServer("--model", "demo-glm4", "--chat-format", "glm-z1", "--thinking-budget", "3") as server:
+        for fields, words in (({}, "enough"), ({"thinking_budget": -1}, "")):
+            body = server.post(json=ASK | {"max_tokens": 60} | fields).json()
+            thought = body["choices"][0]["message"]["reasoning_content"]
+            assert (words and words in thought) or (not words and "enough" not in thought)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from chatglm_server.decoding.constraints.base import TokenMask
 from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix, begins_with_any
+from chatglm_server.decoding.constraints.thought_budget import ThoughtBudget
+from tests.token_level import OnlyTokens
 
 FEW = st.lists(st.integers(0, 2), min_size=1, max_size=5)
 
@@ -59,3 +62,60 @@ def test_a_forced_prefix_goes_along_its_prefixes(prefixes: list[list[int]], data
     assert begins_with_any(tokens, prefixes)
     constraint.rollback(len(tokens))
     assert not constraint.done
+
+
+class Words:
+    """A tokenizer in which a token is a word; the tag's end is of two tokens, or special."""
+
+    size, longest_token = 8, 4
+    texts = ("", "", "a", "b", "</", "t>", ".", "c")
+
+    def __init__(self) -> None:
+        self.specials = {"<t>": 0, "</t>": 1}
+
+    def encode_text(self, text: str) -> list[int]:
+        raise NotImplementedError
+
+    def token_bytes(self, token: int) -> bytes:
+        return self.texts[token].encode()
+
+    def piece(self, token: int) -> str:
+        return self.texts[token]
+
+
+def spelled(words: Words, tokens: Sequence[int]) -> str:
+    names = {token: name for name, token in words.specials.items()}
+    return "".join(names.get(token) or words.texts[token] for token in tokens)
+
+
+@given(
+    inside=st.booleans(),
+    budget=st.integers(0, 5),
+    closing=st.sampled_from([(6, 1), (6, 4, 5)]),
+    inner=st.booleans(),
+    data=st.data(),
+)
+def test_a_thought_has_at_most_its_budget(
+    inside: bool, budget: int, closing: tuple[int, ...], inner: bool, data: st.DataObject
+) -> None:
+    words = Words()
+    everything = OnlyTokens(range(words.size)) if inner else None
+    constraint = ThoughtBudget(words, budget, closing, ("<t>", "</t>"), inside=inside, inner=everything)
+    tokens: list[int] = []
+    while len(tokens) < 20 and not constraint.done:
+        mask = TokenMask(words.size)
+        if not constraint.free:
+            constraint.fill(mask)
+        allowed = list(mask) or list(range(words.size))
+        forced = constraint.forced()
+        assert list(forced[:1]) == (allowed if forced else [])
+        step = forced or [data.draw(st.sampled_from(allowed))]
+        constraint.accept(step)
+        constraint.rollback(len(step))
+        assert list(constraint.forced()) == list(forced), "as before"
+        constraint.accept(step)
+        tokens += step
+    if inside or 0 in tokens:
+        start = 0 if inside else tokens.index(0) + 1
+        over = tokens[start + budget :][: len(closing)]
+        assert "</t>" in spelled(words, tokens[start : start + budget]) or tuple(over) == closing[: len(over)]

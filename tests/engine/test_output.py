@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatglm_server.answer import Answer
-from chatglm_server.chat import ParserEvent, Tool
+from chatglm_server.chat import Message, ParserEvent, Thinking, Tool
 from chatglm_server.engine.output import Output
 from chatglm_server.formats.base import Special
 from chatglm_server.formats.registry import FORMATS
@@ -67,3 +67,16 @@ def test_single_call() -> None:
     assert len(answer(output(), *pieces)[0].tool_calls) == 2
     got, reason = answer(output(parallel=False), *pieces, cut=True)
     assert (len(got.tool_calls), reason) == (1, "tool_calls")
+
+
+@pytest.mark.parametrize("enabled", [None, True, False])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_beginning_that_the_client_has_is_in_no_event(name: str, enabled: bool | None) -> None:
+    chat_format = FORMATS[name]
+    prompt = chat_format.render([Message("user", "What is wet?")], thinking=Thinking(enabled=enabled))
+    begun = Message("assistant", "The sea", reasoning="Think of rain." if prompt.ends_in_think else "")
+    out = Output(chat_format.parser(prompt_ends_in_think=prompt.ends_in_think), in_thought=prompt.ends_in_think)
+    out.begin(chat_format.text_opening(begun, prompt), begun.content)
+    assert out.in_thought is False
+    got, reason = answer(out, ", and", " rain")
+    assert (got.content, got.reasoning, reason) == (", and rain", "", "stop")

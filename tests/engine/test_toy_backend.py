@@ -11,7 +11,7 @@ from chatglm_bin_writer import ModelType
 from chatglm_server.answer import Answer
 from chatglm_server.chat import ChatRequest, Event, Finish, Message, Tool, ToolChoice
 from chatglm_server.decoding.backends import BACKENDS
-from chatglm_server.engine.capabilities import LOGITS
+from chatglm_server.engine.capabilities import LOGITS, Capability
 from chatglm_server.engine.local import LocalEngine
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.loader import load_engine
@@ -61,7 +61,7 @@ def test_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tokenizer_of(path)
     script = [*tokenizer.encode_text("the weather is a toy"), tokenizer.specials["<|user|>"]]
     toy = engine(path, script, monkeypatch)
-    assert toy.info.capabilities == LOGITS
+    assert toy.info.capabilities == LOGITS | {Capability.CONTINUE}
     assert toy.info.choices == 3
     events = answered(toy, ChatRequest((Message("user", "hello"),), sampling=GREEDY))
     assert Answer.of(events[1:]).content == "the weather is a toy"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SkipValidation
 
-from ...chat import ChatRequest, CompletionRequest, ToolChoice
+from ...chat import ChatRequest, CompletionRequest, Message, ToolChoice
 from ...engine.capabilities import Capability
 from ...errors import InvalidRequest
 from ...sampling import GLM_DEFAULTS, MAX_TOP_LOGPROBS
@@ -80,13 +81,20 @@ class ChatCompletionBody(Generation):
             choices=self.n,
             thinking=read_thinking(self, foreign=elsewhere),
             response_format=response_format,
-            continues=self.continue_final_message,
+            continues=self._continues(messages, foreign=foreign),
             prediction=read_prediction(self.prediction, extras, foreign=elsewhere),
             model=self.model,
             streamed=bool(self.stream),
             foreign_tools=tools.foreign,
             extras=extras,
         )
+
+    def _continues(self, messages: Sequence[Message], *, foreign: bool) -> bool | None:
+        """Whether the answer goes on from the last message: said as vLLM has it, or by ``prefix`` in that message."""
+        if self.continue_final_message is not None or foreign:
+            return self.continue_final_message
+        unprompted = (self.model_extra or {}).get("add_generation_prompt") is False
+        return True if unprompted or messages[-1].extras.get("prefix") is True else None
 
     def _tools(self, extras: dict[str, Any], *, foreign: bool) -> tuple[ReadTools, ToolChoice]:
         """The tools and the choice among them. Adds to `extras` a choice that only another server understands."""

@@ -12,7 +12,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "prompts": ("prompt",),
     "tools": ("tools", "functions"),
     "tool_choice": ("tool_choice", "function_call"),
-    "continues": ("continue_final_message",),
+    "continues": ("continue_final_message", "add_generation_prompt"),
     "thinking.enabled": ("enable_thinking",),
     "thinking.effort": ("reasoning_effort", "reasoning"),
     "thinking.clear": ("clear_thinking",),

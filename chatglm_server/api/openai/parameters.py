@@ -29,7 +29,6 @@ PROMISES: Mapping[str, tuple[Any, ...]] = {
     "best_of": (None, 1),
     "echo": (None, False),
     "suffix": (None, ""),
-    "add_generation_prompt": (None, True),
 }
 """Fields that another server may honour; one of our own engines cannot."""
 
@@ -42,6 +41,7 @@ HINTS = {
 SPELLINGS = {
     *("max_completion_tokens", "reasoning", "reasoning_effort", "enable_thinking", "thinking"),
     *("chat_template_kwargs", "thinking_budget", "thinking_budget_tokens", "continue_final_message", *READERS),
+    "add_generation_prompt",
 }
 """Fields that say a noun in other words than the engine in front of another server would; see ``chat.py``."""
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ...chat import Message, Thinking, Tool, ToolCall
-from ..base import THINK_END, THINK_START, OutputParser, Piece, Prompt, Special, ThinkingSupport
+from ..base import ENOUGH_THOUGHT, THINK_END, THINK_START, OutputParser, Piece, Prompt, Special, ThinkingSupport
 from ..call_grammar import CallGrammar
 from ..scanning.markers import SpecialTokenScanner
 from ..tool_names import DeclaredTools
@@ -90,6 +90,13 @@ class TaggedFormat:
         self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
     ) -> CallGrammar:
         return tagged_calls(tools, strict, loose)
+
+    def thought_closing(self) -> tuple[Piece, ...]:
+        return (ENOUGH_THOUGHT, Special(THINK_END))
+
+    def text_opening(self, message: Message, prompt: Prompt) -> tuple[Piece, ...]:
+        thought = (message.reasoning,) if message.reasoning and prompt.ends_in_think else ()
+        return (*thought, *self.unthought(prompt), *((self.gap,) if self.gap else ()), message.content)
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:
         """Ends the name with a line break. The models read it, and may also do without."""

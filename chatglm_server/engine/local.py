@@ -215,6 +215,8 @@ class LocalEngine:
             raise ContextLengthExceeded(
                 f"the prompt has {tokens} tokens, but this model's context holds {context}, answer included; "
                 "shorten the conversation or the tools",
+                length=tokens,
+                limit=context,
                 param=param,
             )
 

@@ -113,6 +113,8 @@ class ReplayEngine:
             raise ContextLengthExceeded(
                 f"the prompt has {prompt} characters, but the context holds {self.info.context_length}, answer "
                 "included; shorten the conversation or the tools",
+                length=prompt,
+                limit=self.info.context_length,
                 param=param,
             )
         return min(sampling.max_tokens or room, room)

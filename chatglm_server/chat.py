@@ -360,12 +360,14 @@ class Timings:
 class Finish(ChoiceEvent):
     """The answer's end: its last event, exactly once. `timings` is None if the model sampled no token.
 
-    Of several answers to one prompt, the first one's `usage` counts the prompt.
+    Of several answers to one prompt, the first one's `usage` counts the prompt. `stop_string` is the one of
+    `Sampling.stop` that ended the answer; None if another thing did, or another server did not say.
     """
 
     reason: FinishReason
     usage: Usage
     timings: Timings | None = None
+    stop_string: str | None = None
 
 
 ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallRepaired | ToolCallAbandoned

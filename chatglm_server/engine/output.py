@@ -31,6 +31,11 @@ class Output:
         """True if the next piece continues a thought; None for models that do not think."""
         self._tail = ""  # end of the text so far, because the end mark of a thought may come in several pieces
 
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that ended the answer, if one did."""
+        return self._stop.found
+
     def feed(self, piece: Piece) -> list[ParserEvent]:
         """The events that become certain with `piece`. Mutates the output."""
         if self.complete:
@@ -64,7 +69,7 @@ class Output:
         return isinstance(events[-1], ReasoningDelta) if events else bool(self.in_thought)
 
     def _count_calls(self, events: list[ParserEvent]) -> list[ParserEvent]:
-        self.complete = self._stop.found
+        self.complete = self.stop_string is not None
         for place, event in enumerate(events):
             if isinstance(event, ToolCallStart):
                 if self._calls == self._max_calls:

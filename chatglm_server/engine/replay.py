@@ -143,7 +143,8 @@ class ReplayEngine:
             for event in events:
                 yield replace(event, choice=choice)
             timings = Timings(first - started, last - first) if first and last else None
-            yield Finish(reason, Usage(prompt, count, details=_UNIT), timings, choice=choice)
+            usage = Usage(prompt, count, details=_UNIT)
+            yield Finish(reason, usage, timings, output.stop_string, choice=choice)
 
 
 def load_replay(

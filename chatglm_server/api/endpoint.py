@@ -62,6 +62,15 @@ class Endpoint:
         except InvalidRequest as error:
             raise _in_words_of_the_client(error, field_of) from None
 
+    async def count_tokens(self, request: Request, asked: ChatRequest, field_of: Callable[[str], str]) -> int:
+        """The length of the prompt that `asked` becomes. Raises: as `answer` does."""
+        self._note(request_record(request.scope), asked)
+        try:
+            self._check_model(asked.model)
+            return await self._engine.count_tokens(asked)
+        except InvalidRequest as error:
+            raise _in_words_of_the_client(error, field_of) from None
+
     async def _answered(
         self, asked: ChatRequest | CompletionRequest, record: RequestRecord, make_shape: MakeShape
     ) -> Response:

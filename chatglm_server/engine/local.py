@@ -93,19 +93,9 @@ class LocalEngine:
         runner = self._ready_runner()
         choice = request.tool_choice
         tools = request.callable_tools
-        if tools and not self._format.supports_tools:
-            raise InvalidRequest(
-                f"{self.info.id} ({self._format.name}) was not trained to call tools; send the request without tools",
-                param="tools",
-            )
-        self._check_thinking(request.thinking)
         sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
         with self._scheduler.admission():
-            try:
-                messages = with_schema(request.messages, request.response_format)
-                prompt = self._format.render(messages, tools, request.thinking)
-            except CannotRender as error:
-                raise InvalidRequest(str(error), param=error.param) from None
+            prompt = self._prompt(request)
             calls = await self._held_calls(request, prompt)
             lead = self._format.answer_lead(prompt)
             grammar = await self._grammar(request.response_format, sampling, lead, calls.grammar if calls else None)
@@ -166,6 +156,9 @@ class LocalEngine:
                 async for event in events:
                     yield event
 
+    async def count_tokens(self, request: ChatRequest) -> int:
+        return len(await self._encode(self._prompt(request), param="messages"))
+
     async def tokenize(self, text: str) -> list[Token]:
         def tokens() -> list[Token]:
             result: list[Token] = []
@@ -183,6 +176,21 @@ class LocalEngine:
         if self._runner is None:
             raise NotReady("the model is still being loaded; try again in a few seconds")
         return self._runner
+
+    def _prompt(self, request: ChatRequest) -> Prompt:
+        """The prompt that asks for an answer to `request`. Raises: InvalidRequest."""
+        tools = request.callable_tools
+        if tools and not self._format.supports_tools:
+            raise InvalidRequest(
+                f"{self.info.id} ({self._format.name}) was not trained to call tools; send the request without tools",
+                param="tools",
+            )
+        self._check_thinking(request.thinking)
+        try:
+            messages = with_schema(request.messages, request.response_format)
+            return self._format.render(messages, tools, request.thinking)
+        except CannotRender as error:
+            raise InvalidRequest(str(error), param=error.param) from None
 
     def _check_thinking(self, thinking: Thinking) -> None:
         """Raises: UnsupportedParameter if the model cannot think, or cannot be kept from it."""

@@ -226,10 +226,12 @@ class CompletionRequest:
 class Accepted:
     """The request was checked and has its place in the queue: always the first event, with nothing to send.
 
-    `model` is the model that answers, if that is not the engine's own: another server's.
+    `model` is the model that answers, if that is not the engine's own: another server's. `prompt_tokens` is the length
+    of all prompts, 0 if it is not known.
     """
 
     model: str | None = None
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

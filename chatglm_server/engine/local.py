@@ -127,7 +127,7 @@ class LocalEngine:
 
             numbers = range(request.choices or 1)
             answers = self._answers(runner, ids, sampling, numbers, output, constraint, openings, prediction)
-            async with aclosing(merge_choices(list(answers), self.info.choices)) as events:
+            async with aclosing(merge_choices(list(answers), self.info.choices, len(ids))) as events:
                 async for event in events:
                     yield event
 
@@ -141,6 +141,7 @@ class LocalEngine:
 
         with self._scheduler.admission():
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
+            length = 0
             for prompt in request.prompts:
                 if isinstance(prompt, str):
                     ids = await self._encode(self._format.bare_prompt(prompt), param="prompts")
@@ -149,10 +150,11 @@ class LocalEngine:
                     if not ids or not all(0 <= token < runner.vocab_size for token in ids):
                         raise InvalidRequest(f"token ids must be from 0 to {runner.vocab_size - 1}", param="prompts")
                 self._check_length(len(ids), param="prompts")
+                length += len(ids)
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
                 answers += self._answers(runner, ids, sampling, numbers, output, constraint)
-            async with aclosing(merge_choices(answers, self.info.choices)) as events:
+            async with aclosing(merge_choices(answers, self.info.choices, length)) as events:
                 async for event in events:
                     yield event
 

@@ -82,7 +82,7 @@ class ReplayEngine:
             specials = SpecialTokenScanner(chat_format.special_tokens)
             budget = self._budget(length, sampling, "messages")
             answer = self._answer(recording, length, budget, output, specials, choice=0)
-            async with aclosing(merge_choices([answer], 1)) as events:
+            async with aclosing(merge_choices([answer], 1, length)) as events:
                 async for event in events:
                     yield event
 
@@ -90,7 +90,7 @@ class ReplayEngine:
         """Gives the recorded text unparsed, with its special tokens."""
         sampling = request.sampling.resolved(request.defaults)
         with self._turns.admission():
-            answers = []
+            answers, length = [], 0
             for number, prompt in enumerate(request.prompts):
                 if not isinstance(prompt, str):
                     raise InvalidRequest("recordings have no tokenizer; send the prompt as text", param="prompts")
@@ -98,8 +98,9 @@ class ReplayEngine:
                 specials = SpecialTokenScanner(())
                 budget = self._budget(len(prompt), sampling, "prompts")
                 recording = self._next_recording()
+                length += len(prompt)
                 answers.append(self._answer(recording, len(prompt), budget, output, specials, choice=number))
-            async with aclosing(merge_choices(answers, 1)) as events:
+            async with aclosing(merge_choices(answers, 1, length)) as events:
                 async for event in events:
                     yield event
 

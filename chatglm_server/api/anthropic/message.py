@@ -67,8 +67,9 @@ class MessageAnswer:
 
     # ---- as a stream ----
 
-    def begin(self) -> Iterator[StreamEvent]:
-        message = self._message([], Usage()) | {"stop_reason": None, "stop_sequence": None}
+    def begin(self, prompt_tokens: int) -> Iterator[StreamEvent]:
+        """How much of the prompt is in the KV cache turns out later: the end of the stream says it."""
+        message = self._message([], Usage(prompt_tokens)) | {"stop_reason": None, "stop_sequence": None}
         yield _event("message_start", message=message)
         yield self.waiting()
 

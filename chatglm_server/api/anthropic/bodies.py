@@ -15,7 +15,7 @@ from ...engine.capabilities import Capability
 from ...errors import InvalidRequest
 from ...sampling import Sampling
 from ..openai.parameters import Body, Strings, log_ignored
-from .conversation import MessageParam, TextBlock, read_conversation
+from .conversation import MessageParam, TextBlock, read_conversation, read_system
 from .thoughts import Effort, ThinkingConfig, read_thinking
 from .tools import ClientTool, ToolChoiceConfig, read_choice, read_client_tools
 
@@ -58,7 +58,7 @@ class MessagesBody(Body):
 
     messages: Annotated[list[MessageParam], SkipValidation]
     model: str | None = Field(None, description="the served model's id or one of its aliases; see --any-model")
-    system: str | Annotated[list[TextBlock], Field(fail_fast=True)] | None = None
+    system: Annotated[str | list[TextBlock] | None, SkipValidation] = None
     max_tokens: int | None = Field(None, description="new tokens at most; left out: as many as fit")
     stream: bool | None = None
     temperature: float | None = Field(None, description="from 0 (greedy) to 2")
@@ -78,7 +78,8 @@ class MessagesBody(Body):
     def to_request(self, capabilities: frozenset[Capability]) -> ChatRequest:
         """The nouns, for an engine with `capabilities`. Ignores hints and unknown fields. Raises: InvalidRequest."""
         log_ignored(name for name in self.model_extra or {} if name not in _HINTS)
-        messages = read_conversation(self.system, self.messages, images=Capability.FOREIGN_CONVERSATION in capabilities)
+        images = Capability.FOREIGN_CONVERSATION in capabilities
+        messages = (*read_system(self.system), *read_conversation(self.messages, images=images))
         continues = messages[-1].role == "assistant"
         if continues and messages[-1].tool_calls:
             raise InvalidRequest("messages: the last one has a tool_use without its tool_result", param="messages")

@@ -92,6 +92,9 @@ class MessageParam(BaseModel):
     content: str | list[AnyBlock]
 
 
+_Texts = Annotated[list[TextBlock], Field(fail_fast=True)]
+
+
 class _Message(BaseModel):
     """A message whose blocks are still to be read, one by one: errors then name the block."""
 
@@ -99,15 +102,21 @@ class _Message(BaseModel):
     content: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)]
 
 
-def read_conversation(system: str | list[TextBlock] | None, value: Any, *, images: bool) -> tuple[Message, ...]:
+def read_system(value: Any) -> tuple[Message, ...]:
+    """The instructions in front of the conversation, if there are any. Raises: InvalidRequest."""
+    system: str | list[TextBlock] | None = read(_Texts if isinstance(value, list) else str | None, value, "system")
+    if isinstance(system, list):
+        system = "\n".join(block.text for block in system if not block.text.startswith(_BILLING))
+    return (Message("system", system),) if system else ()
+
+
+def read_conversation(value: Any, *, images: bool) -> tuple[Message, ...]:
     """The conversation. `images`: another server reads it, and images too. Raises: InvalidRequest."""
     if not isinstance(value, list) or not value:
         raise InvalidRequest("messages: must be a list of at least one message", param="messages")
     if len(value) > MAX_MESSAGES:
         raise InvalidRequest(f"messages: at most {MAX_MESSAGES}, not {len(value)}", param="messages")
     messages: list[Message] = []
-    if instructions := _instructions(system):
-        messages.append(Message("system", instructions))
     calls: set[str] = set()  # ids
     for number, item in enumerate(value):
         where = f"messages[{number}].content"
@@ -121,12 +130,6 @@ def read_conversation(system: str | list[TextBlock] | None, value: Any, *, image
         else:
             messages += _question(blocks, where, calls, images=images)
     return tuple(messages)
-
-
-def _instructions(system: str | list[TextBlock] | None) -> str:
-    if isinstance(system, str | None):
-        return system or ""
-    return "\n".join(block.text for block in system if not block.text.startswith(_BILLING))
 
 
 def _blocks(content: str | list[dict[str, Any]], where: str) -> Iterator[AnyBlock]:

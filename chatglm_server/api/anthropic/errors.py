@@ -74,7 +74,12 @@ def _status(error: ChatGLMServerError) -> int:
 
 
 def _message(error: ChatGLMServerError) -> str:
-    """Claude Code parses both figures of a prompt that is too long, and compacts the conversation."""
+    """The error's message, and the field, for which the object has no place of its own.
+
+    Claude Code parses both figures of a prompt that is too long, and compacts the conversation.
+    """
     if isinstance(error, ContextLengthExceeded):
         return f"prompt is too long: {error.length} tokens > {error.limit} maximum"
+    if error.param is not None and error.param not in error.message:
+        return f"{error.param}: {error.message}"
     return error.message

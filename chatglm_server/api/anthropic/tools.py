@@ -82,7 +82,7 @@ def read_choice(choice: ToolChoiceConfig | None, tools: tuple[Tool, ...]) -> Too
         if choice.name not in {tool.name for tool in tools}:
             raise InvalidRequest(
                 f"tool_choice names {choice.name!r}, which is not among the tools that this server can offer",
-                param="tool_choice.name",
+                param="tool_choice",
             )
         return ToolChoice("named", choice.name)
     if choice.type == "any" and not tools:

@@ -15,6 +15,9 @@ from ..openai.tools import MAX_NAME, function_name
 from ..validation import read
 from .thoughts import thought_in
 
+MAX_BLOCKS = 16384
+"""Of all messages together: reading more would hold up other requests."""
+
 _BILLING = "x-anthropic-billing-header:"
 """Begins a system block of Claude Code's that changes with every request: no prefix would be in the KV cache."""
 
@@ -92,7 +95,7 @@ class MessageParam(BaseModel):
     content: str | list[AnyBlock]
 
 
-_Texts = Annotated[list[TextBlock], Field(fail_fast=True)]
+_Texts = Annotated[list[TextBlock], Field(fail_fast=True, max_length=MAX_BLOCKS)]
 
 
 class _Message(BaseModel):
@@ -116,6 +119,8 @@ def read_conversation(value: Any, *, images: bool) -> tuple[Message, ...]:
         raise InvalidRequest("messages: must be a list of at least one message", param="messages")
     if len(value) > MAX_MESSAGES:
         raise InvalidRequest(f"messages: at most {MAX_MESSAGES}, not {len(value)}", param="messages")
+    if _count_blocks(value) > MAX_BLOCKS:
+        raise InvalidRequest(f"messages: at most {MAX_BLOCKS} blocks in all", param="messages")
     messages: list[Message] = []
     calls: set[str] = set()  # ids
     for number, item in enumerate(value):
@@ -130,6 +135,14 @@ def read_conversation(value: Any, *, images: bool) -> tuple[Message, ...]:
         else:
             messages += _question(blocks, where, calls, images=images)
     return tuple(messages)
+
+
+def _count_blocks(value: list[Any]) -> int:
+    """The blocks in messages, and in the results among these."""
+    contents = [item.get("content") for item in value if isinstance(item, dict)]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    inner = [block.get("content") for block in blocks if isinstance(block, dict)]
+    return len(blocks) + sum(len(content) for content in inner if isinstance(content, list))
 
 
 def _blocks(content: str | list[dict[str, Any]], where: str) -> Iterator[AnyBlock]:

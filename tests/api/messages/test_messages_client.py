@@ -162,6 +162,15 @@ def test_an_answer_takes_what_the_prompt_leaves(server: RunningServer) -> None:
             {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "a"}]}]},
             "messages: the last one has a tool_use without its tool_result",
         ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * 20_000}]},
+            "messages: at most 16384",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "tool_result", "content": [{}] * 20_000}]}]},
+            "messages: at most 16384",
+        ),
+        ({"system": [{"type": "text", "text": ""}] * 20_000}, "system: "),
         ({"system": 5}, "system: "),
         ({"system": [{"type": "image"}]}, "system[0].type: "),
         ({"max_tokens": 0}, "max_tokens: "),
@@ -185,7 +194,7 @@ def test_an_answer_takes_what_the_prompt_leaves(server: RunningServer) -> None:
             "output_config.format.schema: ",
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_bad_requests(server: RunningServer, change: dict[str, Any], message: str) -> None:
     refused = server.post("/v1/messages", json=HELLO | change)

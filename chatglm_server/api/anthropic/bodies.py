@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, SkipValidation
 
 from ...chat import ChatRequest, JsonSchemaFormat
 from ...engine.capabilities import Capability
-from ...errors import InvalidRequest
+from ...errors import InvalidRequest, UnsupportedParameter
 from ...sampling import Sampling
 from ..openai.parameters import Body, Strings, log_ignored
 from .conversation import MessageParam, TextBlock, read_conversation, read_system
@@ -75,14 +75,22 @@ class MessagesBody(Body):
         """False if thoughts are to come without their text."""
         return self.thinking is None or self.thinking.display != "omitted"
 
-    def to_request(self, capabilities: frozenset[Capability]) -> ChatRequest:
-        """The nouns, for an engine with `capabilities`. Ignores hints and unknown fields. Raises: InvalidRequest."""
+    def to_request(self, capabilities: frozenset[Capability], *, counted: bool = False) -> ChatRequest:
+        """The nouns, for an engine with `capabilities`. Ignores hints and unknown fields.
+
+        `counted`: only the length of the prompt is asked for, so any message may be the last. Raises: InvalidRequest.
+        """
         log_ignored(name for name in self.model_extra or {} if name not in _HINTS)
         images = Capability.FOREIGN_CONVERSATION in capabilities
         messages = (*read_system(self.system), *read_conversation(self.messages, images=images))
-        continues = messages[-1].role == "assistant"
+        continues = messages[-1].role == "assistant" and not counted
         if continues and messages[-1].tool_calls:
             raise InvalidRequest("messages: the last one has a tool_use without its tool_result", param="messages")
+        if continues and Capability.CONTINUE not in capabilities:
+            raise UnsupportedParameter(
+                "messages: the last one is the assistant's, which this engine cannot continue; end with the user's",
+                param="messages",
+            )
         tools = read_client_tools(self.tools)
         once = self.tool_choice is not None and self.tool_choice.disable_parallel_tool_use
         output = self.output_config or OutputConfig()

@@ -39,7 +39,7 @@ def messages_router(endpoint: Endpoint) -> APIRouter:
     @router.post("/count_tokens", summary="The length of a prompt", responses={200: {"model": TokenCount}})
     async def count_tokens(request: Request, body: MessagesBody) -> Json:
         """As the model reads it: system, tools and messages. Nothing is generated."""
-        asked = body.to_request(endpoint.capabilities)
+        asked = body.to_request(endpoint.capabilities, counted=True)
         return {"input_tokens": await endpoint.count_tokens(request, asked, body.field_of)}
 
     return router

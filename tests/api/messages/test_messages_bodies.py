@@ -8,9 +8,20 @@ from typing import Any
 import pytest
 
 from chatglm_server.api.anthropic.bodies import MessagesBody
+from chatglm_server.api.anthropic.errors import messages_error_reply
 from chatglm_server.api.openai.bodies import ChatCompletionBody
 from chatglm_server.chat import ChatRequest, JsonSchemaFormat, Message, Thinking, ToolChoice
 from chatglm_server.engine.capabilities import Capability
+from chatglm_server.errors import (
+    ChatGLMServerError,
+    ModelFailure,
+    NotReady,
+    PermissionDenied,
+    UnsupportedParameter,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from chatglm_server.sampling import Sampling
 from tests.api.messages.test_messages_stream import TOOL
 from tests.conftest import WEATHER
@@ -213,5 +224,24 @@ def test_what_else_a_request_may_say() -> None:
 
 
 def test_an_answer_that_is_begun_is_continued() -> None:
-    read = asked(messages=[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])
-    assert read.continues
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert asked(Capability.CONTINUE, messages=messages).continues
+    with pytest.raises(UnsupportedParameter, match="end with the user's"):
+        asked(messages=messages)
+    assert MessagesBody.model_validate({"messages": messages}).to_request(frozenset(), counted=True).continues is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (NotReady("x"), 529, "overloaded_error"),
+        (PermissionDenied("x"), 403, "permission_error"),
+        (ModelFailure("x"), 500, "api_error"),
+        (UpstreamUnreachable("x"), 502, "api_error"),
+        (UpstreamTimeout("x"), 504, "timeout_error"),
+        (UpstreamError("x", status=422), 422, "invalid_request_error"),
+    ],
+)
+def test_errors_by_the_names_of_the_api(error: ChatGLMServerError, status: int, kind: str) -> None:
+    reply = messages_error_reply(error)
+    assert (reply.status, reply.body["error"]) == (status, {"type": kind, "message": "x"})

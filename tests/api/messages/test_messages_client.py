@@ -153,7 +153,10 @@ def test_an_answer_takes_what_the_prompt_leaves(server: RunningServer) -> None:
             {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
             "messages[0].content[0]: this model reads text only",
         ),
-        ({"messages": [*user("x"), {"role": "assistant", "content": "y"}]}, "messages: "),
+        (
+            {"messages": [*user("x"), {"role": "assistant", "content": "y"}]},
+            "messages: the last one is the assistant's",
+        ),
         (
             {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "a b"}]}]},
             "messages[0].content[0].name: ",

@@ -86,15 +86,15 @@ def test_async_clients_get_what_they_get_alone(server: RunningServer) -> None:
     asyncio.run(compare())
 
 
-def test_an_answer_in_a_form(glm4_server: RunningServer) -> None:
+def test_an_answer_in_a_form(client: Anthropic) -> None:
     schema = {
         "type": "object",
         "properties": {"city": {"type": "string", "maxLength": 12}, "days": {"type": "integer", "maximum": 9}},
         "required": ["city", "days"],
         "additionalProperties": False,
     }
-    client = Anthropic(base_url=glm4_server.url, api_key="none", max_retries=0)
-    answer = client.messages.create(**HELLO, output_config={"format": {"type": "json_schema", "schema": schema}})
+    output: Any = {"format": {"type": "json_schema", "schema": schema}}
+    answer = client.messages.create(**HELLO, output_config=output, extra_body=GREEDY)
     (block,) = answer.content
     assert block.type == "text"
     assert json.loads(block.text).keys() == {"city", "days"}

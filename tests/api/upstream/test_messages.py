@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 import pytest
 from anthropic import Anthropic
 
+from chatglm_server.settings import Settings
 from tests.api.messages.test_messages_stream import TOOL
+from tests.api.test_new_dialect import serving
 from tests.conftest import WEATHER
 from tests.raw_backend import RawBackend, delta, stream, text, whole
-from tests.serving import RunningServer, user
+from tests.serving import user
 from tests.upstream import USAGE
 
 ASK: dict[str, Any] = {"model": "some-model", "max_tokens": 50, "messages": user("Weather?")}
 
 
-@pytest.fixture
-def client(front: RunningServer) -> Anthropic:
-    return Anthropic(base_url=front.url, api_key="of-the-client", max_retries=0)
+@pytest.fixture(scope="module")
+def client(backend: RawBackend) -> Iterator[Anthropic]:
+    with serving(Settings(_env_file=None, model=backend.address)) as (url, _):
+        yield Anthropic(base_url=url, api_key="of-the-client", max_retries=0)
 
 
 def test_a_tool_loop(client: Anthropic, backend: RawBackend) -> None:

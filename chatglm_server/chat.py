@@ -227,10 +227,12 @@ class CompletionRequest:
 class Accepted:
     """The request was checked and has its place in the queue: always the first event, with nothing to send.
 
-    `model` is the model that answers, if that is not the engine's own: another server's.
+    `model` is the model that answers, if that is not the engine's own: another server's. `prompt_tokens` is the length
+    of all prompts, 0 if it is not known.
     """
 
     model: str | None = None
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,12 +363,14 @@ class Timings:
 class Finish(ChoiceEvent):
     """The answer's end: its last event, exactly once. `timings` is None if the model sampled no token.
 
-    Of several answers to one prompt, the first one's `usage` counts the prompt.
+    Of several answers to one prompt, the first one's `usage` counts the prompt. `stop_string` is the one of
+    `Sampling.stop` that ended the answer; None if another thing did, or another server did not say.
     """
 
     reason: FinishReason
     usage: Usage
     timings: Timings | None = None
+    stop_string: str | None = None
 
 
 ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallRepaired | ToolCallAbandoned

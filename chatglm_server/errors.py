@@ -40,9 +40,14 @@ class UnsupportedParameter(InvalidRequest):
 
 
 class ContextLengthExceeded(InvalidRequest):
-    """The prompt does not fit the model's context."""
+    """The prompt does not fit the model's context. `length` is the prompt's, or less; `limit` is the context's."""
 
     code = "context_length_exceeded"
+
+    def __init__(self, message: str, *, length: int, limit: int, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.length = length
+        self.limit = limit
 
 
 class AuthenticationError(ChatGLMServerError):

@@ -37,8 +37,8 @@ class ErrorReply:
 class AnswerShape(Protocol):
     """The answers to one request in a dialect's words: as a stream of events, or whole."""
 
-    def begin(self) -> Iterable[StreamEvent]:
-        """The first events of a stream, sent before the model is asked."""
+    def begin(self, prompt_tokens: int) -> Iterable[StreamEvent]:
+        """The first events of a stream, sent before the model is asked. `prompt_tokens` is 0 if it is not known."""
         ...
 
     def add(self, event: AnswerEvent) -> Iterable[StreamEvent]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from .anthropic.dialect import AnthropicDialect
 from .dialect import Dialect
 from .glm.dialect import GLMDialect
 from .openai.dialect import OpenAIDialect
 
-DIALECTS: list[Dialect] = [GLMDialect(), OpenAIDialect()]
+DIALECTS: list[Dialect] = [AnthropicDialect(), GLMDialect(), OpenAIDialect()]
 """The first dialect that owns a path reports its errors. The last one owns every path."""
 
 

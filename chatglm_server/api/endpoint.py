@@ -62,16 +62,27 @@ class Endpoint:
         except InvalidRequest as error:
             raise _in_words_of_the_client(error, field_of) from None
 
+    async def count_tokens(self, request: Request, asked: ChatRequest, field_of: Callable[[str], str]) -> int:
+        """The length of the prompt that `asked` becomes. Raises: as `answer` does."""
+        self._note(request_record(request.scope), asked)
+        try:
+            self._check_model(asked.model)
+            return await self._engine.count_tokens(asked)
+        except InvalidRequest as error:
+            raise _in_words_of_the_client(error, field_of) from None
+
     async def _answered(
         self, asked: ChatRequest | CompletionRequest, record: RequestRecord, make_shape: MakeShape
     ) -> Response:
         events = _recorded(self._started(asked), record)
         first = await anext(events)  # what fails until the request is accepted is still an HTTP status
-        model = first.model if isinstance(first, Accepted) else None
+        accepted = first if isinstance(first, Accepted) else Accepted()
         name = asked.model if self._any_model else None
-        shape = make_shape(model or name or self._engine.info.id)
+        shape = make_shape(accepted.model or name or self._engine.info.id)
         if asked.streamed:
-            return event_stream(_streamed(events, shape), self._dialect, self._keep_alive_s, shape.waiting)
+            return event_stream(
+                _streamed(events, shape, accepted.prompt_tokens), self._dialect, self._keep_alive_s, shape.waiting
+            )
         answers = await _collected(events)
         # In a thread, for the sake of others: log probabilities can be half a million objects.
         return await asyncio.to_thread(lambda: json_response(shape.whole(answers)))
@@ -147,10 +158,10 @@ async def _recorded(events: Events, record: RequestRecord) -> Events:
             raise
 
 
-async def _streamed(events: Events, shape: AnswerShape) -> AsyncGenerator[StreamEvent, None]:
+async def _streamed(events: Events, shape: AnswerShape, prompt_tokens: int) -> AsyncGenerator[StreamEvent, None]:
     usage = Usage()
     async with aclosing(events):
-        for sent in shape.begin():
+        for sent in shape.begin(prompt_tokens):
             yield sent
         async for event in events:
             if isinstance(event, Accepted):

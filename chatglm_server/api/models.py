@@ -1,17 +1,20 @@
-"""OpenAI's endpoints that list the models."""
+"""The endpoints that list the models, as OpenAI has them, and for Anthropic's clients as theirs does."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from ..engine.base import Engine
 from ..errors import ModelNotFound
+from .anthropic.models import anthropic_model, anthropic_models
 from .dialect import Json
 from .openai.errors import ErrorBody
 from .openai.objects import model_object
 from .openai.schemas import ModelList, ModelObject
 
 _MAX_NAMED = 20
+_ANTHROPIC = "anthropic-version"
+"""The header that all of Anthropic's clients send."""
 
 
 def models_router(engine: Engine) -> APIRouter:
@@ -19,17 +22,23 @@ def models_router(engine: Engine) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["OpenAI"], responses={"4XX": {"model": ErrorBody}})
 
     @router.get("/models", summary="The models that requests may name", responses={200: {"model": ModelList}})
-    async def models() -> Json:
-        """Each with its context length, if that is known, and the names it has besides its id."""
-        return {"object": "list", "data": [model_object(info) for info in await engine.models()]}
+    async def models(request: Request) -> Json:
+        """Each with its context length, if that is known, and the names it has besides its id.
+
+        Requests with the header `anthropic-version` get Anthropic's list.
+        """
+        known = await engine.models()
+        if _ANTHROPIC in request.headers:
+            return anthropic_models(known)
+        return {"object": "list", "data": [model_object(info) for info in known]}
 
     @router.get("/models/{model:path}", summary="One model", responses={200: {"model": ModelObject}})
-    async def model(model: str) -> Json:
+    async def model(request: Request, model: str) -> Json:
         """By id or alias."""
         known = await engine.models()
         for info in known:
             if model in (info.id, *info.aliases):
-                return model_object(info)
+                return anthropic_model(info) if _ANTHROPIC in request.headers else model_object(info)
         names = [name for info in known for name in (info.id, *info.aliases)]
         named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", …" if len(names) > _MAX_NAMED else "")
         raise ModelNotFound(f"the model {model!r} does not exist; there is {named}", param="model")

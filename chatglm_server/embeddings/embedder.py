@@ -153,7 +153,8 @@ class SentenceEmbedder:
 
     def _too_long(self, tokens: int, param: str) -> ContextLengthExceeded:
         most = f"{self.info.id!r} reads {self._max_tokens}"
-        return ContextLengthExceeded(f"the text has {tokens} tokens, {most}; split it", param=param)
+        message = f"the text has {tokens} tokens, {most}; split it"
+        return ContextLengthExceeded(message, length=tokens, limit=self._max_tokens, param=param)
 
     async def _count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, a few texts a turn."""

@@ -58,6 +58,13 @@ class Engine(Protocol):
         """The same for bare prompts: the text events of each and its `Finish`, in order."""
         ...
 
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """The length of the prompt that `request` becomes, in the model's unit. Does not queue.
+
+        Raises: InvalidRequest; NotSupported from engines that render no prompts.
+        """
+        ...
+
     async def models(self) -> Sequence[ModelInfo]:
         """The models that a request may name: the one there is, or those of another server.
 

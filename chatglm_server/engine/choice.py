@@ -69,7 +69,7 @@ async def choice_events(
         rejected_tokens=sequence.drafted - sequence.accepted if sequence.drafts else None,
     )
     timings = Timings(first_token - sequence.began, time.perf_counter() - first_token) if first_token else None
-    yield Finish(reason, usage, timings, choice=choice)
+    yield Finish(reason, usage, timings, output.stop_string, choice=choice)
 
 
 class _Text:

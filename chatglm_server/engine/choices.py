@@ -14,7 +14,7 @@ sequences, so that the scheduler knows how far each answer is ahead."""
 
 
 async def merge_choices(
-    answers: Sequence[AsyncGenerator[AnswerEvent, None]], at_once: int
+    answers: Sequence[AsyncGenerator[AnswerEvent, None]], at_once: int, prompt_tokens: int
 ) -> AsyncGenerator[Event, None]:
     """`Accepted`, then the events of all `answers` as they come, until each has ended with its `Finish`.
 
@@ -25,7 +25,7 @@ async def merge_choices(
 
     Raises: whatever `answers` raise.
     """
-    yield Accepted()
+    yield Accepted(prompt_tokens=prompt_tokens)
     ready: asyncio.Queue[AnswerEvent | Exception] = asyncio.Queue(MOST_UNREAD)
     turns = asyncio.Semaphore(at_once)
     tasks = [asyncio.create_task(_read(answer, ready, turns)) for answer in answers]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeGuard
 
-from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseFormat, TextFormat, Thinking
+from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Message, ResponseFormat, TextFormat, Thinking
 from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
@@ -97,21 +97,11 @@ class LocalEngine:
         runner = self._ready_runner()
         choice = request.tool_choice
         tools = request.callable_tools
-        if tools and not self._format.supports_tools:
-            raise InvalidRequest(
-                f"{self.info.id} ({self._format.name}) was not trained to call tools; send the request without tools",
-                param="tools",
-            )
-        self._check_thinking(request.thinking)
         sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
         beginning = beginning_of(request)
         history = request.messages if beginning is None else request.messages[:-1]
         with self._scheduler.admission():
-            try:
-                messages = with_schema(history, request.response_format)
-                prompt = self._format.render(messages, tools, request.thinking)
-            except CannotRender as error:
-                raise InvalidRequest(str(error), param=error.param) from None
+            prompt = self._prompt(request, history)
             calls = self._held_calls(request, prompt)
             binding = calls is not None and bool(self._calls.binding(tools))
             held: HeldCalls | None = None
@@ -177,7 +167,7 @@ class LocalEngine:
 
             numbers = range(request.choices or 1)
             answers = self._answers(runner, ids, sampling, numbers, output, constraint, openings, prediction)
-            async with aclosing(merge_choices(list(answers), self.info.choices)) as events:
+            async with aclosing(merge_choices(list(answers), self.info.choices, len(ids))) as events:
                 async for event in events:
                     yield event
 
@@ -191,6 +181,7 @@ class LocalEngine:
 
         with self._scheduler.admission():
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
+            length = 0
             for prompt in request.prompts:
                 if isinstance(prompt, str):
                     ids = await self._encode(self._format.bare_prompt(prompt), param="prompts")
@@ -199,12 +190,16 @@ class LocalEngine:
                     if not ids or not all(0 <= token < runner.vocab_size for token in ids):
                         raise InvalidRequest(f"token ids must be from 0 to {runner.vocab_size - 1}", param="prompts")
                 self._check_length(len(ids), param="prompts")
+                length += len(ids)
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
                 answers += self._answers(runner, ids, sampling, numbers, output, constraint)
-            async with aclosing(merge_choices(answers, self.info.choices)) as events:
+            async with aclosing(merge_choices(answers, self.info.choices, length)) as events:
                 async for event in events:
                     yield event
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        return len(await self._encode(self._prompt(request, request.messages), param="messages"))
 
     async def tokenize(self, text: str) -> list[Token]:
         def tokens() -> list[Token]:
@@ -223,6 +218,21 @@ class LocalEngine:
         if self._runner is None:
             raise NotReady("the model is still being loaded; try again in a few seconds")
         return self._runner
+
+    def _prompt(self, request: ChatRequest, history: Sequence[Message]) -> Prompt:
+        """The prompt that asks for an answer to `history`, the messages of `request`. Raises: InvalidRequest."""
+        tools = request.callable_tools
+        if tools and not self._format.supports_tools:
+            raise InvalidRequest(
+                f"{self.info.id} ({self._format.name}) was not trained to call tools; send the request without tools",
+                param="tools",
+            )
+        self._check_thinking(request.thinking)
+        try:
+            messages = with_schema(history, request.response_format)
+            return self._format.render(messages, tools, request.thinking)
+        except CannotRender as error:
+            raise InvalidRequest(str(error), param=error.param) from None
 
     def _check_thinking(self, thinking: Thinking) -> None:
         """Raises: UnsupportedParameter if the model cannot think, or cannot be kept from it."""
@@ -265,6 +275,8 @@ class LocalEngine:
             raise ContextLengthExceeded(
                 f"the prompt has {tokens} tokens, but this model's context holds {context}, answer included; "
                 "shorten the conversation or the tools",
+                length=tokens,
+                limit=context,
                 param=param,
             )
 

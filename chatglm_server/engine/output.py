@@ -42,6 +42,11 @@ class Output:
         if any(self.feed(piece) for piece in pieces):
             raise ValueError("the beginning of the answer is more than text")
 
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that ended the answer, if one did."""
+        return self._stop.found
+
     def feed(self, piece: Piece) -> list[ParserEvent]:
         """The events that become certain with `piece`. Mutates the output."""
         if self.complete:
@@ -88,7 +93,7 @@ class Output:
         return isinstance(events[-1], ReasoningDelta) if events else bool(self.in_thought)
 
     def _count_calls(self, events: list[ParserEvent]) -> list[ParserEvent]:
-        self.complete = self._stop.found
+        self.complete = self.stop_string is not None
         for place, event in enumerate(events):
             if isinstance(event, ToolCallStart):
                 if self._calls == self._max_calls:

@@ -8,15 +8,15 @@ characters, because recordings have no tokens.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Finish, ParserEvent, Timings, Usage
 from ..errors import ContextLengthExceeded, InvalidRequest, NotSupported
-from ..formats.base import CannotRender, Piece
+from ..formats.base import CannotRender, ChatFormat, Piece
 from ..formats.registry import FORMATS
 from ..formats.scanning.markers import SpecialTokenScanner
 from ..queueing.status import Status
@@ -42,7 +42,7 @@ class ReplayEngine:
         """`default_format` is the format of recordings that do not name one."""
         self.info = info
         self._default_format = default_format
-        self._recordings = cycle(recordings)
+        self._recordings = deque(recordings)  # the next one is first
         self._turns = TurnQueue(max_queue)
 
     async def load(self) -> None:
@@ -57,6 +57,10 @@ class ReplayEngine:
     async def models(self) -> list[ModelInfo]:
         return [self.info]
 
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """Characters, as the next recording's format writes the prompt."""
+        return _prompt_length(self._format_of(self._recordings[0]), request)
+
     async def tokenize(self, text: str) -> list[Token]:
         raise NotSupported("recordings have no tokenizer; give --model the file of a model")
 
@@ -67,22 +71,18 @@ class ReplayEngine:
         tools = request.callable_tools
         sampling = request.sampling.resolved(request.defaults)
         with self._turns.admission():
-            recording = next(self._recordings)
-            chat_format = FORMATS[recording.format or self._default_format]
-            try:
-                prompt = chat_format.render(request.messages, tools, request.thinking)
-            except CannotRender as error:
-                raise InvalidRequest(str(error), param=error.param) from None
+            recording = self._next_recording()
+            chat_format = self._format_of(recording)
+            length = _prompt_length(chat_format, request)
             output = Output(
                 chat_format.parser(tools, prompt_ends_in_think=recording.prompt_ends_in_think),
                 sampling.stop,
                 parallel_tool_calls=request.parallel_tool_calls is not False,
             )
             specials = SpecialTokenScanner(chat_format.special_tokens)
-            length = len(prompt.text)
             budget = self._budget(length, sampling, "messages")
             answer = self._answer(recording, length, budget, output, specials, choice=0)
-            async with aclosing(merge_choices([answer], 1)) as events:
+            async with aclosing(merge_choices([answer], 1, length)) as events:
                 async for event in events:
                     yield event
 
@@ -90,18 +90,27 @@ class ReplayEngine:
         """Gives the recorded text unparsed, with its special tokens."""
         sampling = request.sampling.resolved(request.defaults)
         with self._turns.admission():
-            answers = []
+            answers, length = [], 0
             for number, prompt in enumerate(request.prompts):
                 if not isinstance(prompt, str):
                     raise InvalidRequest("recordings have no tokenizer; send the prompt as text", param="prompts")
                 output = Output(PlainText(), sampling.stop)
                 specials = SpecialTokenScanner(())
                 budget = self._budget(len(prompt), sampling, "prompts")
-                recording = next(self._recordings)
+                recording = self._next_recording()
+                length += len(prompt)
                 answers.append(self._answer(recording, len(prompt), budget, output, specials, choice=number))
-            async with aclosing(merge_choices(answers, 1)) as events:
+            async with aclosing(merge_choices(answers, 1, length)) as events:
                 async for event in events:
                     yield event
+
+    def _next_recording(self) -> Recording:
+        recording = self._recordings[0]
+        self._recordings.rotate(-1)
+        return recording
+
+    def _format_of(self, recording: Recording) -> ChatFormat:
+        return FORMATS[recording.format or self._default_format]
 
     def _budget(self, prompt: int, sampling: SamplingParams, param: str) -> int:
         """Returns the most characters that an answer to a prompt of `prompt` characters may have.
@@ -113,6 +122,8 @@ class ReplayEngine:
             raise ContextLengthExceeded(
                 f"the prompt has {prompt} characters, but the context holds {self.info.context_length}, answer "
                 "included; shorten the conversation or the tools",
+                length=prompt,
+                limit=self.info.context_length,
                 param=param,
             )
         return min(sampling.max_tokens or room, room)
@@ -141,7 +152,8 @@ class ReplayEngine:
             for event in events:
                 yield replace(event, choice=choice)
             timings = Timings(first - started, last - first) if first and last else None
-            yield Finish(reason, Usage(prompt, count, details=_UNIT), timings, choice=choice)
+            usage = Usage(prompt, count, details=_UNIT)
+            yield Finish(reason, usage, timings, output.stop_string, choice=choice)
 
 
 def load_replay(
@@ -165,6 +177,14 @@ def load_replay(
         unit="characters",
     )
     return ReplayEngine(info, recordings, default_format, max_queue)
+
+
+def _prompt_length(chat_format: ChatFormat, request: ChatRequest) -> int:
+    """Characters of the prompt that `request` becomes. Raises: InvalidRequest."""
+    try:
+        return len(chat_format.render(request.messages, request.callable_tools, request.thinking).text)
+    except CannotRender as error:
+        raise InvalidRequest(str(error), param=error.param) from None
 
 
 def _parse(output: Output, pieces: Sequence[Piece]) -> list[ParserEvent]:

@@ -13,13 +13,14 @@ class StopStrings:
 
     def __init__(self, stop: Sequence[str]) -> None:
         self._scanner = MarkerScanner(stop)
-        self.found = False
+        self.found: str | None = None
+        """The stop string that ended the content."""
 
     def feed(self, events: Sequence[ParserEvent]) -> list[ParserEvent]:
         """The events that may go out; none after a stop string is `found`. Mutates the filter."""
         passed: list[ParserEvent] = []
         for event in events:
-            if self.found:
+            if self.found is not None:
                 break
             if isinstance(event, TextDelta):
                 passed += self._text(event.text)
@@ -32,13 +33,13 @@ class StopStrings:
     def flush(self) -> list[ParserEvent]:
         """The text held back, which did not become a stop string. Mutates the filter."""
         held = self._scanner.flush()
-        return [TextDelta(held)] if held and not self.found else []
+        return [TextDelta(held)] if held and self.found is None else []
 
     def _text(self, text: str) -> list[ParserEvent]:
         passed: list[ParserEvent] = []
         for part, is_stop in self._scanner.feed(text):
             if is_stop:
-                self.found = True
+                self.found = part
                 break
             passed.append(TextDelta(part))
         return passed

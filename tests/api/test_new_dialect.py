@@ -51,8 +51,8 @@ class ParrotAnswer:
     def __init__(self, model: str) -> None:
         self._model = model
 
-    def begin(self) -> Iterator[StreamEvent]:
-        yield StreamEvent({"by": self._model}, "squawk_start")
+    def begin(self, prompt_tokens: int) -> Iterator[StreamEvent]:
+        yield StreamEvent({"by": self._model, "of": prompt_tokens}, "squawk_start")
 
     def add(self, event: AnswerEvent) -> Iterator[StreamEvent]:
         if isinstance(event, TextDelta):
@@ -149,7 +149,7 @@ def test_answers(settings: Settings) -> None:
         assert ask(url).json() == {"by": "hello", "words": "Hello, you!"}
         with httpx.stream("POST", f"{url}/parrot/ask", json={"question": "Who?", "live": True}) as response:
             first, *words, end, bill, silence = events_of(response)
-        assert first == ("squawk_start", '{"by":"hello"}')
+        assert first == ("squawk_start", '{"by":"hello","of":38}')
         assert [name for name, _ in words] == ["squawk"] * 3
         assert end == ("squawk_end", '{"because":"stop"}')
         assert bill == ("bill", '{"seeds":11}')

@@ -115,7 +115,7 @@ def test_a_client_that_does_not_read_stops_its_answers_and_no_others(tokenizer: 
     async def main() -> None:
         (letter,) = tokenizer.encode_text("\nx")[-1:]
         scheduler, model = await started([letter])
-        events = merge_choices([events_of(scheduler, tokenizer, 2500) for _ in range(2)], at_once=2)
+        events = merge_choices([events_of(scheduler, tokenizer, 2500) for _ in range(2)], 2, prompt_tokens=1)
         first: list[Event] = [await anext(events) for _ in range(3)]
         read = 0
         while read != (read := sum(model.read)):  # noqa: ASYNC110 (the scheduler tells nobody)

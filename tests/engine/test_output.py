@@ -30,11 +30,12 @@ def answer(out: Output, *pieces: str | Special, cut: bool = False) -> tuple[Answ
 
 @given(text=st.text(alphabet="ab#\n", max_size=40), cut=st.integers(0, 40))
 def test_content_ends_before_the_stop_string(text: str, cut: int) -> None:
-    got, reason = answer(output("a#b", "##"), "x" + text[:cut], text[cut:])
-    ends = [place for stop in ("a#b", "##") if (place := text.find(stop)) >= 0]
-    expected = "x" + (text[: min(ends)] if ends else text)
+    out = output("a#b", "##")
+    got, reason = answer(out, "x" + text[:cut], text[cut:])
+    ends = [(place, stop) for stop in ("a#b", "##") if (place := text.find(stop)) >= 0]
+    expected = "x" + (text[: min(ends)[0]] if ends else text)
     assert got.content.rstrip() == expected.rstrip()
-    assert reason == "stop"
+    assert (reason, out.stop_string) == ("stop", min(ends)[1] if ends else None)
 
 
 def test_stop_string_does_not_look_into_calls() -> None:

@@ -59,7 +59,7 @@ class NewText:
             },
         }
 
-    def begin(self) -> Iterator[StreamEvent]:
+    def begin(self, prompt_tokens: int) -> Iterator[StreamEvent]:
         yield self._chunk({"role": "assistant"})
 
     def add(self, event: AnswerEvent) -> Iterator[StreamEvent]:

@@ -94,7 +94,7 @@ class ChatCompletion:
 
     # ---- as a stream ----
 
-    def begin(self) -> Iterator[StreamEvent]:
+    def begin(self, prompt_tokens: int) -> Iterator[StreamEvent]:
         """The chunks that open the answers, unless tools are offered."""
         if not self._offers_tools:
             for choice in range(self._choices):

@@ -36,7 +36,7 @@ class TextCompletion:
         timings = timings_of(ends) if self._include_timings else {}
         return {**self._head, "choices": choices, "usage": usage, **timings}
 
-    def begin(self) -> Iterator[StreamEvent]:
+    def begin(self, prompt_tokens: int) -> Iterator[StreamEvent]:
         """Nothing: bare text has no role."""
         yield from ()
 

@@ -68,7 +68,8 @@ class UpstreamAnswer:
             parsed, reason = choice.finish()
             events += [replace(event, choice=number) for event in parsed]
             usage = Usage() if number else self._usage
-            events.append(Finish(reason, usage, None if number else timings, choice=number))
+            last = None if number else timings
+            events.append(Finish(reason, usage, last, choice.stop_string, choice=number))
         return events
 
 

@@ -38,6 +38,8 @@ class BackendChoice:
         self._call_numbers: dict[int, int] = {}  # the same for the backend's own calls
         self._thoughts_came = False
         self._reason: str | None = None
+        self.stop_string: str | None = None
+        """The stop string that ended this choice, from servers that say it as vLLM does."""
 
     @property
     def finished(self) -> bool:
@@ -63,6 +65,8 @@ class BackendChoice:
                 events += self._call(entry)
         if isinstance(choice.get("finish_reason"), str):
             self._reason = choice["finish_reason"]
+            stop = choice.get("stop_reason")  # a token id, if one of `stop_token_ids` did
+            self.stop_string = join_surrogates(stop) if isinstance(stop, str) else None
         return events
 
     def finish(self) -> tuple[list[ParserEvent], FinishReason]:

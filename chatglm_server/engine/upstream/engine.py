@@ -53,6 +53,9 @@ class UpstreamEngine:
     async def close(self) -> None:
         await self._client.close()
 
+    async def count_tokens(self, request: ChatRequest) -> int:
+        raise NotSupported("the prompt is the backend's to render, and OpenAI's API has no way to count its tokens")
+
     async def tokenize(self, text: str) -> list[Token]:
         raise NotSupported("the tokenizer is the backend's, and OpenAI's API gives no access to it")
 

@@ -1,0 +1,66 @@
+"""Whether to think, and a thought's way to the client and back.
+
+A thought comes with a signature, which clients send back unread. A client may ask for thoughts without their text; the
+signature then holds the text, so that the model finds its thought in the next prompt, and the KV cache its tokens.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from ...chat import Thinking
+from ...engine.capabilities import Capability
+from ...log_once import log_once
+
+_UNSIGNED = "unsigned"
+"""The signature of a thought whose text is shown. The API says that there is one."""
+
+_HELD = "thought:"
+"""What stands before a text in base64."""
+
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
+
+
+class ThinkingConfig(BaseModel):
+    """Whether to think first; ``adaptive`` leaves it to the model."""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: int | None = Field(None, description="most tokens of thought")
+    display: Literal["summarized", "omitted"] | None = Field(None, description="omitted: thoughts have no text")
+
+
+def read_thinking(
+    config: ThinkingConfig | None, effort: Effort | None, capabilities: frozenset[Capability]
+) -> Thinking:
+    """The noun. Agents ask every model to think, so that is an effort: a hint to models that cannot.
+
+    The API's default effort is "high". Agents send budgets unasked: an engine without them thinks without a limit.
+    """
+    if config is None:
+        return Thinking(effort=effort)
+    if config.type == "disabled":
+        return Thinking(enabled=False)
+    budget = config.budget_tokens
+    if budget is not None and Capability.THINKING_BUDGET not in capabilities:
+        log_once("thinking.budget_tokens changes nothing: this engine has no limit for thoughts")
+        budget = None
+    return Thinking(effort=effort or "high", budget=budget)
+
+
+def signature(thought: str, *, shown: bool) -> str:
+    """The signature of `thought`, whose text the client gets if it is `shown`."""
+    return _UNSIGNED if shown else _HELD + base64.b64encode(thought.encode()).decode()
+
+
+def thought_in(thinking: str, signed: str) -> str:
+    """The thought of a block that came back: its text, or what its signature holds; "" if that is not ours."""
+    if thinking or not signed.startswith(_HELD):
+        return thinking
+    try:
+        return base64.b64decode(signed.removeprefix(_HELD), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

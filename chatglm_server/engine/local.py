@@ -14,7 +14,9 @@ from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
 from ..decoding.constraints.triggered import TriggeredGrammar
+from ..decoding.drafting.base import Drafter
 from ..decoding.drafting.prompt_lookup import MOST_TOKENS_KNOWN, PromptLookup
+from ..decoding.drafting.spellings import other_spellings
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
@@ -34,6 +36,7 @@ from .choices import merge_choices
 from .output import Output, PlainText
 
 _MOST_CHARACTERS = 8  # of a prediction, for each token of the context
+_MOST_RESPELLED = 65_536  # characters of a conversation, which takes some ten milliseconds
 
 
 class LocalEngine:
@@ -110,7 +113,9 @@ class LocalEngine:
             lead = self._format.answer_lead(prompt)
             grammar = await self._grammar(request.response_format, sampling, lead, calls.grammar if calls else None)
             ids = await self._encode(prompt, param="messages")
-            prediction = await self._predicted(request.prediction)
+            drafter = partial(
+                PromptLookup, len(ids), await self._predicted(request.prediction), await self._respelled(request)
+            )
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
             self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
@@ -136,7 +141,7 @@ class LocalEngine:
                 )
 
             numbers = range(request.choices or 1)
-            answers = self._answers(runner, ids, sampling, numbers, output, constraint, openings, prediction)
+            answers = self._answers(runner, ids, sampling, numbers, output, constraint, drafter, openings)
             async with aclosing(merge_choices(list(answers), self.info.choices)) as events:
                 async for event in events:
                     yield event
@@ -161,7 +166,8 @@ class LocalEngine:
                 self._check_length(len(ids), param="prompts")
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
-                answers += self._answers(runner, ids, sampling, numbers, output, constraint)
+                drafter = partial(PromptLookup, len(ids))
+                answers += self._answers(runner, ids, sampling, numbers, output, constraint, drafter)
             async with aclosing(merge_choices(answers, self.info.choices)) as events:
                 async for event in events:
                     yield event
@@ -208,6 +214,19 @@ class LocalEngine:
         if not text or not self._speculates:
             return []
         return await asyncio.to_thread(self._tokenizer.encode_text, text[: _MOST_CHARACTERS * self.info.context_length])
+
+    async def _respelled(self, request: ChatRequest) -> list[int]:
+        """Token ids of what the answer may repeat in another spelling: the latest that users and tools wrote."""
+        if not self._speculates:
+            return []
+        texts = [message.content for message in request.messages if message.role in ("user", "tool")]
+        in_json = bool(request.callable_tools or request.response_format)
+
+        def ids() -> list[int]:
+            spelled = other_spellings(texts, _MOST_RESPELLED, in_json=in_json)
+            return [token for text in spelled for token in self._tokenizer.encode_text(text)]
+
+        return await asyncio.to_thread(ids)
 
     def _check_length(self, tokens: int, param: str) -> None:
         context = self.info.context_length
@@ -278,11 +297,11 @@ class LocalEngine:
         numbers: range,
         output: Callable[[], Output],
         constraint: Callable[[], Constraint | None],
+        drafter: Callable[[], Drafter],
         openings: Sequence[Sequence[int]] = (),
-        prediction: Sequence[int] = (),
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
-        """Answers to one prompt, each under a `constraint` of its own, which begin with one of `openings`, if there are
-        any, and may be like `prediction`; `numbers` are theirs among the request's. A seed gives each its own random
+        """Answers to one prompt, each with a `constraint` and a `drafter` of its own, which begin with one of
+        `openings`, if there are any; `numbers` are theirs among the request's. A seed gives each its own random
         numbers, by its place among the answers to the prompt.
         """
         room = self.info.context_length - len(ids)
@@ -293,7 +312,7 @@ class LocalEngine:
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 constraint=constraint(),
-                drafter=PromptLookup(len(ids), prediction) if self._speculates else None,
+                drafter=drafter() if self._speculates else None,
             )
             yield choice_events(
                 self._scheduler,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from operator import mul
 
@@ -31,7 +32,7 @@ def cost(curve: dict[int, float], rows: int) -> float:
 def gain(one: Conversation, curve: dict[int, float], prediction: Sequence[int] = ()) -> float:
     """How many times as fast as without drafts an answer would be."""
     noise = random.Random(1)
-    costs, drafter = PassCosts(), PromptLookup(len(one.prompt), prediction)
+    costs, drafter = PassCosts(), PromptLookup(len(one.prompt), prediction, one.others)
     known, whole, spent = [*one.prompt, one.answer[0]], [*one.prompt, *one.answer], 0.0
     while len(known) < len(whole):
         following = whole[len(known) :]
@@ -57,13 +58,18 @@ def test_repeated_text_comes_sooner(name: str, dense: float, experts: float) -> 
     assert gain(TEXTS[name], EXPERTS) > experts
 
 
+@pytest.mark.parametrize("name", ["numbered", "escaped"])
+def test_text_in_another_spelling_comes_sooner(name: str) -> None:
+    for curve in (DENSE, EXPERTS):
+        assert gain(TEXTS[name], curve) > 1.3 * gain(replace(TEXTS[name], others=()), curve)
+
+
 @pytest.mark.parametrize("curve", [DENSE, EXPERTS, {1: 1.0, 64: 64.0}], ids=["dense", "experts", "linear"])
 def test_new_text_takes_no_longer(curve: dict[int, float]) -> None:
-    """Prose, and noise in which a few tokens follow each other again and again by chance."""
+    """Prose, and noise in which a few tokens follow each other again and again by chance: what is found is wrong."""
     draw = random.Random(2)
-    few = [draw.randrange(6) for _ in range(2000)]
-    noise = Conversation("", "", few[:1000], few[1000:])
-    for one in (TEXTS["prose"], noise):
+    noises = [[draw.randrange(size) for _ in range(2000)] for size in (6, 8, 16, 32, 64)]
+    for one in (TEXTS["prose"], *(Conversation("", "", noise[:1000], noise[1000:]) for noise in noises)):
         assert gain(one, curve) > 0.97
 
 

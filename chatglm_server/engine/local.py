@@ -114,7 +114,7 @@ class LocalEngine:
             grammar = await self._grammar(request.response_format, sampling, lead, calls.grammar if calls else None)
             ids = await self._encode(prompt, param="messages")
             drafter = partial(
-                PromptLookup, len(ids), await self._predicted(request.prediction), await self._respelled(request)
+                self._drafter, len(ids), await self._predicted(request.prediction), await self._respelled(request)
             )
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
@@ -166,7 +166,7 @@ class LocalEngine:
                 self._check_length(len(ids), param="prompts")
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
-                drafter = partial(PromptLookup, len(ids))
+                drafter = partial(self._drafter, len(ids))
                 answers += self._answers(runner, ids, sampling, numbers, output, constraint, drafter)
             async with aclosing(merge_choices(answers, self.info.choices)) as events:
                 async for event in events:
@@ -227,6 +227,13 @@ class LocalEngine:
             return [token for text in spelled for token in self._tokenizer.encode_text(text)]
 
         return await asyncio.to_thread(ids)
+
+    def _drafter(
+        self, prompt_length: int, prediction: Sequence[int] = (), respelled: Sequence[int] = ()
+    ) -> Drafter | None:
+        if not self._speculates:
+            return None
+        return PromptLookup(prompt_length, prediction, [*self._scheduler.recent.tokens, *respelled])
 
     def _check_length(self, tokens: int, param: str) -> None:
         context = self.info.context_length
@@ -297,7 +304,7 @@ class LocalEngine:
         numbers: range,
         output: Callable[[], Output],
         constraint: Callable[[], Constraint | None],
-        drafter: Callable[[], Drafter],
+        drafter: Callable[[], Drafter | None],
         openings: Sequence[Sequence[int]] = (),
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
         """Answers to one prompt, each with a `constraint` and a `drafter` of its own, which begin with one of
@@ -312,7 +319,7 @@ class LocalEngine:
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 constraint=constraint(),
-                drafter=drafter() if self._speculates else None,
+                drafter=drafter(),
             )
             yield choice_events(
                 self._scheduler,

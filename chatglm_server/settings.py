@@ -135,8 +135,9 @@ class Settings(BaseSettings):
     )
     speculation: Literal["auto", "off"] = Field(
         "auto",
-        description="Guess the next tokens from the conversation where the answer repeats it, and have the native core "
-        "check several at once. The answer is the same, only sooner. auto: where it pays. off: one token at a time.",
+        description="Guess the next tokens from the conversation and the server's latest answers where the answer "
+        "repeats them, and have the native core check several at once. The answer is the same, only sooner. auto: "
+        "where it pays. off: one token at a time.",
     )
 
     embedding_model: Path | None = Field(

@@ -41,10 +41,11 @@ depth     prefill of 512 tokens on an empty cache, and after --depth tokens; and
           read once a side, which takes minutes: it is measured only if --measures names it, and --sides should name
           few. For prompts the ratio hardly depends on the number of layers: "--layers 2" will do. For decode it does,
           as the output matrix is read once whatever their number.
-draft     answers of 256 tokens after prompts of 300 to 1,800, without drafts and with them: an edited file, quotations,
-          rows of JSON, calls, and prose that repeats nothing. The texts are recorded: all passes are computed, and then
-          the logit of the recorded token is raised, so that drafts are right or wrong by the text alone. llama.cpp
-          drafts with llama-cpp-python's LlamaPromptLookupDecoding. It takes minutes: only if --measures names it.
+draft     answers of --answer tokens after prompts of 300 to 2,700, without drafts and with them: an edited file, one
+          with line numbers, quotations, rows of JSON, calls, and prose that repeats nothing. The texts are recorded:
+          all passes are computed, and then the logit of the recorded token is raised, so that drafts are right or wrong
+          by the text alone. llama.cpp drafts with llama-cpp-python's LlamaPromptLookupDecoding. It takes minutes: only
+          if --measures names it.
 
 chatglm-cpp reads no GGUF. For it, --bin makes a chatglm.cpp file of ChatGLM3-6B's shape, and a GGUF copy of it:
 
@@ -139,6 +140,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     usual, large = [name for name in NAMES if name not in LARGE], ", ".join(LARGE)
     add("--measures", type=_names(NAMES), default=usual, help=f"of {','.join(NAMES)} (all but {large})")
     add("--depth", type=_positive, default=Lengths.depth, help="tokens before what depth measures (%(default)s)")
+    add("--answer", type=_positive, default=Lengths.answer, help="tokens of each answer of draft (%(default)s)")
     add("--kv-cache-type", choices=("f16", "q8"), default="f16", help="of the core's sides (%(default)s)")
     add("--rounds", type=_positive, default=5, help="(5)")
     add("--threads", type=_positive, help="CPUs to use (all that this process may)")
@@ -173,7 +175,7 @@ def run(options: argparse.Namespace) -> int:
     if options.make:
         return 0
 
-    lengths, cpus = Lengths(depth=options.depth), machine.usable_cpus()[: options.threads]
+    lengths, cpus = Lengths(depth=options.depth, answer=options.answer), machine.usable_cpus()[: options.threads]
     job = Job(
         "", str(path.resolve()), str(gguf.resolve()), cpus, lengths.context(), SEQUENCES, lengths, options.kv_cache_type
     )

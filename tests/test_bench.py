@@ -104,12 +104,13 @@ def test_a_gguf_file_and_the_depth_of_a_context(tmp_path: Path) -> None:
 
 def test_recorded_answers_are_written_with_and_without_drafts() -> None:
     """By the core and by llama.cpp, which both follow the record to its end."""
-    words = ["--sides", "native-generic,llama.cpp", "--measures", "draft", "--rounds", "1"]
+    sides = f"native-{chatglm_native.kernels()[0]},llama.cpp"
+    words = ["--sides", sides, "--measures", "draft", "--answer", "32", "--rounds", "1"]
     done = run("--model", DEMO, *words, "--threads", "1")
     assert done.returncode == 0, done.stderr
     rows = {line[:40].strip(): line[40:].split() for line in done.stdout.splitlines() if "tok/s" in line}
     texts = [name for name in rows if name.startswith("drafts: ")]
-    assert len(texts) == 6
+    assert len(texts) == 8
     assert all(len(rows[name]) == 3 for name in texts)
 
 

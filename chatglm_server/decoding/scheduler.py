@@ -23,6 +23,7 @@ from ..queueing.status import DraftStatus, QueueStatus
 from .drafting.base import DRAFT_ROWS, Draft
 from .drafting.lengths import draft_lengths
 from .drafting.pass_costs import PassCosts
+from .drafting.recent_answers import RecentAnswers
 from .kv_cache import KVCache, Slot, common_prefix
 from .runner import Runner, SampledToken, Step, StepResult
 from .sequence import AnswerSequence, Phase
@@ -53,6 +54,8 @@ class Scheduler:
         self._costs = PassCosts()
         self.drafts: DraftStatus = {"drafted": 0, "accepted": 0}
         """Draft tokens that passes have verified, and accepted, since the start."""
+        self.recent = RecentAnswers()
+        """Answers with drafts."""
         self._draft_price = 0.0  # other tokens that each drafted one of the next pass could be
 
     @property
@@ -99,6 +102,8 @@ class Scheduler:
                 yield token
         finally:
             sequence.ended = True
+            if sequence.drafts:
+                self.recent.add(sequence.tokens, sequence.prompt_length)
 
     def stop(self) -> None:
         """End all answers with ShuttingDown, at the latest after the current pass."""

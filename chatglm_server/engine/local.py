@@ -15,7 +15,9 @@ from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
 from ..decoding.constraints.thought_budget import ThoughtBudget
 from ..decoding.constraints.triggered import TriggeredGrammar
+from ..decoding.drafting.base import Drafter
 from ..decoding.drafting.prompt_lookup import MOST_TOKENS_KNOWN, PromptLookup
+from ..decoding.drafting.spellings import other_spellings
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
@@ -36,6 +38,7 @@ from .continuation import beginning_of
 from .output import Output, PlainText
 
 _MOST_CHARACTERS = 8  # of a prediction, for each token of the context
+_MOST_RESPELLED = 65_536  # characters of a conversation, which takes some ten milliseconds
 
 
 class LocalEngine:
@@ -112,7 +115,9 @@ class LocalEngine:
             begun = Prompt(() if beginning is None else self._format.text_opening(beginning, prompt))
             begun_ids = await self._encode(begun, param="messages")
             ids = await self._encode(prompt, param="messages") + begun_ids
-            prediction = await self._predicted(request.prediction)
+            drafter = partial(
+                self._drafter, len(ids), await self._predicted(request.prediction), await self._respelled(request)
+            )
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
             self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
@@ -166,7 +171,7 @@ class LocalEngine:
                 return made
 
             numbers = range(request.choices or 1)
-            answers = self._answers(runner, ids, sampling, numbers, output, constraint, openings, prediction)
+            answers = self._answers(runner, ids, sampling, numbers, output, constraint, drafter, openings)
             async with aclosing(merge_choices(list(answers), self.info.choices, len(ids))) as events:
                 async for event in events:
                     yield event
@@ -193,7 +198,8 @@ class LocalEngine:
                 length += len(ids)
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
-                answers += self._answers(runner, ids, sampling, numbers, output, constraint)
+                drafter = partial(self._drafter, len(ids))
+                answers += self._answers(runner, ids, sampling, numbers, output, constraint, drafter)
             async with aclosing(merge_choices(answers, self.info.choices, length)) as events:
                 async for event in events:
                     yield event
@@ -269,6 +275,26 @@ class LocalEngine:
             return []
         return await asyncio.to_thread(self._tokenizer.encode_text, text[: _MOST_CHARACTERS * self.info.context_length])
 
+    async def _respelled(self, request: ChatRequest) -> list[int]:
+        """Token ids of what the answer may repeat in another spelling: the latest that users and tools wrote."""
+        if not self._speculates:
+            return []
+        texts = [message.content for message in request.messages if message.role in ("user", "tool")]
+        in_json = bool(request.callable_tools or request.response_format)
+
+        def ids() -> list[int]:
+            spelled = other_spellings(texts, _MOST_RESPELLED, in_json=in_json)
+            return [token for text in spelled for token in self._tokenizer.encode_text(text)]
+
+        return await asyncio.to_thread(ids)
+
+    def _drafter(
+        self, prompt_length: int, prediction: Sequence[int] = (), respelled: Sequence[int] = ()
+    ) -> Drafter | None:
+        if not self._speculates:
+            return None
+        return PromptLookup(prompt_length, prediction, [*self._scheduler.recent.tokens, *respelled])
+
     def _check_length(self, tokens: int, param: str) -> None:
         context = self.info.context_length
         if tokens >= context:
@@ -343,11 +369,11 @@ class LocalEngine:
         numbers: range,
         output: Callable[[], Output],
         constraint: Callable[[], Constraint | None],
+        drafter: Callable[[], Drafter | None],
         openings: Sequence[Sequence[int]] = (),
-        prediction: Sequence[int] = (),
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
-        """Answers to one prompt, each under a `constraint` of its own, which begin with one of `openings`, if there are
-        any, and may be like `prediction`; `numbers` are theirs among the request's. A seed gives each its own random
+        """Answers to one prompt, each with a `constraint` and a `drafter` of its own, which begin with one of
+        `openings`, if there are any; `numbers` are theirs among the request's. A seed gives each its own random
         numbers, by its place among the answers to the prompt.
         """
         room = self.info.context_length - len(ids)
@@ -358,7 +384,7 @@ class LocalEngine:
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 constraint=constraint(),
-                drafter=PromptLookup(len(ids), prediction) if self._speculates else None,
+                drafter=drafter(),
             )
             yield choice_events(
                 self._scheduler,

@@ -20,6 +20,7 @@ from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.model_file import with_cache_type
 from chatglm_server.model_files.spec import CacheType
 
+from .draft_texts import Conversation
 from .recorded import RecordedAnswers
 
 TEMPERATURE, TOP_K, TOP_P = 0.8, 50, 0.9
@@ -49,8 +50,8 @@ class Backend(Protocol):
     def step(self, tokens: Sequence[int]) -> list[int]:
         """Append a token to each of the first sequences, in one pass; returns the next tokens."""
 
-    def answer_seconds(self, prompt: Sequence[int], answer: Sequence[int], *, drafts: bool) -> float:
-        """How long `answer` takes in sequence 0, as if the model chose its tokens, from its first token to its last."""
+    def answer_seconds(self, one: Conversation, *, drafts: bool) -> float:
+        """How long the answer takes in sequence 0, as if the model chose its tokens, from the first one to the last."""
 
 
 class Native:
@@ -105,10 +106,10 @@ class Native:
             self._lengths[sequence] += 1
         return self._sample(logits, range(len(rows)))
 
-    def answer_seconds(self, prompt: Sequence[int], answer: Sequence[int], *, drafts: bool) -> float:
+    def answer_seconds(self, one: Conversation, *, drafts: bool) -> float:
         if self._recorded is None:
             self._recorded = RecordedAnswers(self._model, self._pool, self._vocab_size, self._chunk, self._context)
-        return self._recorded.seconds(prompt, answer, drafts=drafts)
+        return self._recorded.seconds(one, drafts=drafts)
 
     def _sample(self, logits: Any, sequences: Sequence[int]) -> list[int]:
         samplers = self._samplers[self.greedy]
@@ -186,13 +187,13 @@ class LlamaCpp:
             self._lengths[sequence] += 1
         return [self._sample(row) for row in range(len(rows))]
 
-    def answer_seconds(self, prompt: Sequence[int], answer: Sequence[int], *, drafts: bool) -> float:
+    def answer_seconds(self, one: Conversation, *, drafts: bool) -> float:
         """The drafts are those of llama-cpp-python's LlamaPromptLookupDecoding, with its defaults."""
         from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
 
         lookup: Any = LlamaPromptLookupDecoding()
-        self.read(0, prompt)
-        text, known = [*prompt, *answer], len(prompt) + 1
+        self.read(0, one.prompt)
+        text, known = [*one.prompt, *one.answer], len(one.prompt) + 1
         started = time.perf_counter()
         while known < len(text):
             draft = [int(token) for token in lookup(np.array(text[:known], np.intc))] if drafts else []
@@ -256,7 +257,7 @@ class ChatGLMCpp:
         self._ids += tokens
         return [self._forward(len(self._ids) - 1)]
 
-    def answer_seconds(self, prompt: Sequence[int], answer: Sequence[int], *, drafts: bool) -> float:
+    def answer_seconds(self, one: Conversation, *, drafts: bool) -> float:
         raise NotImplementedError
 
     def _forward(self, past: int) -> int:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatglm_server.decoding.drafting.spellings import other_spellings
+
 _TEXTS = Path(__file__).parent / "texts"
 _TOKEN = re.compile(r"[^\r\n\w]?[^\W\d_]+|_+[^\W\d_]*|\d{1,3}| ?[^\s\w]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 _FIRST_ID = 100
@@ -40,12 +42,16 @@ _MORE_SHELL = (
 
 @dataclass(frozen=True)
 class Conversation:
-    """Token ids of a prompt and of its answer; `label` says how the answer repeats the prompt."""
+    """Token ids of a prompt, of its answer, and of the prompt's other spellings, from which the server drafts, too.
+
+    `label` says how the answer repeats the prompt.
+    """
 
     name: str
     label: str
     prompt: Sequence[int]
     answer: Sequence[int]
+    others: Sequence[int] = ()
 
 
 def conversations(most: int) -> list[Conversation]:
@@ -55,8 +61,11 @@ def conversations(most: int) -> list[Conversation]:
     def encode(text: str) -> list[int]:
         return [ids.setdefault(token, _FIRST_ID + len(ids)) for token in _TOKEN.findall(text)]
 
-    texts = list(_texts())
-    return [Conversation(name, label, encode(prompt), encode(answer)[:most]) for name, label, prompt, answer in texts]
+    made: list[Conversation] = []
+    for name, label, prompt, answer in _texts():
+        others = [token for text in other_spellings([prompt], len(prompt), in_json=True) for token in encode(text)]
+        made.append(Conversation(name, label, encode(prompt), encode(answer)[:most], others))
+    return made
 
 
 def _texts() -> Iterator[tuple[str, str, str, str]]:
@@ -74,6 +83,10 @@ def _texts() -> Iterator[tuple[str, str, str, str]]:
     edit = _call("edit", path=_PATH, old_string=old, new_string=old.replace("self._slots", "self._all", 1))
     yield "edit", "an edit call, raw arguments", f"{_PATH}:\n{code}\nedit(path, old_string, new_string)\n", edit
     history = "".join(_shell(command, why) + f"<|observation|>\n{result}" for command, why, result in _SHELL)
+    numbered = "".join(f"{number}\t{line}" for number, line in enumerate(lines, 1))
+    written = {"path": _PATH, "content": _edited(code)}
+    yield "numbered", "a numbered file, rewritten", f"{_PATH}:\n{numbered}\n", _call("write", **written)
+    yield "escaped", "the same as JSON", f"{_PATH}:\n{numbered}\n", f"write\n{json.dumps(written)}"
     yield "shell", "shell calls of an agent", history, "".join(_shell(*one) for one in _MORE_SHELL)
     yield "prose", "prose not seen before", document, prose
 

@@ -206,7 +206,7 @@ def draft(model: Backend, draw: Draw, lengths: Lengths) -> dict[str, float]:
     """Recorded answers, each without drafts and then with them, after prompts that are read before the clock starts."""
     taken: dict[str, float] = {}
     for one in conversations(lengths.answer):
-        plain, drafted = (model.answer_seconds(one.prompt, one.answer, drafts=drafts) for drafts in (False, True))
+        plain, drafted = (model.answer_seconds(one, drafts=drafts) for drafts in (False, True))
         taken |= {f"draft_{one.name}": len(one.answer) / drafted, f"draft_{one.name}_gain": plain / drafted}
     return taken
 

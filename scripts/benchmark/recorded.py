@@ -22,6 +22,8 @@ from chatglm_server.decoding.scheduler import Scheduler
 from chatglm_server.decoding.sequence import AnswerSequence
 from chatglm_server.sampling import SamplingParams
 
+from .draft_texts import Conversation
+
 _RAISED = 1e9
 
 
@@ -65,14 +67,15 @@ class RecordedAnswers:
         runner = ModelRunner(self._model, pool)
         asyncio.run(self._loaded(lambda: runner, most_positions))
 
-    def seconds(self, prompt: Sequence[int], answer: Sequence[int], *, drafts: bool) -> float:
+    def seconds(self, one: Conversation, *, drafts: bool) -> float:
         """From the first token of the answer to the last."""
-        return asyncio.run(self._seconds(prompt, answer, drafts))
+        return asyncio.run(self._seconds(one, drafts))
 
     async def _loaded(self, load: Callable[[], ModelRunner], most_positions: int) -> None:
         await self._scheduler.load(load, most_positions)
 
-    async def _seconds(self, prompt: Sequence[int], answer: Sequence[int], drafts: bool) -> float:
+    async def _seconds(self, one: Conversation, drafts: bool) -> float:
+        prompt, answer = one.prompt, one.answer
         self._model.text = [*prompt, *answer]
         sampling = SamplingParams(temperature=0)
         sequence = AnswerSequence(
@@ -80,7 +83,7 @@ class RecordedAnswers:
             partial(make_sampler, prompt, sampling, 0),
             max_tokens=len(answer),
             stop_tokens=(),
-            drafter=PromptLookup(len(prompt)) if drafts else None,
+            drafter=PromptLookup(len(prompt), others=one.others) if drafts else None,
         )
         written = []
         started = 0.0

@@ -47,12 +47,22 @@ def test_an_answer_that_was_predicted_is_the_same(server: RunningServer, plain: 
         assert answer.choices[0].message.content == text
         assert answer.usage.completion_tokens == without["usage"]["completion_tokens"]
         details = answer.usage.completion_tokens_details
-        assert (details.accepted_prediction_tokens > 0) == (prediction == text)
+        assert details.accepted_prediction_tokens > 0 or prediction != text
         assert details.rejected_prediction_tokens >= 0
     parts = [{"type": "text", "text": text[:20]}, {"type": "text", "text": text[20:]}]
     in_parts = asked(server, ASK | {"prediction": {"type": "content", "content": parts}})
     assert in_parts["choices"] == without["choices"]
     assert in_parts["usage"]["completion_tokens_details"]["accepted_prediction_tokens"] > 0
+
+
+def test_an_answer_that_was_given_before_is_drafted(server: RunningServer, plain: RunningServer) -> None:
+    ask = ASK | {"messages": user("Please tell me once more who you are.")}
+    accepted = []
+    for _ in range(2):
+        answer = asked(server, ask)
+        assert answer["choices"] == asked(plain, ask)["choices"]
+        accepted.append(answer["usage"]["completion_tokens_details"]["accepted_prediction_tokens"])
+    assert accepted[1] > accepted[0]
 
 
 SCHEMA = {"type": "object", "properties": {"names": {"type": "array", "items": {"type": "string"}}}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from operator import mul
 
@@ -14,6 +15,7 @@ from chatglm_server.decoding.drafting.base import DRAFT_ROWS
 from chatglm_server.decoding.drafting.lengths import draft_lengths
 from chatglm_server.decoding.drafting.pass_costs import MOST_ROWS, PassCosts
 from chatglm_server.decoding.drafting.prompt_lookup import PromptLookup
+from chatglm_server.decoding.drafting.recent_answers import MOST_KEPT, RecentAnswers
 
 DENSE = {1: 1.0, 4: 1.21, 5: 1.95, 8: 2.57, 16: 4.86, 32: 8.98, 64: 17.4}
 EXPERTS = {1: 1.0, 2: 1.45, 4: 2.0, 8: 3.9, 16: 5.5, 32: 10.95, 64: 20.0}
@@ -31,7 +33,7 @@ def cost(curve: dict[int, float], rows: int) -> float:
 def gain(one: Conversation, curve: dict[int, float], prediction: Sequence[int] = ()) -> float:
     """How many times as fast as without drafts an answer would be."""
     noise = random.Random(1)
-    costs, drafter = PassCosts(), PromptLookup(len(one.prompt), prediction)
+    costs, drafter = PassCosts(), PromptLookup(len(one.prompt), prediction, one.others)
     known, whole, spent = [*one.prompt, one.answer[0]], [*one.prompt, *one.answer], 0.0
     while len(known) < len(whole):
         following = whole[len(known) :]
@@ -57,13 +59,18 @@ def test_repeated_text_comes_sooner(name: str, dense: float, experts: float) -> 
     assert gain(TEXTS[name], EXPERTS) > experts
 
 
+@pytest.mark.parametrize("name", ["numbered", "escaped"])
+def test_text_in_another_spelling_comes_sooner(name: str) -> None:
+    for curve in (DENSE, EXPERTS):
+        assert gain(TEXTS[name], curve) > 1.3 * gain(replace(TEXTS[name], others=()), curve)
+
+
 @pytest.mark.parametrize("curve", [DENSE, EXPERTS, {1: 1.0, 64: 64.0}], ids=["dense", "experts", "linear"])
 def test_new_text_takes_no_longer(curve: dict[int, float]) -> None:
-    """Prose, and noise in which a few tokens follow each other again and again by chance."""
+    """Prose, and noise in which a few tokens follow each other again and again by chance: what is found is wrong."""
     draw = random.Random(2)
-    few = [draw.randrange(6) for _ in range(2000)]
-    noise = Conversation("", "", few[:1000], few[1000:])
-    for one in (TEXTS["prose"], noise):
+    noises = [[draw.randrange(size) for _ in range(2000)] for size in (6, 8, 16, 32, 64)]
+    for one in (TEXTS["prose"], *(Conversation("", "", noise[:1000], noise[1000:]) for noise in noises)):
         assert gain(one, curve) > 0.97
 
 
@@ -72,6 +79,31 @@ def test_a_prediction_is_a_source() -> None:
     unknown = Conversation("", "", known.prompt[:20], known.answer)
     assert gain(unknown, DENSE) < 1.5
     assert gain(unknown, DENSE, known.prompt[20:]) > 2.5
+
+
+def test_an_answer_that_was_given_before_comes_sooner() -> None:
+    """Also with one token in ten changed, and behind another prompt with the same end."""
+    draw, recent = random.Random(8), RecentAnswers()
+    prompt, answer = [draw.randrange(10_000) for _ in range(50)], [draw.randrange(10_000) for _ in range(300)]
+    recent.add([*prompt, *answer], len(prompt))
+    for curve, share, least in (DENSE, 0.0, 2.5), (DENSE, 0.1, 1.5), (EXPERTS, 0.0, 2.0), (EXPERTS, 0.1, 1.2):
+        changed = [draw.randrange(10_000) if draw.random() < share else token for token in answer]
+        again = Conversation("", "", [1, 2, 3, *prompt[-12:]], changed)
+        assert gain(again, curve) < 1.01
+        assert gain(replace(again, others=recent.tokens), curve) > least
+
+
+def test_only_the_latest_answers_are_kept() -> None:
+    recent = RecentAnswers()
+    recent.add([1, 2, 3], 3)
+    assert list(recent.tokens) == [1, 2, 3], "no more of the prompt than there is"
+    for number in range(4):
+        recent.add([number] * MOST_KEPT, MOST_KEPT // 2)
+        assert len(recent.tokens) <= MOST_KEPT
+    recent.add([5] * 100 + [6] * 10, 100)
+    assert list(recent.tokens[-34:]) == [5] * 24 + [6] * 10
+    recent.add([7] * 3 * MOST_KEPT, 0)
+    assert list(recent.tokens) == [7] * MOST_KEPT
 
 
 def proposed(drafter: PromptLookup, tokens: Sequence[int], most: int = 8) -> list[int]:

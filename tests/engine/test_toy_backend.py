@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import string
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.random_models import write_random_model
 from tests.toy_backend import ToyBackend
 
 GREEDY = Sampling(temperature=0.0, max_tokens=200)
+TOOL = Tool({"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}})
 
 
 @pytest.fixture(autouse=True)
@@ -76,12 +78,29 @@ def test_a_call_can_be_forced_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     tokenizer = tokenizer_of(path)
     script = [*tokenizer.encode_text('{"city": "Rome"}'), tokenizer.specials["<|observation|>"]]
     toy = engine(path, script, monkeypatch)
-    tool = Tool({"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}})
-    request = ChatRequest((Message("user", "hi"),), (tool,), ToolChoice("required"), sampling=GREEDY)
+    request = ChatRequest((Message("user", "hi"),), (TOOL,), ToolChoice("required"), sampling=GREEDY)
     events = answered(toy, request)
     (call,) = Answer.of(events[1:]).tool_calls
     assert (call.name, call.arguments) == ("get_weather", '{"city": "Rome"}')
     assert finish(events).reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("said", "tools", "drafted"), [("{0}", (), True), ("{0!r}", (TOOL,), True), ("{0!r}", (), False)]
+)
+def test_a_numbered_file_is_drafted_without_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, tools: tuple[Tool, ...], drafted: bool
+) -> None:
+    """As it was, and with escapes if it may be in a call. No three tokens of it follow each other in the prompt."""
+    lines = [f"{letter}\n" for letter in string.ascii_lowercase]
+    numbered = "".join(f"{number}\t{line}" for number, line in enumerate(lines, 1))
+    path = write_random_model(tmp_path / "model.bin", ModelType.CHATGLM4, max_length=2048)
+    tokenizer = tokenizer_of(path)
+    script = [*tokenizer.encode_text(said.format("".join(lines))), tokenizer.specials["<|user|>"]]
+    toy = engine(path, script, monkeypatch)
+    usage = finish(answered(toy, ChatRequest((Message("user", numbered),), tools, sampling=GREEDY))).usage
+    assert usage.completion_tokens == len(script)
+    assert bool(usage.accepted_tokens) == drafted
 
 
 @pytest.mark.parametrize(

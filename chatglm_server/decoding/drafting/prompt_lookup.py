@@ -26,7 +26,8 @@ _MOST_CREDIT = 4.0
 
 
 class PromptLookup:
-    """A drafter that copies from a prompt and the answer so far, and from `prediction`, what the answer may be like.
+    """A drafter that copies from a prompt and the answer so far, from `prediction`, what the answer may be like, and
+    from `others`, further texts.
 
     It follows one place of the text, the source, as long as the answer agrees with it. It then looks for the answer's
     last tokens first near that place, because edits are local, and then everywhere, the latest occurrence first.
@@ -35,12 +36,12 @@ class PromptLookup:
     than a small part of an answer's time.
     """
 
-    def __init__(self, prompt_length: int, prediction: Sequence[int] = ()) -> None:
-        """`prediction` are tokens that the answer is expected to be like."""
+    def __init__(self, prompt_length: int, prediction: Sequence[int] = (), others: Sequence[int] = ()) -> None:
+        """`prediction` are tokens that the answer is expected to be like, from its first one on."""
         self._prompt_length = prompt_length
-        self._text = _characters(prediction)
+        self._text = _characters(others) + _characters(prediction)
         self._seen = 0  # tokens of prompt and answer in the text
-        self._source = 0 if prediction else None  # the place in the text that may come next
+        self._source = len(others) if prediction else None  # the place in the text that may come next
         self._agreed = 0  # tokens before it that the answer has, too
         self._left = 0  # where the answer left the last source
         self._acceptance = Acceptance()

@@ -71,7 +71,7 @@ class Endpoint:
         name = asked.model if self._any_model else None
         shape = make_shape(model or name or self._engine.info.id)
         if asked.streamed:
-            return event_stream(_streamed(events, shape), self._dialect, self._keep_alive_s, shape.waiting)
+            return event_stream(_streamed(events, shape), self._dialect, self._keep_alive_s, shape)
         answers = await _collected(events)
         # In a thread, for the sake of others: log probabilities can be half a million objects.
         return await asyncio.to_thread(lambda: json_response(shape.whole(answers)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from .dialect import Dialect
 from .glm.dialect import GLMDialect
 from .openai.dialect import OpenAIDialect
+from .responses.dialect import ResponsesDialect
 
-DIALECTS: list[Dialect] = [GLMDialect(), OpenAIDialect()]
+DIALECTS: list[Dialect] = [GLMDialect(), ResponsesDialect(), OpenAIDialect()]
 """The first dialect that owns a path reports its errors. The last one owns every path."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, SkipValidation
 
@@ -63,8 +63,16 @@ class TextBody(BaseModel):
 class ReasoningBody(BaseModel):
     """How much to think first, and whether thoughts are sent as summaries of themselves."""
 
-    effort: Effort | None = None
+    effort: str | None = None
     summary: str | None = None
+
+    @property
+    def thinking(self) -> Thinking:
+        """The noun. An effort is a hint, so one that is not known is left out."""
+        if self.effort is None or self.effort in get_args(Effort):
+            return Thinking(effort="none" if self.effort == "minimal" else self.effort)
+        log_once(f"ignoring the unknown effort {self.effort[:64]!r}")
+        return Thinking()
 
 
 class ResponsesBody(Body):
@@ -96,6 +104,7 @@ class ResponsesBody(Body):
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    client_metadata: Any = Field(None, description="changes nothing: Codex's own")
 
 
 class ReadRequest:
@@ -113,7 +122,7 @@ class ReadRequest:
             tool_choice=read_chosen_tool(body.tool_choice, self._tools),
             parallel_tool_calls=body.parallel_tool_calls,
             sampling=_sampling(body),
-            thinking=Thinking(effort="none" if reasoning.effort == "minimal" else reasoning.effort),
+            thinking=reasoning.thinking,
             response_format=_read_format(body.text),
             model=body.model,
             streamed=bool(body.stream),

@@ -92,8 +92,8 @@ class Conversation:
             return read_messages(self._messages, foreign=foreign)
         except InvalidRequest as error:
             if error.param is not None:
-                sent, error.param = error.param, self.field_of(error.param)
-                error.message = error.message.replace(sent, error.param, 1)
+                said, error.param = error.param, self.field_of(error.param)
+                error.message = f"{error.param}: {error.message.removeprefix(f'{said}: ')}"
             raise
 
     def field_of(self, noun: str) -> str:

@@ -32,4 +32,4 @@ class ResponsesDialect:
         return StreamEvent(openai_error(error))
 
     def router(self, service: Service, options: Options) -> APIRouter:
-        return responses_router(Endpoint(service.engine, self, options), self, options)
+        return responses_router(Endpoint(service.engine, self, options))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ...errors import ContextLengthExceeded, NotFound
-from ..dialect import AnswerShape, Dialect, Options, StreamEvent
+from ...errors import NotFound
 from ..endpoint import Endpoint
 from ..http.body import JsonRoute
-from ..http.sse import event_stream
 from ..openai.errors import ErrorBody
 from ..openai.schemas import answers
 from .bodies import ReadRequest, ResponsesBody
@@ -19,7 +15,7 @@ from .response import ResponseAnswer
 from .schemas import ResponseObject
 
 
-def responses_router(endpoint: Endpoint, dialect: Dialect, options: Options) -> APIRouter:
+def responses_router(endpoint: Endpoint) -> APIRouter:
     """The routes below ``/v1/responses``."""
     router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"], responses={"4XX": {"model": ErrorBody}})
 
@@ -31,24 +27,10 @@ def responses_router(endpoint: Endpoint, dialect: Dialect, options: Options) -> 
         def shape(model: str) -> ResponseAnswer:
             return ResponseAnswer(asked.asked, model)
 
-        try:
-            return await endpoint.answer(request, asked.request, shape, asked.field_of)
-        except ContextLengthExceeded as error:
-            if not body.stream:
-                raise
-            # As OpenAI does: only an event makes Codex shorten its conversation, a status does not.
-            failed = shape(body.model or "")
-            return event_stream(_failing(failed, error), dialect, options.keep_alive_s, failed)
+        return await endpoint.answer(request, asked.request, shape, asked.field_of)
 
     @router.api_route("/responses/{rest:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False)
     async def kept(rest: str) -> Response:
         raise NotFound("this server keeps no responses; send the whole conversation to POST /v1/responses")
 
     return router
-
-
-async def _failing(shape: AnswerShape, error: ContextLengthExceeded) -> AsyncGenerator[StreamEvent, None]:
-    """A stream that begins, and ends with `error`."""
-    for event in shape.begin():
-        yield event
-    raise error

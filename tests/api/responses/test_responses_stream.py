@@ -102,25 +102,26 @@ def items_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return items
 
 
-@pytest.mark.parametrize("generation", CALLS)
-def test_a_tool_loop(generation: str, tmp_path: Path) -> None:
+def test_a_tool_loop_of_each_generation(tmp_path: Path) -> None:
     """The call streamed, its result sent back with all items, the answer whole."""
-    with replayed(replay_file(tmp_path, generation)) as (url, _):
-        items = items_of(streamed(url, tools=[TOOL]))
-        *thoughts, call = items
-        assert (call["type"], call["name"], json.loads(call["arguments"])) == (
-            "function_call",
-            "get_weather",
-            {"city": "Paris"},
-        )
-        assert call["id"] != call["call_id"]
-        assert [item["content"][0]["text"] for item in thoughts] == ([THOUGHT] if generation in THINKS else [])
+    lines = "".join(replay_file(tmp_path, generation).read_text(encoding="utf-8") for generation in CALLS)
+    path = tmp_path / "all.jsonl"
+    path.write_text(lines, encoding="utf-8")
+    with replayed(path) as (url, _):
+        client = client_of(url)
+        for generation in CALLS:
+            items = items_of(streamed(url, tools=[TOOL]))
+            *thoughts, call = items
+            assert (call["type"], call["name"]) == ("function_call", "get_weather")
+            assert json.loads(call["arguments"]) == {"city": "Paris"}
+            assert call["id"] != call["call_id"]
+            assert [item["content"][0]["text"] for item in thoughts] == ([THOUGHT] if generation in THINKS else [])
 
-        result = {"type": "function_call_output", "call_id": call["call_id"], "output": "sunny, 21 degrees"}
-        history: Any = [{"role": "user", "content": QUESTION}, *items, result]
-        answer = client_of(url).responses.create(model="gpt-5", input=history, tools=[TOOL])
-        assert answer.output_text == ANSWER
-        assert answer.model == "gpt-5"
+            result = {"type": "function_call_output", "call_id": call["call_id"], "output": "sunny, 21 degrees"}
+            history: Any = [{"role": "user", "content": QUESTION}, *items, result]
+            answer = client.responses.create(model="gpt-5", input=history, tools=[TOOL])
+            assert answer.output_text == ANSWER
+            assert answer.model == "gpt-5"
 
 
 def test_openai_python_puts_several_calls_together(tmp_path: Path) -> None:
@@ -179,12 +180,14 @@ def test_thoughts_as_codex_asks_for_them(tmp_path: Path) -> None:
         assert "response.reasoning_summary_text.delta" in kinds
         assert "response.reasoning_text.delta" not in kinds
 
+        client = client_of(url)
+
         def read_tokens(**reasoning: Any) -> int:
             item = {"type": "reasoning", "id": thought["id"], "summary": []} | reasoning
             call = {"type": "function_call", "call_id": "a", "name": "get_weather", "arguments": "{}"}
             result = {"type": "function_call_output", "call_id": "a", "output": "sunny"}
             history: ResponseInputParam = [{"role": "user", "content": QUESTION}, item, call, result]  # type: ignore[list-item]
-            usage = client_of(url).responses.create(model="gpt-5", input=history).usage
+            usage = client.responses.create(model="gpt-5", input=history).usage
             assert usage is not None
             return usage.input_tokens
 

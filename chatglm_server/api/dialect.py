@@ -49,6 +49,10 @@ class AnswerShape(Protocol):
         """The event that tells a client to go on waiting, in a stream with nothing to say; None: a comment line."""
         ...
 
+    def failed(self, error: ChatGLMServerError) -> StreamEvent | None:
+        """The last event of a stream that failed; None: the dialect's `error_event`."""
+        ...
+
     def end(self, usage: Usage) -> Iterable[StreamEvent]:
         """The last events of a stream before the dialect's `stream_end`. `usage` is that of all choices."""
         ...

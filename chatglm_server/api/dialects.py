@@ -6,8 +6,9 @@ from .anthropic.dialect import AnthropicDialect
 from .dialect import Dialect
 from .glm.dialect import GLMDialect
 from .openai.dialect import OpenAIDialect
+from .responses.dialect import ResponsesDialect
 
-DIALECTS: list[Dialect] = [AnthropicDialect(), GLMDialect(), OpenAIDialect()]
+DIALECTS: list[Dialect] = [AnthropicDialect(), GLMDialect(), ResponsesDialect(), OpenAIDialect()]
 """The first dialect that owns a path reports its errors. The last one owns every path."""
 
 

@@ -80,9 +80,8 @@ class Endpoint:
         name = asked.model if self._any_model else None
         shape = make_shape(accepted.model or name or self._engine.info.id)
         if asked.streamed:
-            return event_stream(
-                _streamed(events, shape, accepted.prompt_tokens), self._dialect, self._keep_alive_s, shape.waiting
-            )
+            sent = _streamed(events, shape, accepted.prompt_tokens)
+            return event_stream(sent, self._dialect, self._keep_alive_s, shape)
         answers = await _collected(events)
         # In a thread, for the sake of others: log probabilities can be half a million objects.
         return await asyncio.to_thread(lambda: json_response(shape.whole(answers)))

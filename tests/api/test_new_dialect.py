@@ -63,6 +63,9 @@ class ParrotAnswer:
     def waiting(self) -> StreamEvent:
         return StreamEvent({"still": "thinking"}, "hum")
 
+    def failed(self, error: ChatGLMServerError) -> None:
+        """The dialect's error event is enough."""
+
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         yield StreamEvent({"seeds": usage.completion_tokens}, "bill")
 

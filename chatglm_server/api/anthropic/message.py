@@ -25,6 +25,7 @@ from ...chat import (
     ToolCallStart,
     Usage,
 )
+from ...errors import ChatGLMServerError
 from ...json_text import NotAnObject, load_object
 from ...log_once import log_once
 from ..dialect import Json, StreamEvent
@@ -92,6 +93,9 @@ class MessageAnswer:
 
     def waiting(self) -> StreamEvent:
         return _event("ping")
+
+    def failed(self, error: ChatGLMServerError) -> None:
+        """The error object is enough."""
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         yield _event("message_stop")

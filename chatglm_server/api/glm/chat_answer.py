@@ -23,6 +23,7 @@ from ...chat import (
     ToolCallStart,
     Usage,
 )
+from ...errors import ChatGLMServerError
 from ...json_text import NotAnObject, load_json
 from ..dialect import Json, StreamEvent
 
@@ -80,6 +81,9 @@ class NewText:
 
     def waiting(self) -> None:
         """A comment line is enough."""
+
+    def failed(self, error: ChatGLMServerError) -> None:
+        """The error object is enough."""
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """Nothing: these streams have no usage."""

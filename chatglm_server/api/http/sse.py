@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
@@ -12,35 +13,35 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from ...errors import INTERNAL_ERROR, ChatGLMServerError
-from ..dialect import Dialect, StreamEvent
+from ..dialect import AnswerShape, Dialect, StreamEvent
 from .internal_errors import log_internal_error
 
-_GRACE_S = 10.0  # for the last token and the error event when the server stops
+_NEVER_S = 1e9
+_GRACE_S = 10.0  # for the last token, and the error event when the server stops
 
 
 def event_stream(
     events: AsyncGenerator[StreamEvent, None],
     dialect: Dialect,
     keep_alive_s: float,
-    waiting: Callable[[], StreamEvent | None],
+    shape: AnswerShape,
     send_timeout_s: float = 60.0,
 ) -> EventSourceResponse:
     """A response that sends `events`, then the dialect's end; an error on the way is sent as the last event.
 
-    Every `keep_alive_s` seconds it sends what `waiting` gives, or a comment. A client that takes nothing for
+    `shape` says the error, and what to send every `keep_alive_s` seconds. A client that takes nothing for
     `send_timeout_s` seconds counts as gone.
     """
     sep = dialect.line_end
 
     def sign_of_life() -> ServerSentEvent:
-        event = waiting()
+        event = shape.waiting()
         return ServerSentEvent(comment="keep-alive", sep=sep) if event is None else _line(event, sep)
 
     return _EventStream(
-        _lines(events, dialect),
+        _kept_alive(_lines(events, dialect, shape), keep_alive_s, sign_of_life),
         headers={"Cache-Control": "no-cache"},
-        ping=keep_alive_s,
-        ping_message_factory=sign_of_life,
+        ping=_NEVER_S,  # they would run beside the stream and overtake events with numbers
         sep=sep,
         send_timeout=send_timeout_s,
         # The engine ends its streams itself when the server stops; sse-starlette only has to wait for that.
@@ -55,17 +56,50 @@ class _EventStream(EventSourceResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _lines(events: AsyncGenerator[StreamEvent, None], dialect: Dialect) -> AsyncIterator[ServerSentEvent]:
+async def _kept_alive(
+    lines: AsyncGenerator[ServerSentEvent, None], seconds: float, sign: Callable[[], ServerSentEvent]
+) -> AsyncIterator[ServerSentEvent]:
+    """`lines`, and every `seconds` seconds what `sign` gives, made when it is its turn to be sent."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + seconds
+    coming: asyncio.Future[ServerSentEvent | None] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(lines, None))
+            await asyncio.wait({coming}, timeout=max(0.0, due - loop.time()))
+            if coming.done():
+                line, coming = coming.result(), None
+                if line is None:
+                    return
+                yield line
+            if loop.time() >= due:
+                yield sign()
+                due = loop.time() + seconds
+    finally:
+        with anyio.move_on_after(_GRACE_S, shield=True):  # a client that leaves cancels all that is not shielded
+            if coming is not None:
+                coming.cancel()
+                await asyncio.wait({coming})
+            await lines.aclose()
+
+
+async def _lines(
+    events: AsyncGenerator[StreamEvent, None], dialect: Dialect, shape: AnswerShape
+) -> AsyncGenerator[ServerSentEvent, None]:
     sep = dialect.line_end
+
+    def failure(error: ChatGLMServerError) -> ServerSentEvent:
+        return _line(shape.failed(error) or dialect.error_event(error), sep)
+
     try:
         async with aclosing(events):
             async for event in events:
                 yield _line(event, sep)
     except ChatGLMServerError as error:
-        yield _line(dialect.error_event(error), sep)
+        yield failure(error)
     except Exception as error:
         log_internal_error(error)
-        yield _line(dialect.error_event(ChatGLMServerError(INTERNAL_ERROR)), sep)
+        yield failure(ChatGLMServerError(INTERNAL_ERROR))
     else:
         if dialect.stream_end is not None:
             yield _line(dialect.stream_end, sep)

@@ -21,6 +21,7 @@ from ...chat import (
     ToolCallStart,
     Usage,
 )
+from ...errors import ChatGLMServerError
 from ..dialect import Json, StreamEvent
 from .logprobs import MAX_TOKENS_HELD, chat_logprobs
 from .objects import answer_head, timings_of, usage_object
@@ -118,6 +119,9 @@ class ChatCompletion:
 
     def waiting(self) -> None:
         """A comment line is enough."""
+
+    def failed(self, error: ChatGLMServerError) -> None:
+        """The error object is enough."""
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """The usage chunk, if the client asked for it."""

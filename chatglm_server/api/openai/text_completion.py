@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ...answer import Answer
 from ...chat import AnswerEvent, Finish, TextDelta, TokenSampled, Usage
+from ...errors import ChatGLMServerError
 from ..dialect import Json, StreamEvent
 from .logprobs import MAX_TOKENS_HELD, TextLogprobs
 from .objects import answer_head, timings_of, usage_object
@@ -53,6 +54,9 @@ class TextCompletion:
 
     def waiting(self) -> None:
         """A comment line is enough."""
+
+    def failed(self, error: ChatGLMServerError) -> None:
+        """The error object is enough."""
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """The usage chunk, if the client asked for it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from chatglm_server.api.dialect import StreamEvent
 from chatglm_server.api.http.sse import event_stream
+from chatglm_server.api.openai.chat_completion import ChatCompletion
 from chatglm_server.api.openai.dialect import OpenAIDialect
 
 
@@ -31,9 +32,8 @@ def test_client_that_takes_nothing_is_given_up() -> None:
 
     async def serve() -> None:
         scope = {"type": "http", "method": "POST"}
-        await asyncio.wait_for(
-            event_stream(chunks(), OpenAIDialect(), 5, lambda: None, send_timeout_s=0.1)(scope, receive, send), 10
-        )
+        response = event_stream(chunks(), OpenAIDialect(), 5, ChatCompletion("model"), send_timeout_s=0.1)
+        await asyncio.wait_for(response(scope, receive, send), 10)
         assert closed
 
     asyncio.run(serve())

@@ -1,0 +1,106 @@
+"""The real Codex, without a person: it reads a file, edits it and finishes, as recorded answers tell it to."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chatglm_server.settings import Settings
+from tests.api.test_new_dialect import serving
+
+CLIENT = Path(__file__).parents[2] / "clients" / "codex"
+CONFIG = """
+model = "glm"
+model_provider = "local"
+web_search = "disabled"
+
+[model_providers.local]
+name = "local"
+base_url = "{url}/v1"
+wire_api = "responses"
+env_key = "LOCAL_KEY"
+
+[analytics]
+enabled = false
+
+[features]
+apps = false
+plugins = false
+"""
+"""Without the last two it asks github.com and chatgpt.com for lists."""
+COMMAND = "<tool_call>exec_command<arg_key>cmd</arg_key><arg_value>{}</arg_value></tool_call><|observation|>"
+
+
+@pytest.fixture(scope="session")
+def codex() -> Path:
+    """The program, installed beside its package.json: 420 MB, so only once."""
+    program = CLIENT / "node_modules" / ".bin" / "codex"
+    if not program.exists():
+        words = ["npm", "ci", "--no-audit", "--no-fund"]
+        done = subprocess.run(words, cwd=CLIENT, capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode:
+            pytest.skip(f"npm cannot install Codex here: {done.stderr[-500:]}")
+    return program
+
+
+def run(codex: Path, url: str, folder: Path, question: str) -> subprocess.CompletedProcess[str]:
+    """One answer of Codex in `folder`. It calls no address but `url`."""
+    home = folder / ".home"
+    home.mkdir()
+    (home / "config.toml").write_text(CONFIG.format(url=url))
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        proxy = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
+        proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), proxy)
+        own = {"PATH": os.environ["PATH"], "HOME": str(home), "CODEX_HOME": str(home), "LOCAL_KEY": "none"}
+        words = [str(codex), "exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", question]
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            env=own | proxies | {"NO_PROXY": "127.0.0.1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        elsewhere.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+    return done
+
+
+def test_codex_edits_a_file(codex: Path, tmp_path: Path) -> None:
+    answers = (
+        f"I read the file first.</think>{COMMAND.format('cat notes.txt')}",
+        f"Now the edit.</think>I replace the word.{COMMAND.format('sed -i s/old/new/ notes.txt && cat notes.txt')}",
+        "That worked.</think>The note is new.<|user|>",
+    )
+    lines = [
+        json.dumps({"format": "glm47", "prompt_ends_in_think": True, "chunk_size": 7, "raw": raw}) for raw in answers
+    ]
+    recordings, folder = tmp_path / "glm.jsonl", tmp_path / "work"
+    recordings.write_text("\n".join(lines))
+    folder.mkdir()
+    (folder / "notes.txt").write_text("an old note\n")
+    with serving(Settings(_env_file=None, model=f"replay:{recordings}")) as (url, _):
+        done = run(codex, url, folder, "Replace old by new in notes.txt")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "notes.txt").read_text() == "an new note\n"
+    assert done.stdout.strip() == "The note is new."
+    for seen in ("I read the file first.", "an old note", "I replace the word.", "an new note", "That worked."):
+        assert seen in done.stderr, "Codex shows thoughts, texts and results"
+
+
+def test_codex_understands_a_full_context(codex: Path, tmp_path: Path) -> None:
+    recordings, folder = tmp_path / "glm.jsonl", tmp_path / "work"
+    recordings.write_text('{"raw": "Hm.", "format": "glm47"}')
+    folder.mkdir()
+    with serving(Settings(_env_file=None, model=f"replay:{recordings}", context_length=1000)) as (url, _):
+        done = run(codex, url, folder, "Hello!")
+    assert done.returncode != 0
+    assert "ran out of room in the model's context window" in done.stderr

@@ -24,6 +24,7 @@ from ..log_once import log_once
 from .dialect import AnswerShape, Dialect, Json, MakeShape, Options, StreamEvent
 from .http.access_log import RequestRecord, request_record
 from .http.body import CLIENT_CLOSED
+from .http.json_lines import json_lines
 from .http.sse import event_stream
 
 Events = AsyncGenerator[Event, None]
@@ -70,6 +71,8 @@ class Endpoint:
         model = first.model if isinstance(first, Accepted) else None
         name = asked.model if self._any_model else None
         shape = make_shape(model or name or self._engine.info.id)
+        if asked.streamed and self._dialect.json_lines:
+            return json_lines(_streamed(events, shape), self._dialect)
         if asked.streamed:
             return event_stream(_streamed(events, shape), self._dialect, self._keep_alive_s, shape.waiting)
         answers = await _collected(events)

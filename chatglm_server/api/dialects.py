@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .dialect import Dialect
 from .glm.dialect import GLMDialect
+from .ollama.dialect import OllamaDialect
 from .openai.dialect import OpenAIDialect
 
-DIALECTS: list[Dialect] = [GLMDialect(), OpenAIDialect()]
+DIALECTS: list[Dialect] = [GLMDialect(), OllamaDialect(), OpenAIDialect()]
 """The first dialect that owns a path reports its errors. The last one owns every path."""
 
 

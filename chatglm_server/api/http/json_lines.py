@@ -10,9 +10,8 @@ import pydantic_core
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from ...errors import INTERNAL_ERROR, ChatGLMServerError
 from ..dialect import Dialect, StreamEvent
-from .internal_errors import log_internal_error
+from .stream_end import with_end
 
 
 def json_lines(
@@ -42,19 +41,6 @@ class _JsonLines(StreamingResponse):
 
 
 async def _lines(events: AsyncGenerator[StreamEvent, None], dialect: Dialect) -> AsyncGenerator[bytes, None]:
-    try:
-        async with aclosing(events):
-            async for event in events:
-                yield _line(event, dialect)
-    except ChatGLMServerError as error:
-        yield _line(dialect.error_event(error), dialect)
-    except Exception as error:
-        log_internal_error(error)
-        yield _line(dialect.error_event(ChatGLMServerError(INTERNAL_ERROR)), dialect)
-    else:
-        if dialect.stream_end is not None:
-            yield _line(dialect.stream_end, dialect)
-
-
-def _line(event: StreamEvent, dialect: Dialect) -> bytes:
-    return pydantic_core.to_json(event.data) + dialect.line_end.encode()
+    async with aclosing(with_end(events, dialect)) as ended:
+        async for event in ended:
+            yield pydantic_core.to_json(event.data) + dialect.line_end.encode()

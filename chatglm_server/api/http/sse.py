@@ -11,9 +11,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from ...errors import INTERNAL_ERROR, ChatGLMServerError
 from ..dialect import Dialect, StreamEvent
-from .internal_errors import log_internal_error
+from .stream_end import with_end
 
 _GRACE_S = 10.0  # for the last token and the error event when the server stops
 
@@ -56,19 +55,9 @@ class _EventStream(EventSourceResponse):
 
 
 async def _lines(events: AsyncGenerator[StreamEvent, None], dialect: Dialect) -> AsyncIterator[ServerSentEvent]:
-    sep = dialect.line_end
-    try:
-        async with aclosing(events):
-            async for event in events:
-                yield _line(event, sep)
-    except ChatGLMServerError as error:
-        yield _line(dialect.error_event(error), sep)
-    except Exception as error:
-        log_internal_error(error)
-        yield _line(dialect.error_event(ChatGLMServerError(INTERNAL_ERROR)), sep)
-    else:
-        if dialect.stream_end is not None:
-            yield _line(dialect.stream_end, sep)
+    async with aclosing(with_end(events, dialect)) as ended:
+        async for event in ended:
+            yield _line(event, dialect.line_end)
 
 
 def _line(event: StreamEvent, sep: str) -> ServerSentEvent:

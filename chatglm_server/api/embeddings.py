@@ -21,6 +21,7 @@ from .endpoint import json_response, unless_disconnected
 from .glm.bodies import MAX_TEXTS, EmbeddingBody, KeywordBody
 from .http.access_log import request_record
 from .http.body import JsonRoute
+from .model_names import untagged
 from .openai.bodies import Prompts
 from .openai.errors import ErrorBody
 from .openai.parameters import Body
@@ -101,7 +102,7 @@ def served_embedder(embedder: Embedder | None, name: str | None) -> Embedder:
             "a folder in the sentence-transformers layout"
         )
     info = embedder.info
-    if name is not None and name not in (info.id, *info.aliases):
+    if name is not None and untagged(name) not in (info.id, *info.aliases):
         known = ", ".join(map(repr, (info.id, *info.aliases)))
         raise ModelNotFound(
             f"the embedding model {name!r} does not exist; this server has {known} (see --embedding-alias)",

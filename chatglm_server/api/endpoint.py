@@ -26,6 +26,7 @@ from .http.access_log import RequestRecord, request_record
 from .http.body import CLIENT_CLOSED
 from .http.json_lines import json_lines
 from .http.sse import event_stream
+from .model_names import untagged
 
 Events = AsyncGenerator[Event, None]
 
@@ -110,7 +111,7 @@ class Endpoint:
 def check_model(engine: Engine, name: str | None) -> None:
     """Raises: ModelNotFound. A request without a model means the one that is served."""
     info = engine.info
-    if name is None or name in (info.id, *info.aliases) or Capability.ANY_MODEL in info.capabilities:
+    if name is None or untagged(name) in (info.id, *info.aliases) or Capability.ANY_MODEL in info.capabilities:
         return
     known = ", ".join(map(repr, (info.id, *info.aliases)))
     raise ModelNotFound(f"the model {name!r} does not exist; this server has {known} (see --alias)", param="model")

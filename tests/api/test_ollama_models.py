@@ -28,6 +28,8 @@ def test_names(server: RunningServer) -> None:
         assert answer.model == name
         assert client.show(name).details is not None
     assert server.post("/api/show", json={"name": "demo"}).status_code == 200
+    openai = {"model": "demo:latest", "messages": user("Hello!"), "max_tokens": 1}
+    assert server.post(json=openai).status_code == 200  # of clients that list here and ask there
     body = {"messages": user("Hello!"), "stream": False, "options": {"num_predict": 1}}
     assert server.post("/api/chat", json=body).json()["model"] == "demo"
     for name in ("demo:8b", "llama3", "demo:latest:latest"):
@@ -157,7 +159,7 @@ def other() -> Any:
 def test_models_of_another_server(other: tuple[RawBackend, RunningServer]) -> None:
     backend, front = other
     client = Client(host=front.url)
-    assert [model.model for model in client.list().models] == ["zai-org/GLM-4.7:latest", "x:8b"]
+    assert [model.model for model in client.list().models] == ["zai-org/GLM-4.7", "x:8b"]
     shown = client.show("zai-org/glm-4.7")
     assert shown.capabilities == ["completion", "tools", "thinking"]
     assert shown.modelinfo is not None

@@ -76,6 +76,7 @@ PROMPT: dict[str, Any] = {"model": "demo", "prompt": "Hello!", "stream": False}
         ("chat", ASK | {"think": "very"}, "think"),
         ("chat", ASK | {"top_logprobs": 2}, "top_logprobs"),
         ("chat", ASK | {"tools": [{"type": "function", "function": {}}]}, "tools[0].function"),
+        ("chat", ASK | {"messages": user("x") * 2049}, "messages"),
         ("chat", ASK | {"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
         ("chat", ASK | {"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
         (

@@ -10,6 +10,7 @@ from ...chat import ChatRequest, CompletionRequest, Message
 from ...engine.base import ModelInfo
 from ...errors import InvalidRequest
 from ...sampling import MAX_TOP_LOGPROBS
+from ..openai.conversation import MAX_MESSAGES
 from ..openai.parameters import Body, Strings, log_ignored
 from ..openai.thinking import Effort
 from ..openai.tools import ToolBody, read_tools
@@ -94,7 +95,7 @@ class _GenerationBody(NamedBody):
 class ChatBody(_GenerationBody):
     """``POST /api/chat``. Without messages it only loads the model."""
 
-    messages: Annotated[list[MessageBody], Field(fail_fast=True)] | None = None
+    messages: Annotated[list[MessageBody], Field(fail_fast=True, max_length=MAX_MESSAGES)] | None = None
     tools: Annotated[list[ToolBody] | None, SkipValidation] = None
 
     def to_request(self, info: ModelInfo) -> ChatRequest:

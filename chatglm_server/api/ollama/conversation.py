@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field, field_validator
 
 from ...chat import Message, ToolCall
 from ...errors import InvalidRequest
-from ..openai.conversation import MAX_MESSAGES
 from ..openai.tools import MAX_NAME, function_name
 
 
@@ -46,8 +45,6 @@ class MessageBody(BaseModel):
 
 def read_conversation(bodies: Sequence[MessageBody]) -> tuple[Message, ...]:
     """The conversation. Raises: InvalidRequest."""
-    if len(bodies) > MAX_MESSAGES:
-        raise InvalidRequest(f"messages: at most {MAX_MESSAGES}, not {len(bodies)}", param="messages")
     messages: list[Message] = []
     unanswered: list[ToolCall] = []
     for number, body in enumerate(bodies):

@@ -8,7 +8,7 @@ from ...embeddings.base import EmbeddingModelInfo
 from ...engine.base import ModelInfo
 from ..dialect import Json
 from .answers import rfc3339
-from .names import tagged
+from .names import listed_name
 
 NEVER = "9999-12-31T23:59:59Z"
 """When the memory of a model is given back: not before the server stops."""
@@ -56,7 +56,7 @@ def capabilities(info: ModelInfo | EmbeddingModelInfo) -> list[str]:
 
 
 def _identity(info: ModelInfo | EmbeddingModelInfo) -> Json:
-    name = tagged(info.id)
+    name = listed_name(info)
     facts = info.facts if isinstance(info, ModelInfo) else None
     return {
         "name": name,

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from ...embeddings.base import EmbeddingModelInfo
 from ...engine.base import ModelInfo
 from ...engine.capabilities import Capability
 from ...errors import ModelNotFound
+from ..model_names import LATEST, untagged
 
-_LATEST = ":latest"
-
-
-def tagged(name: str) -> str:
-    """The name as a list shows it."""
-    return name if ":" in name else name + _LATEST
+_MAX_NAMED = 20
 
 
-def untagged(name: str) -> str:
-    """The name without the tag that Ollama adds to names that have none."""
-    return name[: -len(_LATEST)] if name.lower().endswith(_LATEST) else name
+def listed_name(info: ModelInfo | EmbeddingModelInfo) -> str:
+    """The name that lists show: with a tag, unless another server gave it."""
+    foreign = isinstance(info, ModelInfo) and Capability.ANY_MODEL in info.capabilities
+    return info.id if foreign or ":" in info.id else info.id + LATEST
 
 
 def served_name(name: str | None, info: ModelInfo) -> str | None:
@@ -41,7 +38,7 @@ def is_called(name: str, info: ModelInfo | EmbeddingModelInfo) -> bool:
     return untagged(name).lower() in {untagged(known).lower() for known in (info.id, *info.aliases)}
 
 
-def not_found(name: str, known: Iterable[str]) -> ModelNotFound:
+def not_found(name: str, known: Sequence[str]) -> ModelNotFound:
     """The error, which begins with Ollama's own words."""
-    names = ", ".join(map(repr, known))
+    names = ", ".join(map(repr, known[:_MAX_NAMED])) + (", …" if len(known) > _MAX_NAMED else "")
     return ModelNotFound(f"model {name!r} not found; this server has {names} (see --alias)", param="model")

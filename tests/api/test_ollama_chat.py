@@ -13,6 +13,9 @@ import ollama
 import pytest
 from ollama import AsyncClient, ChatResponse, Client, GenerateResponse, Message
 
+from chatglm_server.api.ollama.bodies import ChatBody
+from chatglm_server.engine.base import ModelInfo
+from chatglm_server.errors import UnsupportedParameter
 from tests.conftest import WEATHER
 from tests.recordings import ANSWER, CALLS, PARALLEL, THINKS, THOUGHT, replay_file
 from tests.serving import RunningServer, user
@@ -196,8 +199,12 @@ def test_several_calls_in_a_stream(tmp_path: Path) -> None:
         assert (hidden.response, hidden.thinking) == (ANSWER, None)
 
 
-def test_a_model_that_cannot_think(client: Client) -> None:
+def test_what_a_model_cannot_do_is_refused_in_words_that_clients_read(client: Client) -> None:
     assert client.chat("demo", user("Hello!"), think=False, options={"num_predict": 1}).done
-    with pytest.raises(ollama.ResponseError, match="was not trained to think") as raised:
+    with pytest.raises(ollama.ResponseError, match="does not support thinking") as raised:
         client.chat("demo", user("Hello!"), think=True)
     assert raised.value.status_code == 400
+    unable = ModelInfo("old", (), 2048, "chatglm2", supports_tools=False, created=0)
+    body = ChatBody.model_validate({"messages": user("Hello!"), "tools": [WEATHER]})
+    with pytest.raises(UnsupportedParameter, match="does not support tools"):
+        body.to_request(unable)

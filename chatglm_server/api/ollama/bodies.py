@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, SkipValidation
 
-from ...chat import ChatRequest, CompletionRequest, Message
+from ...chat import ChatRequest, CompletionRequest, Message, Thinking
 from ...engine.base import ModelInfo
-from ...errors import InvalidRequest
+from ...engine.capabilities import Capability
+from ...errors import InvalidRequest, UnsupportedParameter
 from ...sampling import MAX_TOP_LOGPROBS
 from ..openai.conversation import MAX_MESSAGES
 from ..openai.parameters import Body, Strings, log_ignored
@@ -77,6 +78,11 @@ class _GenerationBody(NamedBody):
             return "format"
         return _FIELDS.get(noun, f"options.{rest}" if head == "sampling" else noun)
 
+    def _thinking(self, info: ModelInfo) -> Thinking:
+        if self.think is True and not info.thinks and Capability.ANY_MODEL not in info.capabilities:
+            raise _unable(info, "thinking", "think")
+        return read_thinking(self.think)
+
     def _shared(self, info: ModelInfo) -> dict[str, Any]:
         """The nouns that both kinds of request have."""
         log_ignored(self.model_extra or ())
@@ -92,6 +98,11 @@ class _GenerationBody(NamedBody):
         }
 
 
+def _unable(info: ModelInfo, what: str, field: str) -> UnsupportedParameter:
+    """In Ollama's words: there are clients that read them, and ask again without."""
+    return UnsupportedParameter(f"{info.id!r} does not support {what}; leave {field} out", param=field)
+
+
 class ChatBody(_GenerationBody):
     """``POST /api/chat``. Without messages it only loads the model."""
 
@@ -101,10 +112,13 @@ class ChatBody(_GenerationBody):
     def to_request(self, info: ModelInfo) -> ChatRequest:
         """The nouns, for the engine of `info`. Raises: InvalidRequest, ModelNotFound."""
         messages = read_conversation(self.messages or ())
+        tools = read_tools(self.tools, foreign=False).functions
+        if tools and not info.supports_tools:
+            raise _unable(info, "tools", "tools")
         return ChatRequest(
             messages=messages,
-            tools=read_tools(self.tools, foreign=False).functions,
-            thinking=read_thinking(self.think),
+            tools=tools,
+            thinking=self._thinking(info),
             continues=True if messages[-1].role == "assistant" else None,
             **self._shared(info),
         )
@@ -128,7 +142,7 @@ class GenerateBody(_GenerationBody):
         if self.raw or self.suffix:
             return CompletionRequest((prompt,), suffix=self.suffix or None, **self._shared(info))
         system = (Message("system", self.system),) if self.system else ()
-        thinking = read_thinking(self.think)
+        thinking = self._thinking(info)
         return ChatRequest((*system, Message("user", prompt)), thinking=thinking, **self._shared(info))
 
 

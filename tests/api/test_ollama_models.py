@@ -213,11 +213,24 @@ def test_nouns_reach_another_server(other: tuple[RawBackend, RunningServer]) -> 
     assert not {"seed", "options", "keep_alive", "think", "num_ctx"} & set(sent)
 
 
-def test_arguments_that_are_no_object_are_text(other: tuple[RawBackend, RunningServer]) -> None:
+def test_calls_of_another_server(other: tuple[RawBackend, RunningServer]) -> None:
+    """Fragments of two calls by turns, one call without arguments, and arguments that are no object: they are text."""
     backend, front = other
-    function = {"name": "rain", "arguments": "not JSON"}
-    call = {"index": 0, "id": "a", "type": "function", "function": function}
-    backend.play(stream(delta({"tool_calls": [call]}), delta(reason="tool_calls")))
+
+    def piece(index: int, arguments: str, name: str | None = None) -> dict[str, Any]:
+        call = {"index": index, "type": "function", "function": {"name": name, "arguments": arguments}}
+        return delta({"tool_calls": [call | ({"id": f"id{index}"} if name else {})]})
+
+    begun = [piece(0, "", "now"), piece(1, '{"city":', "rain"), piece(2, '{"city"', "sun"), piece(3, "not ", "wind")]
+    backend.play(
+        stream(*begun, piece(1, '"Rome"}'), piece(3, "JSON"), piece(2, ':"Bonn"}'), delta(reason="tool_calls"))
+    )
     parts = list(Client(host=front.url).chat("x:8b", user("Hello!"), stream=True))
     assert "".join(part.message.content or "" for part in parts) == "not JSON"
-    assert not any(part.message.tool_calls for part in parts)
+    calls = [call.function for part in parts for call in part.message.tool_calls or ()]
+    assert [(call.name, call.arguments) for call in calls] == [
+        ("now", {}),
+        ("rain", {"city": "Rome"}),
+        ("sun", {"city": "Bonn"}),
+    ]
+    assert parts[-1].done_reason == "stop"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 
 from typing_extensions import assert_never
@@ -37,8 +37,7 @@ class ChatAnswer:
         self._model = model
         self._started = started
         self._shows_thoughts = shows_thoughts
-        self._call: AnsweredCall | None = None  # not yet sent: a line holds whole calls
-        self._calls = 0
+        self._calls: dict[int, AnsweredCall] = {}  # by their number in the stream
         self._tokens: list[TokenSampled] = []  # not yet sent
 
     # ---- whole ----
@@ -47,7 +46,7 @@ class ChatAnswer:
         """The response to a client that does not stream."""
         (answer,) = answers
         thinking = answer.reasoning if self._shows_thoughts else ""
-        calls, broken = self._read_calls(answer.tool_calls)
+        calls, broken = _read_calls(answer.tool_calls)
         self._tokens = answer.tokens
         return self._last(answer.finished(), self.part(answer.content + broken, thinking, calls))
 
@@ -58,30 +57,35 @@ class ChatAnswer:
         yield from ()
 
     def add(self, event: AnswerEvent) -> Iterator[StreamEvent]:
-        """The lines that `event` becomes. Mutates the shape."""
-        if isinstance(event, TokenSampled):
+        """The lines that `event` becomes. Mutates the shape.
+
+        Calls wait for the answer's end: a line holds whole calls, and another server may write several at a time.
+        """
+        if isinstance(event, TextDelta):
+            yield self._line(event.text)
+        elif isinstance(event, ReasoningDelta):
+            if self._shows_thoughts:
+                yield self._line("", event.text)
+        elif isinstance(event, TokenSampled):
             self._tokens.append(event)
             if len(self._tokens) >= MAX_TOKENS_HELD:
                 yield self._line("")
+        elif isinstance(event, ToolCallStart):
+            self._calls[event.index] = AnsweredCall(event.id, event.name)
         elif isinstance(event, ToolCallDelta):
-            if self._call is not None:
-                self._call.add(event.arguments)
+            self._calls[event.index].add(event.arguments)
         elif isinstance(event, ToolCallAbandoned):  # it is text: nothing may be lost
-            self._call = None
+            del self._calls[event.index]
             yield self._line(event.text)
+        elif isinstance(event, Finish):
+            calls, broken = _read_calls(self._calls.values())
+            if broken:
+                yield self._line(broken)
+            for call in calls:
+                yield self._line("", calls=[call])
+            yield StreamEvent(self._last(event, self.part("")))
         elif not isinstance(event, ToolCallRepaired):  # these answers have no place for it
-            yield from self._finished_call()
-            if isinstance(event, TextDelta):
-                yield self._line(event.text)
-            elif isinstance(event, ReasoningDelta):
-                if self._shows_thoughts:
-                    yield self._line("", event.text)
-            elif isinstance(event, ToolCallStart):
-                self._call = AnsweredCall(event.id, event.name)
-            elif isinstance(event, Finish):
-                yield StreamEvent(self._last(event, self.part("")))
-            else:
-                assert_never(event)
+            assert_never(event)
 
     def waiting(self) -> None:
         """These streams have no signs of life."""
@@ -104,28 +108,6 @@ class ChatAnswer:
     def nothing(self, reason: str) -> Json:
         """The answer to a request that only loads or unloads the model."""
         return {**self._head(), **self.part(""), "done": True, "done_reason": reason}
-
-    def _finished_call(self) -> Iterator[StreamEvent]:
-        if self._call is not None:
-            calls, broken = self._read_calls([self._call])
-            self._call = None
-            yield self._line(broken, calls=calls)
-
-    def _read_calls(self, answered: Sequence[AnsweredCall]) -> tuple[list[Json], str]:
-        """The calls, and the text of those whose arguments are no object: another server may send such."""
-        calls: list[Json] = []
-        broken = ""
-        for call in answered:
-            try:
-                # once more through JSON text, which joins surrogates
-                arguments = load_object(dump_object(load_object(call.arguments or "{}")))
-            except NotAnObject:
-                broken += call.arguments
-                continue
-            function = {"index": self._calls, "name": call.name, "arguments": arguments}
-            calls.append({"id": call.id, "function": function})
-            self._calls += 1
-        return calls, broken
 
     def _line(self, text: str, thinking: str = "", calls: Sequence[Json] = ()) -> StreamEvent:
         return StreamEvent({**self._head(), **self.part(text, thinking, calls), "done": False, **self._logprobs()})
@@ -172,6 +154,21 @@ class GenerateAnswer(ChatAnswer):
 
     def _last(self, finish: Finish, part: Json) -> Json:
         return {**super()._last(finish, part), "context": []}
+
+
+def _read_calls(answered: Iterable[AnsweredCall]) -> tuple[list[Json], str]:
+    """The calls, and the text of those whose arguments are no object: another server may send such."""
+    calls: list[Json] = []
+    broken = ""
+    for call in answered:
+        try:
+            # once more through JSON text, which joins surrogates
+            arguments = load_object(dump_object(load_object(call.arguments or "{}")))
+        except NotAnObject:
+            broken += call.arguments
+            continue
+        calls.append({"id": call.id, "function": {"index": len(calls), "name": call.name, "arguments": arguments}})
+    return calls, broken
 
 
 def rfc3339(nanoseconds: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from .context_length import check_memory, context_length, room_for_tokens
 from .decoding.backends import BACKENDS, BackendOptions, choose_backend
 from .embeddings.embedder import SentenceEmbedder
-from .engine.base import Engine, ModelInfo
+from .engine.base import Engine, FileFacts, ModelInfo
 from .engine.capabilities import LOGITS, Capability
 from .engine.local import LocalEngine
 from .engine.replay import load_replay
@@ -21,7 +21,7 @@ from .formats.registry import FORMATS
 from .hub.pull import local_path, model_id
 from .hub.references import is_server_address
 from .model_files.containers import read_model_file
-from .model_files.model_file import with_cache_type
+from .model_files.model_file import ModelFile, with_cache_type
 from .settings import Settings
 
 _log = logging.getLogger("chatglm_server")
@@ -110,6 +110,8 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
         capabilities=(LOGITS if backend.gives_logits else frozenset()) | {Capability.CONTINUE},
         choices=parallel,
+        thinks=chat_format.thinking.on,
+        facts=_facts(file),
     )
     prefixes = (settings.kv_cache_mb << 20) // file.spec.cache_bytes
     if "kv_cache_mb" not in settings.model_fields_set:
@@ -128,6 +130,12 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         speculates=settings.speculation == "auto",
         thinking_budget=settings.thinking_budget,
     )
+
+
+def _facts(file: ModelFile) -> FileFacts:
+    quantization = next(iter(file.spec.bytes_by_type))
+    parameters = file.spec.parameters
+    return FileFacts(file.container, file.architecture, parameters, quantization, file.size, file.digest())
 
 
 def load_embedder(settings: Settings) -> SentenceEmbedder | None:

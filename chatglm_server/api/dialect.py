@@ -82,6 +82,11 @@ class Dialect(Protocol):
     """An API that clients speak. `DIALECTS` in dialects.py lists them all."""
 
     @property
+    def json_lines(self) -> bool:
+        """True if a stream is lines of JSON, one an event, without names and signs of life; else server-sent events."""
+        ...
+
+    @property
     def line_end(self) -> str:
         """The end of each line of a stream."""
         ...

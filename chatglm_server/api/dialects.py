@@ -5,10 +5,11 @@ from __future__ import annotations
 from .anthropic.dialect import AnthropicDialect
 from .dialect import Dialect
 from .glm.dialect import GLMDialect
+from .ollama.dialect import OllamaDialect
 from .openai.dialect import OpenAIDialect
 from .responses.dialect import ResponsesDialect
 
-DIALECTS: list[Dialect] = [AnthropicDialect(), GLMDialect(), ResponsesDialect(), OpenAIDialect()]
+DIALECTS: list[Dialect] = [AnthropicDialect(), GLMDialect(), OllamaDialect(), ResponsesDialect(), OpenAIDialect()]
 """The first dialect that owns a path reports its errors. The last one owns every path."""
 
 

@@ -21,6 +21,7 @@ from .endpoint import json_response, unless_disconnected
 from .glm.bodies import MAX_TEXTS, EmbeddingBody, KeywordBody
 from .http.access_log import request_record
 from .http.body import JsonRoute
+from .model_names import untagged
 from .openai.bodies import Prompts
 from .openai.errors import ErrorBody
 from .openai.parameters import Body
@@ -48,13 +49,13 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
     @router.post("/v1/embeddings", summary="Vectors of texts", tags=["OpenAI"])
     async def embeddings(request: Request, body: EmbeddingsBody) -> Response:
         """The vectors have length 1, so that their dot product is the cosine."""
-        model = _model(embedder, body.model)
+        model = served_embedder(embedder, body.model)
 
         async def answer() -> Response:
             texts = await _texts(model, body)
             embedded = await model.embed(texts, param="input")
-            _note(request, model, embedded)
-            vectors = _unit(embedded.vectors, body.dimensions)
+            note_embeddings(request, model, embedded)
+            vectors = unit_vectors(embedded.vectors, body.dimensions)
             # In a thread: writing a million numbers as JSON takes seconds.
             return await asyncio.to_thread(_openai_response, vectors, body, model.info.id, sum(embedded.tokens))
 
@@ -63,11 +64,11 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
     @router.post("/embedding", summary="Vectors of texts, as GLM-API gives them", tags=["GLM-API"])
     async def embedding(request: Request, body: EmbeddingBody) -> Response:
         """The vectors as the model gives them. `truncated` numbers the texts that it reads only in part."""
-        model = _model(embedder, body.model)
+        model = served_embedder(embedder, body.model)
 
         async def answer() -> Response:
             embedded = await model.embed(body.prompt, param="prompt", cut=True)
-            _note(request, model, embedded)
+            note_embeddings(request, model, embedded)
             return await asyncio.to_thread(_glm_response, embedded, model.info.id)
 
         return await unless_disconnected(request, answer())
@@ -76,7 +77,7 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
     async def keyword(request: Request, body: KeywordBody) -> Response:
         """Words whose vectors are most similar to the text's; `truncated` if the model read only its beginning."""
         body.check()
-        model = _model(embedder, body.model)
+        model = served_embedder(embedder, body.model)
 
         async def answer() -> Response:
             diversity = body.diversity if body.mmr else None
@@ -93,7 +94,7 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
     return router
 
 
-def _model(embedder: Embedder | None, name: str | None) -> Embedder:
+def served_embedder(embedder: Embedder | None, name: str | None) -> Embedder:
     """The embedder, if a request may call it `name`. Raises: NotSupported, ModelNotFound."""
     if embedder is None:
         raise NotSupported(
@@ -101,7 +102,7 @@ def _model(embedder: Embedder | None, name: str | None) -> Embedder:
             "a folder in the sentence-transformers layout"
         )
     info = embedder.info
-    if name is not None and name not in (info.id, *info.aliases):
+    if name is not None and untagged(name) not in (info.id, *info.aliases):
         known = ", ".join(map(repr, (info.id, *info.aliases)))
         raise ModelNotFound(
             f"the embedding model {name!r} does not exist; this server has {known} (see --embedding-alias)",
@@ -124,12 +125,13 @@ async def _texts(embedder: Embedder, body: EmbeddingsBody) -> list[str]:
     return texts
 
 
-def _note(request: Request, embedder: Embedder, embedded: Embeddings) -> None:
+def note_embeddings(request: Request, embedder: Embedder, embedded: Embeddings) -> None:
+    """For the log line."""
     tokens = sum(embedded.tokens)
     request_record(request.scope).notes |= {"model": embedder.info.id, "texts": len(embedded.tokens), "tokens": tokens}
 
 
-def _unit(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:
+def unit_vectors(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:
     """The first `dimensions` numbers of each vector, scaled to length 1. Raises: InvalidRequest."""
     size = vectors.shape[1]
     if dimensions is not None and dimensions > size:

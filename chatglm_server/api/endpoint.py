@@ -24,7 +24,9 @@ from ..log_once import log_once
 from .dialect import AnswerShape, Dialect, Json, MakeShape, Options, StreamEvent
 from .http.access_log import RequestRecord, request_record
 from .http.body import CLIENT_CLOSED
+from .http.json_lines import json_lines
 from .http.sse import event_stream
+from .model_names import untagged
 
 Events = AsyncGenerator[Event, None]
 
@@ -81,6 +83,8 @@ class Endpoint:
         shape = make_shape(accepted.model or name or self._engine.info.id)
         if asked.streamed:
             sent = _streamed(events, shape, accepted.prompt_tokens)
+            if self._dialect.json_lines:
+                return json_lines(sent, self._dialect, shape)
             return event_stream(sent, self._dialect, self._keep_alive_s, shape)
         answers = await _collected(events)
         # In a thread, for the sake of others: log probabilities can be half a million objects.
@@ -117,7 +121,7 @@ class Endpoint:
 def check_model(engine: Engine, name: str | None) -> None:
     """Raises: ModelNotFound. A request without a model means the one that is served."""
     info = engine.info
-    if name is None or name in (info.id, *info.aliases) or Capability.ANY_MODEL in info.capabilities:
+    if name is None or untagged(name) in (info.id, *info.aliases) or Capability.ANY_MODEL in info.capabilities:
         return
     known = ", ".join(map(repr, (info.id, *info.aliases)))
     raise ModelNotFound(f"the model {name!r} does not exist; this server has {known} (see --alias)", param="model")

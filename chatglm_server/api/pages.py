@@ -6,8 +6,8 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
 from .. import __version__
 from ..engine.base import Engine
@@ -70,12 +70,21 @@ _START_SCRIPT = (
 """validatorUrl: null, because Swagger UI otherwise asks validator.swagger.io about the schema."""
 
 
+_FOR_OLLAMA = "Ollama is running"
+"""What Ollama's clients want to read at the root; browsers ask for ``text/html``."""
+
+
 def pages_router(engine: Engine) -> APIRouter:
     """``GET /`` (and ``/v1``, which people open by mistake), ``GET /docs`` and the files it loads."""
     router = APIRouter(include_in_schema=False)
     assets = Path(str(files("fastapi_offline"))) / "static"
 
     @router.get("/")
+    async def root(request: Request) -> Response:
+        if "text/html" not in request.headers.get("accept", ""):
+            return PlainTextResponse(_FOR_OLLAMA)
+        return await start_page()
+
     @router.get("/v1")
     async def start_page() -> HTMLResponse:
         page = _PAGE.format(version=__version__, model=escape(engine.info.id))

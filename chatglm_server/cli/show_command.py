@@ -35,9 +35,8 @@ def show(options: ShowOptions) -> int:
 
 def _lines(file: ModelFile) -> Iterator[tuple[str, str]]:
     spec = file.spec
-    files = {tensor.path for tensor in spec.tensors.values()}
-    size = sum(path.stat().st_size for path in files)
-    yield "file", f"{file.container}, {size_text(size)}" + (f" in {len(files)} parts" if len(files) > 1 else "")
+    parts = len(file.files)
+    yield "file", f"{file.container}, {size_text(file.size)}" + (f" in {parts} parts" if parts > 1 else "")
     yield (
         "architecture",
         f"{file.architecture}: {spec.layers} layers of {spec.hidden_size}, feed-forward {spec.ffn_size}, "

@@ -12,6 +12,23 @@ from .capabilities import Capability
 
 
 @dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a model's file says about it."""
+
+    container: str
+    """The file format: "GGUF" or "chatglm.cpp"."""
+    architecture: str
+    parameters: int
+    """The number of weights."""
+    quantization: str
+    """The weight type that takes the most bytes."""
+    size: int
+    """Bytes of all its files."""
+    digest: str
+    """64 hexadecimal digits: the same for the same file."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """The model that is served; `created` in seconds since the epoch, `context_length` 0 if it is not known."""
 
@@ -29,6 +46,10 @@ class ModelInfo:
     """Answers that one request may ask for."""
     unit: Literal["tokens", "characters"] = "tokens"
     """The unit of `context_length`, `max_tokens` and usage."""
+    thinks: bool = False
+    """True if it can think before it answers."""
+    facts: FileFacts | None = None
+    """None if there is no model file here."""
 
 
 @dataclass(frozen=True, slots=True)

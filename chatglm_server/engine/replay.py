@@ -175,6 +175,7 @@ def load_replay(
         created=int(path.stat().st_mtime),
         note="recorded answers; lengths and usage count characters",
         unit="characters",
+        thinks=any(FORMATS[name].thinking.on for name in formats),
     )
     return ReplayEngine(info, recordings, default_format, max_queue)
 

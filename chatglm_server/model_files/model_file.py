@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
 from ..formats.base import ChatFormat
 from .spec import ModelSpec
 from .tokenizer import Tokenizer
+
+_BEGINNING = 1 << 20
+"""Bytes at the beginning of a file that its digest is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,28 @@ class ModelFile:
     def path(self) -> Path:
         """The file that the user named."""
         return self.spec.path
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that hold the weights, in order."""
+        return sorted({tensor.path for tensor in self.spec.tensors.values()})
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in self.files)
+
+    def digest(self) -> str:
+        """64 hexadecimal digits that tell this model from others: of the names, sizes and beginnings of its files.
+
+        Reading all of a large file would take a minute.
+        """
+        digest = sha256()
+        for path in self.files:
+            with path.open("rb") as file:
+                digest.update(f"{path.name}\0{path.stat().st_size}\0".encode(errors="surrogateescape"))
+                digest.update(file.read(_BEGINNING))
+        return digest.hexdigest()
 
 
 def with_cache_type(file: ModelFile, name: Literal["auto", "f16", "q8"]) -> ModelFile:

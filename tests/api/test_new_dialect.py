@@ -76,6 +76,7 @@ class ParrotAnswer:
 class ParrotDialect:
     """The dialect."""
 
+    json_lines = False
     line_end = "\n"
     stream_end = StreamEvent("over and out", "silence")
     key_header = "x-parrot-key"

@@ -16,6 +16,7 @@ from .routes import messages_router
 class AnthropicDialect:
     """``/v1/messages``, for Claude Code and Anthropic's own clients."""
 
+    json_lines = False
     line_end = "\n"
     stream_end: StreamEvent | None = None
     key_header = "x-api-key"

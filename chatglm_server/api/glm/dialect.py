@@ -16,6 +16,7 @@ from .routes import glm_router
 class GLMDialect:
     """``/chat``, ``/tokenize`` and ``/models``. Errors have OpenAI's shape: GLM-API had none."""
 
+    json_lines = False
     line_end = "\r\n"  # GLM-API left this to sse-starlette's default, so its clients may split at \r\n\r\n
     stream_end = StreamEvent("[DONE]")
     key_header: str | None = None

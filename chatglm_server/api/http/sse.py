@@ -12,9 +12,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from ...errors import INTERNAL_ERROR, ChatGLMServerError
 from ..dialect import AnswerShape, Dialect, StreamEvent
-from .internal_errors import log_internal_error
+from .stream_end import with_end
 
 _NEVER_S = 1e9
 _GRACE_S = 10.0  # for the last token, and the error event when the server stops
@@ -86,23 +85,9 @@ async def _kept_alive(
 async def _lines(
     events: AsyncGenerator[StreamEvent, None], dialect: Dialect, shape: AnswerShape
 ) -> AsyncGenerator[ServerSentEvent, None]:
-    sep = dialect.line_end
-
-    def failure(error: ChatGLMServerError) -> ServerSentEvent:
-        return _line(shape.failed(error) or dialect.error_event(error), sep)
-
-    try:
-        async with aclosing(events):
-            async for event in events:
-                yield _line(event, sep)
-    except ChatGLMServerError as error:
-        yield failure(error)
-    except Exception as error:
-        log_internal_error(error)
-        yield failure(ChatGLMServerError(INTERNAL_ERROR))
-    else:
-        if dialect.stream_end is not None:
-            yield _line(dialect.stream_end, sep)
+    async with aclosing(with_end(events, dialect, shape)) as ended:
+        async for event in ended:
+            yield _line(event, dialect.line_end)
 
 
 def _line(event: StreamEvent, sep: str) -> ServerSentEvent:

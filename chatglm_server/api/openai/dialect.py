@@ -16,6 +16,7 @@ from .routes import openai_router
 class OpenAIDialect:
     """Chat completions and completions. Its error object is also that of every path which no other dialect owns."""
 
+    json_lines = False
     line_end = "\n"
     stream_end = StreamEvent("[DONE]")
     key_header: str | None = None

@@ -16,6 +16,7 @@ from .routes import responses_router
 class ResponsesDialect:
     """``/v1/responses``. Before a stream, errors are those of chat completions; in it, each answer says its own."""
 
+    json_lines = False
     line_end = "\n"
     stream_end = StreamEvent("[DONE]")  # Open Responses wants it
     key_header: str | None = None

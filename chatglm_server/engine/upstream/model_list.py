@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ...formats.registry import FORMATS
 from ..base import ModelInfo
 
 MAX_MODELS = 1000
@@ -40,4 +41,5 @@ def _model(entry: Mapping[str, Any], like: ModelInfo, chat_format: str | None) -
         context_length=next((length for length in lengths if isinstance(length, int)), 0),
         created=created if isinstance(created, int) else 0,
         note="",
+        thinks=chat_format is not None and FORMATS[chat_format].thinking.on,
     )

@@ -108,7 +108,7 @@ class Links(HTMLParser):
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
 def test_start_page(server: RunningServer, path: str) -> None:
-    page = httpx.get(server.url + path)
+    page = httpx.get(server.url + path, headers={"Accept": "text/html,*/*;q=0.8"})
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "chatglm-server" in page.text
     assert "demo" in page.text

@@ -1,18 +1,36 @@
-"""The event stream itself, where a real client cannot easily be made to misbehave."""
+"""The streams themselves, where a real client cannot easily be made to misbehave."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+import pytest
+from starlette.responses import Response
+
 from chatglm_server.api.dialect import StreamEvent
+from chatglm_server.api.http.json_lines import json_lines
 from chatglm_server.api.http.sse import event_stream
+from chatglm_server.api.ollama.dialect import OllamaDialect
 from chatglm_server.api.openai.chat_completion import ChatCompletion
 from chatglm_server.api.openai.dialect import OpenAIDialect
 
+SHAPE = ChatCompletion("model")
 
-def test_client_that_takes_nothing_is_given_up() -> None:
+
+def events(chunks: AsyncGenerator[StreamEvent, None]) -> Response:
+    return event_stream(chunks, OpenAIDialect(), 5, SHAPE, send_timeout_s=0.1)
+
+
+def lines(chunks: AsyncGenerator[StreamEvent, None]) -> Response:
+    return json_lines(chunks, OllamaDialect(), SHAPE, send_timeout_s=0.1)
+
+
+@pytest.mark.parametrize("streamed", [events, lines])
+def test_client_that_takes_nothing_is_given_up(
+    streamed: Callable[[AsyncGenerator[StreamEvent, None]], Response],
+) -> None:
     closed = []
 
     async def chunks() -> AsyncGenerator[StreamEvent, None]:
@@ -32,8 +50,7 @@ def test_client_that_takes_nothing_is_given_up() -> None:
 
     async def serve() -> None:
         scope = {"type": "http", "method": "POST"}
-        response = event_stream(chunks(), OpenAIDialect(), 5, ChatCompletion("model"), send_timeout_s=0.1)
-        await asyncio.wait_for(response(scope, receive, send), 10)
+        await asyncio.wait_for(streamed(chunks())(scope, receive, send), 10)
         assert closed
 
     asyncio.run(serve())

@@ -1,0 +1,126 @@
+"""Ollama's endpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+
+from ... import __version__
+from ...embeddings.base import EmbeddingModelInfo
+from ...engine.base import ModelInfo
+from ...errors import NotReady, NotSupported
+from ...service import Service
+from ..dialect import Json
+from ..endpoint import Endpoint
+from ..http.body import JsonRoute
+from .answers import ChatAnswer, GenerateAnswer
+from .bodies import ChatBody, GenerateBody, NamedBody
+from .embeddings import add_embedding_routes
+from .models import listed, running, shown
+from .names import is_called, not_found, served_name
+
+VERSION = "0.32.3"
+"""The version of Ollama whose API this is. Clients refuse what does not look like a recent one."""
+
+_NOT_HERE = "this server serves the models that it was started with; use the command chatglm-server for others"
+
+
+class ErrorBody(BaseModel):
+    """The body of every error."""
+
+    error: str
+
+
+def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
+    """The routes below ``/api``."""
+    engine = service.engine
+    kinds: dict[int | str, dict[str, object]] = {"4XX": {"model": ErrorBody}}
+    router = APIRouter(prefix="/api", route_class=JsonRoute, tags=["Ollama"], responses=kinds)
+
+    @router.post("/chat", summary="Answer a conversation, as Ollama does")
+    async def chat(request: Request, body: ChatBody) -> Response:
+        """As lines of JSON, or whole with `"stream": false`. A call comes whole, in one line."""
+
+        def shape(model: str) -> ChatAnswer:
+            return ChatAnswer(body.asked or model, started, shows_thoughts=body.shows_thoughts)
+
+        started = time.perf_counter()
+        if not body.messages:
+            return await loaded(body, shape(engine.info.id))
+        return await endpoint.answer(request, body.to_request(engine.info), shape, body.field_of)
+
+    @router.post("/generate", summary="Answer a prompt, as Ollama does")
+    async def generate(request: Request, body: GenerateBody) -> Response:
+        """As lines of JSON, or whole with `"stream": false`."""
+
+        def shape(model: str) -> GenerateAnswer:
+            return GenerateAnswer(body.asked or model, started, shows_thoughts=body.shows_thoughts)
+
+        started = time.perf_counter()
+        if not body.prompt and not body.suffix:
+            return await loaded(body, shape(engine.info.id))
+        return await endpoint.answer(request, body.to_request(engine.info), shape, body.field_of)
+
+    async def loaded(body: ChatBody | GenerateBody, shape: ChatAnswer) -> Response:
+        """Says that the model is loaded, or to who wants it unloaded that it is: nothing depends on that."""
+        served_name(body.asked, engine.info)
+        if not (await engine.status()).ready:
+            raise NotReady("the model is still being loaded; try again in a few seconds")
+        return JSONResponse(shape.nothing("unload" if body.unloads else "load"))
+
+    @router.get("/version", summary="The version of Ollama whose API this is")
+    async def version() -> Json:
+        return {"version": VERSION, "chatglm_server": __version__}
+
+    @router.get("/tags", summary="The models, as Ollama lists them")
+    async def tags() -> Json:
+        return {"models": [listed(info) for info in await models()]}
+
+    @router.get("/ps", summary="The models in memory, as Ollama lists them")
+    async def ps() -> Json:
+        ready = (await engine.status()).ready
+        return {"models": [running(info) for info in await models()] if ready else []}
+
+    @router.post("/show", summary="What a model is")
+    async def show(body: NamedBody) -> Json:
+        return shown(await named(body))
+
+    @router.post("/pull", summary="Succeeds for the models that are here")
+    async def pull(body: NamedBody) -> Json:
+        await named(body)
+        return {"status": "success"}
+
+    async def models() -> Sequence[ModelInfo | EmbeddingModelInfo]:
+        return [*await engine.models(), *([service.embedder.info] if service.embedder is not None else [])]
+
+    async def named(body: NamedBody) -> ModelInfo | EmbeddingModelInfo:
+        """The model that the client means. Raises: ModelNotFound."""
+        known = await models()
+        for info in known:
+            if body.asked is None or is_called(body.asked, info):
+                return info
+        raise not_found(body.asked or "", [info.id for info in known])
+
+    add_embedding_routes(router, service.embedder)
+    router.include_router(_refused())
+    return router
+
+
+def _refused() -> APIRouter:
+    """The routes that change what models there are. Their bodies, which may be files, are not read."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.post("/create")
+    @router.post("/copy")
+    @router.post("/push")
+    @router.delete("/delete")
+    @router.get("/blobs/{digest}")
+    @router.post("/blobs/{digest}")
+    async def refuse() -> None:
+        raise NotSupported(_NOT_HERE)
+
+    return router

@@ -195,6 +195,14 @@ def test_a_grammar_is_written_once_for_tools_that_are_the_same(dialect: Dialect)
     assert grammar(random_tools(4)) is first
 
 
+@pytest.mark.parametrize("inner", [5, None, [], "x", {"type": "int"}])
+def test_what_is_no_schema_is_refused_in_an_object_too(inner: Any) -> None:
+    argument = {"type": "object", "properties": {"a": {"type": "integer"}, "b": inner}, "required": ["b"]}
+    tool = Tool({"name": "f", "parameters": {"type": "object", "properties": {"x": argument}}})
+    with pytest.raises(InvalidRequest, match="cannot be honoured"):
+        Dialect("glm4").constraint([tool], strict=True)
+
+
 def test_an_answer_is_a_call_or_in_the_form_asked_for(dialect: Dialect) -> None:
     tools = random_tools(2)
     calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True)

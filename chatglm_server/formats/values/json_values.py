@@ -97,7 +97,7 @@ def _is_plain_object(schema: Any) -> bool:
     return (
         isinstance(properties, dict)
         and bool(properties)
-        and all(one is not False for one in properties.values())
+        and all(one is True or isinstance(one, dict) for one in properties.values())
         and isinstance(required, list)
         and all(isinstance(name, str) and name in properties for name in required)
         and schema.get("additionalProperties", False) is False

@@ -9,36 +9,30 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeGuard
 
-from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, Message, ResponseFormat, TextFormat, Thinking
+from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseFormat, TextFormat, Thinking
 from ..decoding.constraints.base import Constraint
-from ..decoding.constraints.forced_prefix import ForcedPrefix
 from ..decoding.constraints.grammars import Grammar, Grammars
-from ..decoding.constraints.thought_budget import ThoughtBudget
-from ..decoding.constraints.triggered import TriggeredGrammar
-from ..decoding.drafting.base import Drafter
-from ..decoding.drafting.prompt_lookup import MOST_TOKENS_KNOWN, PromptLookup
-from ..decoding.drafting.spellings import other_spellings
+from ..decoding.drafting.prompt_lookup import MOST_TOKENS_KNOWN
 from ..decoding.runner import Runner
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
-from ..errors import ContextLengthExceeded, InvalidRequest, NotReady, UnsupportedParameter
-from ..formats.base import THINK_END, THINK_START, CannotRender, ChatFormat, Prompt, Special
+from ..errors import InvalidRequest, NotReady
+from ..formats.base import ChatFormat, Prompt
 from ..formats.call_grammar import CallGrammar
-from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
 from ..sampling import NO_LIMIT, SamplingParams
-from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar, with_schema
+from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar
 from .base import ModelInfo, Token
 from .call_constraints import CallConstraints, HeldCalls, LateTrigger
 from .capabilities import Capability
+from .chat_constraint import ChatConstraint, ThoughtLimit
 from .choice import choice_events
 from .choices import merge_choices
 from .continuation import beginning_of
+from .draft_sources import DraftSources
 from .output import Output, PlainText
-
-_MOST_CHARACTERS = 8  # of a prediction, for each token of the context
-_MOST_RESPELLED = 65_536  # characters of a conversation, which takes some ten milliseconds
+from .prompts import Prompts
 
 
 class LocalEngine:
@@ -65,6 +59,7 @@ class LocalEngine:
         self.info = info
         self._format = chat_format
         self._tokenizer = tokenizer
+        self._prompts = Prompts(info, chat_format, tokenizer)
         self._stop_tokens = {*end_tokens, *(tokenizer.specials[name] for name in chat_format.stop_tokens)}
         self._load_runner = load_runner
         self._cache_positions = cache_positions
@@ -104,7 +99,7 @@ class LocalEngine:
         beginning = beginning_of(request)
         history = request.messages if beginning is None else request.messages[:-1]
         with self._scheduler.admission():
-            prompt = self._prompt(request, history)
+            prompt = self._prompts.render(request, history)
             calls = self._held_calls(request, prompt)
             binding = calls is not None and bool(self._calls.binding(tools))
             held: HeldCalls | None = None
@@ -113,47 +108,22 @@ class LocalEngine:
             lead = self._format.answer_lead(prompt)
             grammar = await self._grammar(request.response_format, sampling, lead, held.grammar if held else None)
             begun = Prompt(() if beginning is None else self._format.text_opening(beginning, prompt))
-            begun_ids = await self._encode(begun, param="messages")
-            ids = await self._encode(prompt, param="messages") + begun_ids
-            drafter = partial(
-                self._drafter, len(ids), await self._predicted(request.prediction), await self._respelled(request)
-            )
+            begun_ids = await self._prompts.encode(begun, param="messages")
+            ids = await self._prompts.encode(prompt, param="messages") + begun_ids
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
-            self._check_length(len(ids) + max(map(len, openings), default=0), param="messages")
-
-            budget = self._budget(request.thinking)
-            closing = [] if budget is None else await self._encode(Prompt(self._format.thought_closing()), "messages")
-
-            def constraint() -> Constraint | None:
-                made = fresh_constraint()
-                if budget is not None and not openings:  # an opening ends the thought itself
-                    made = ThoughtBudget(
-                        self._tokenizer,
-                        budget,
-                        closing,
-                        (THINK_START, THINK_END),
-                        inside=prompt.ends_in_think,
-                        inner=made,
-                        samples_all=sampling.top_logprobs is not None,
-                    )
-                if made is not None and begun_ids:
-                    try:
-                        made.accept(begun_ids)
-                    except RuntimeError:
-                        message = "the last message does not begin as the answer has to"
-                        raise InvalidRequest(message, param="messages") from None
-                return made
-
-            def fresh_constraint() -> Constraint | None:
-                opening = ForcedPrefix(openings) if openings else None
-                samples_all = sampling.top_logprobs is not None
-                if grammar is not None and opening is None:
-                    return grammar.constraint(samples_all=samples_all)
-                if calls is None:
-                    return opening
-                once = request.parallel_tool_calls is False
-                return TriggeredGrammar(LateTrigger(calls), opening, once=once, samples_all=samples_all)
+            self._prompts.check_length(len(ids) + max(map(len, openings), default=0), param="messages")
+            sources = await self._draft_sources(request)
+            constraint = ChatConstraint(
+                self._tokenizer,
+                grammar,
+                None if calls is None else LateTrigger(calls),
+                openings,
+                begun_ids,
+                self._thought_limit(request.thinking, prompt),
+                one_call=request.parallel_tool_calls is False,
+                samples_all=sampling.top_logprobs is not None,
+            )
 
             def output() -> Output:
                 parser = self._format.parser(tools, prompt_ends_in_think=prompt.ends_in_think, exact=binding)
@@ -164,14 +134,11 @@ class LocalEngine:
                     in_thought=prompt.ends_in_think if self._format.thinking.on else None,
                 )
                 if beginning is not None:
-                    try:
-                        made.begin(begun.pieces, beginning.content.lstrip())
-                    except ValueError as error:
-                        raise InvalidRequest(str(error), param="messages") from None
+                    made.begin(begun.pieces, beginning.content.lstrip())
                 return made
 
             numbers = range(request.choices or 1)
-            answers = self._answers(runner, ids, sampling, numbers, output, constraint, drafter, openings)
+            answers = self._answers(runner, ids, sampling, numbers, output, constraint.fresh, sources, openings)
             async with aclosing(merge_choices(list(answers), self.info.choices, len(ids))) as events:
                 async for event in events:
                     yield event
@@ -186,125 +153,51 @@ class LocalEngine:
 
         with self._scheduler.admission():
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
+            sources = DraftSources() if self._speculates else None
             length = 0
             for prompt in request.prompts:
                 if isinstance(prompt, str):
-                    ids = await self._encode(self._format.bare_prompt(prompt), param="prompts")
+                    ids = await self._prompts.encode(self._format.bare_prompt(prompt), param="prompts")
                 else:
                     ids = list(prompt)
                     if not ids or not all(0 <= token < runner.vocab_size for token in ids):
                         raise InvalidRequest(f"token ids must be from 0 to {runner.vocab_size - 1}", param="prompts")
-                self._check_length(len(ids), param="prompts")
+                self._prompts.check_length(len(ids), param="prompts")
                 length += len(ids)
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
-                drafter = partial(self._drafter, len(ids))
-                answers += self._answers(runner, ids, sampling, numbers, output, constraint, drafter)
+                answers += self._answers(runner, ids, sampling, numbers, output, constraint, sources)
             async with aclosing(merge_choices(answers, self.info.choices, length)) as events:
                 async for event in events:
                     yield event
 
     async def count_tokens(self, request: ChatRequest) -> int:
-        return len(await self._encode(self._prompt(request, request.messages), param="messages"))
+        return len(await self._prompts.encode(self._prompts.render(request, request.messages), param="messages"))
 
     async def tokenize(self, text: str) -> list[Token]:
-        def tokens() -> list[Token]:
-            result: list[Token] = []
-            for piece in self._format.bare_prompt(text).pieces:
-                if isinstance(piece, Special):
-                    result.append(Token(self._tokenizer.specials[piece.name], piece.name, special=True))
-                else:
-                    ids = self._tokenizer.encode_text(piece)
-                    result += (Token(token, self._tokenizer.piece(token)) for token in ids)
-            return result
-
-        return await asyncio.to_thread(tokens)
+        return await asyncio.to_thread(self._prompts.tokens, text)
 
     def _ready_runner(self) -> Runner:
         if self._runner is None:
             raise NotReady("the model is still being loaded; try again in a few seconds")
         return self._runner
 
-    def _prompt(self, request: ChatRequest, history: Sequence[Message]) -> Prompt:
-        """The prompt that asks for an answer to `history`, the messages of `request`. Raises: InvalidRequest."""
-        tools = request.callable_tools
-        if tools and not self._format.supports_tools:
-            raise InvalidRequest(
-                f"{self.info.id} ({self._format.name}) was not trained to call tools; send the request without tools",
-                param="tools",
-            )
-        self._check_thinking(request.thinking)
-        try:
-            messages = with_schema(history, request.response_format)
-            return self._format.render(messages, tools, request.thinking)
-        except CannotRender as error:
-            raise InvalidRequest(str(error), param=error.param) from None
-
-    def _check_thinking(self, thinking: Thinking) -> None:
-        """Raises: UnsupportedParameter if the model cannot think, or cannot be kept from it."""
-        model, can = f"{self.info.id} ({self._format.name})", self._format.thinking
-        noun = "thinking.effort" if thinking.enabled is None else "thinking.enabled"
-        if thinking.enabled and not can.on:
-            raise UnsupportedParameter(f"{model} was not trained to think first; leave it out", param=noun)
-        if thinking.wanted and not can.on:  # an effort is a hint
-            log_once(f"{model} does not think first: requests for a reasoning effort change nothing")
-        if thinking.wanted is False and not can.off:
-            raise UnsupportedParameter(f"{model} always thinks first; leave it out", param=noun)
-        if thinking.clear is False and not can.keep:
-            message = f"{model} is never shown its earlier thoughts; leave it out"
-            raise UnsupportedParameter(message, param="thinking.clear")
-
-    def _budget(self, thinking: Thinking) -> int | None:
-        """Tokens that a thought may have; None for no limit, or a model that does not think. Raises: InvalidRequest."""
+    def _thought_limit(self, thinking: Thinking, prompt: Prompt) -> ThoughtLimit | None:
+        """None for no limit, or a model that does not think. Raises: InvalidRequest."""
         asked = thinking.budget
-        if asked is not None and asked < -1:
+        if asked is not None and asked < NO_LIMIT:
             raise InvalidRequest(f"at least 0 tokens, or -1 for no limit, not {asked}", param="thinking.budget")
-        if not self._format.thinking.on or not self._gives_logits:
-            return None
         budget = self._thinking_budget if asked is None else asked
-        return None if budget == NO_LIMIT else budget
+        if budget is None or budget == NO_LIMIT or not self._format.thinking.on or not self._gives_logits:
+            return None
+        closing = encode_prompt(self._tokenizer, Prompt(self._format.thought_closing()))
+        return ThoughtLimit(budget, closing, prompt.ends_in_think)
 
-    async def _encode(self, prompt: Prompt, param: str) -> list[int]:
-        """Token ids of `prompt`. Text that cannot fit the context is refused before it is tokenized."""
-        self._check_length(len(prompt.text) // self._tokenizer.longest_token, param)
-        return await asyncio.to_thread(encode_prompt, self._tokenizer, prompt)
-
-    async def _predicted(self, text: str | None) -> list[int]:
-        """Token ids of what the answer is expected to be like, as far as an answer may go."""
-        if not text or not self._speculates:
-            return []
-        return await asyncio.to_thread(self._tokenizer.encode_text, text[: _MOST_CHARACTERS * self.info.context_length])
-
-    async def _respelled(self, request: ChatRequest) -> list[int]:
-        """Token ids of what the answer may repeat in another spelling: the latest that users and tools wrote."""
-        if not self._speculates:
-            return []
-        texts = [message.content for message in request.messages if message.role in ("user", "tool")]
-        in_json = bool(request.callable_tools or request.response_format)
-
-        def ids() -> list[int]:
-            spelled = other_spellings(texts, _MOST_RESPELLED, in_json=in_json)
-            return [token for text in spelled for token in self._tokenizer.encode_text(text)]
-
-        return await asyncio.to_thread(ids)
-
-    def _drafter(
-        self, prompt_length: int, prediction: Sequence[int] = (), respelled: Sequence[int] = ()
-    ) -> Drafter | None:
+    async def _draft_sources(self, request: ChatRequest) -> DraftSources | None:
+        """None if nothing is drafted."""
         if not self._speculates:
             return None
-        return PromptLookup(prompt_length, prediction, [*self._scheduler.recent.tokens, *respelled])
-
-    def _check_length(self, tokens: int, param: str) -> None:
-        context = self.info.context_length
-        if tokens >= context:
-            raise ContextLengthExceeded(
-                f"the prompt has {tokens} tokens, but this model's context holds {context}, answer included; "
-                "shorten the conversation or the tools",
-                length=tokens,
-                limit=context,
-                param=param,
-            )
+        return await DraftSources.of(request, self._tokenizer, self.info.context_length)
 
     def _checked(self, runner: Runner, sampling: SamplingParams, choices: int) -> SamplingParams:
         """How tokens are to be sampled. Raises: InvalidRequest."""
@@ -369,12 +262,13 @@ class LocalEngine:
         numbers: range,
         output: Callable[[], Output],
         constraint: Callable[[], Constraint | None],
-        drafter: Callable[[], Drafter | None],
+        sources: DraftSources | None,
         openings: Sequence[Sequence[int]] = (),
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
-        """Answers to one prompt, each with a `constraint` and a `drafter` of its own, which begin with one of
-        `openings`, if there are any; `numbers` are theirs among the request's. A seed gives each its own random
-        numbers, by its place among the answers to the prompt.
+        """Answers to one prompt, each with a `constraint` of its own, which begin with one of `openings`, if there are any.
+
+        Drafts come from `sources`, too. `numbers` are the answers' among those of the request. A seed gives each its own
+        random numbers, by its place among the answers to the prompt.
         """
         room = self.info.context_length - len(ids)
         for place, number in enumerate(numbers):
@@ -384,7 +278,7 @@ class LocalEngine:
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 constraint=constraint(),
-                drafter=drafter(),
+                drafter=sources.drafter(len(ids), self._scheduler.recent) if sources else None,
             )
             yield choice_events(
                 self._scheduler,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..chat import FinishReason, ParserEvent, ReasoningDelta, TextDelta, ToolCallAbandoned, ToolCallStart
+from ..errors import InvalidRequest
 from ..formats.base import THINK_END, THINK_START, OutputParser, Piece, Special
 from .stop_strings import StopStrings
 
@@ -36,11 +37,11 @@ class Output:
     def begin(self, pieces: Sequence[Piece], content: str) -> None:
         """The answer begins with `pieces`, which hold `content`. The client has it, so that no event tells it again.
 
-        Mutates the output. Raises: ValueError if a call begins there.
+        Mutates the output. Raises: InvalidRequest if a call begins there.
         """
         self._known = len(content)
         if any(self.feed(piece) for piece in pieces):
-            raise ValueError("the beginning of the answer is more than text")
+            raise InvalidRequest("the last message holds a call, which cannot be continued", param="messages")
 
     @property
     def stop_string(self) -> str | None:

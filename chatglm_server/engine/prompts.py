@@ -1,0 +1,80 @@
+"""From a conversation to the tokens of a prompt that fits the model's context."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ..chat import ChatRequest, Message, Thinking
+from ..errors import ContextLengthExceeded, InvalidRequest, UnsupportedParameter
+from ..formats.base import CannotRender, ChatFormat, Prompt, Special
+from ..log_once import log_once
+from ..model_files.tokenizer import Tokenizer, encode_prompt
+from .answer_grammar import with_schema
+from .base import ModelInfo, Token
+
+
+class Prompts:
+    """Renders prompts as the model's generation writes them, and encodes them."""
+
+    def __init__(self, info: ModelInfo, chat_format: ChatFormat, tokenizer: Tokenizer) -> None:
+        self._info = info
+        self._format = chat_format
+        self._tokenizer = tokenizer
+
+    def render(self, request: ChatRequest, history: Sequence[Message]) -> Prompt:
+        """The prompt that asks for an answer to `history`, the messages of `request`. Raises: InvalidRequest."""
+        tools = request.callable_tools
+        if tools and not self._format.supports_tools:
+            name = f"{self._info.id} ({self._format.name})"
+            raise InvalidRequest(f"{name} was not trained to call tools; send the request without tools", param="tools")
+        self._check_thinking(request.thinking)
+        try:
+            return self._format.render(with_schema(history, request.response_format), tools, request.thinking)
+        except CannotRender as error:
+            raise InvalidRequest(str(error), param=error.param) from None
+
+    async def encode(self, prompt: Prompt, param: str) -> list[int]:
+        """Token ids of `prompt`, encoded beside the event loop. Text that cannot fit the context is refused before.
+
+        Raises: ContextLengthExceeded.
+        """
+        self.check_length(len(prompt.text) // self._tokenizer.longest_token, param)
+        return await asyncio.to_thread(encode_prompt, self._tokenizer, prompt)
+
+    def check_length(self, tokens: int, param: str) -> None:
+        """Raises: ContextLengthExceeded if no token of an answer fits behind so many."""
+        context = self._info.context_length
+        if tokens >= context:
+            raise ContextLengthExceeded(
+                f"the prompt has {tokens} tokens, but this model's context holds {context}, answer included; "
+                "shorten the conversation or the tools",
+                length=tokens,
+                limit=context,
+                param=param,
+            )
+
+    def tokens(self, text: str) -> list[Token]:
+        """The tokens of the bare prompt `text`."""
+        result: list[Token] = []
+        for piece in self._format.bare_prompt(text).pieces:
+            if isinstance(piece, Special):
+                result.append(Token(self._tokenizer.specials[piece.name], piece.name, special=True))
+            else:
+                ids = self._tokenizer.encode_text(piece)
+                result += (Token(token, self._tokenizer.piece(token)) for token in ids)
+        return result
+
+    def _check_thinking(self, thinking: Thinking) -> None:
+        """Raises: UnsupportedParameter if the model cannot think, or cannot be kept from it."""
+        model, can = f"{self._info.id} ({self._format.name})", self._format.thinking
+        noun = "thinking.effort" if thinking.enabled is None else "thinking.enabled"
+        if thinking.enabled and not can.on:
+            raise UnsupportedParameter(f"{model} was not trained to think first; leave it out", param=noun)
+        if thinking.wanted and not can.on:  # an effort is a hint
+            log_once(f"{model} does not think first: requests for a reasoning effort change nothing")
+        if thinking.wanted is False and not can.off:
+            raise UnsupportedParameter(f"{model} always thinks first; leave it out", param=noun)
+        if thinking.clear is False and not can.keep:
+            message = f"{model} is never shown its earlier thoughts; leave it out"
+            raise UnsupportedParameter(message, param="thinking.clear")

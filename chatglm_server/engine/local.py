@@ -265,9 +265,9 @@ class LocalEngine:
         sources: DraftSources | None,
         openings: Sequence[Sequence[int]] = (),
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
-        """Answers to one prompt, each with a `constraint` of its own, which begin with one of `openings`, if there are any.
+        """Answers to one prompt, each with a `constraint` of its own. Each begins with one of `openings`, if any.
 
-        Drafts come from `sources`, too. `numbers` are the answers' among those of the request. A seed gives each its own
+        Drafts come from `sources`, too. `numbers` are theirs among the request's answers. A seed gives each its own
         random numbers, by its place among the answers to the prompt.
         """
         room = self.info.context_length - len(ids)

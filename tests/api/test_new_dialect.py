@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from openai._streaming import SSEDecoder
@@ -22,14 +18,13 @@ from chatglm_server.api.dialect import ErrorReply, Json, Options, StreamEvent
 from chatglm_server.api.dialects import DIALECTS
 from chatglm_server.api.endpoint import Endpoint
 from chatglm_server.api.http.body import JsonRoute
-from chatglm_server.app import create_app
 from chatglm_server.chat import AnswerEvent, ChatRequest, Finish, Message, TextDelta, Usage
 from chatglm_server.engine.capabilities import Capability
 from chatglm_server.errors import ChatGLMServerError
-from chatglm_server.loader import load_engine
 from chatglm_server.sampling import Sampling
 from chatglm_server.service import Service
 from chatglm_server.settings import Settings
+from tests.serving_here import serving
 
 RECORDINGS = '{"raw": "Hello, you!", "format": "glm4", "chunk_size": 4, "delay_ms": 20}\n'
 SLOW = '{"raw": "' + "and so on " * 500 + '", "format": "glm4", "chunk_size": 4, "delay_ms": 20}\n'
@@ -110,24 +105,6 @@ class ParrotDialect:
 
     def _field(self, noun: str) -> str:
         return {"sampling.temperature": "warmth", "sampling.seed": "luck", "messages": "question"}.get(noun, noun)
-
-
-@contextmanager
-def serving(settings: Settings) -> Iterator[tuple[str, Service]]:
-    """A server in a thread of this process, so that it has the dialects of this process."""
-    service = Service(load_engine(settings))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, service), port=0, log_config=None))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", service
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ signature then holds the text, so that the model finds its thought in the next p
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -15,12 +13,10 @@ from pydantic import BaseModel, Field
 from ...chat import Thinking
 from ...engine.capabilities import Capability
 from ...log_once import log_once
+from ..sealed_thoughts import sealed, unsealed
 
 _UNSIGNED = "unsigned"
 """The signature of a thought whose text is shown. The API says that there is one."""
-
-_HELD = "thought:"
-"""What stands before a text in base64."""
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
@@ -53,14 +49,9 @@ def read_thinking(
 
 def signature(thought: str, *, shown: bool) -> str:
     """The signature of `thought`, whose text the client gets if it is `shown`."""
-    return _UNSIGNED if shown else _HELD + base64.b64encode(thought.encode()).decode()
+    return _UNSIGNED if shown else sealed(thought)
 
 
 def thought_in(thinking: str, signed: str) -> str:
     """The thought of a block that came back: its text, or what its signature holds; "" if that is not ours."""
-    if thinking or not signed.startswith(_HELD):
-        return thinking
-    try:
-        return base64.b64decode(signed.removeprefix(_HELD), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
+    return thinking or unsealed(signed) or ""

@@ -14,8 +14,8 @@ from ...chat import Message
 from ...errors import InvalidRequest
 from ...log_once import log_once
 from ..openai.conversation import MAX_MESSAGES, TEXT_PARTS, read_messages
+from ..sealed_thoughts import unsealed
 from ..validation import read
-from .thoughts import unsealed
 from .tools import Name, custom_arguments, flat_name
 
 MAX_ITEMS = 4 * MAX_MESSAGES

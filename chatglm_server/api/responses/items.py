@@ -12,7 +12,7 @@ from io import StringIO
 from typing import Literal, Protocol
 
 from ..dialect import Json
-from .thoughts import sealed
+from ..sealed_thoughts import sealed
 from .tools import OfferedTool, custom_input
 
 Status = Literal["in_progress", "completed", "incomplete"]

@@ -14,9 +14,9 @@ from anthropic import Anthropic, AsyncAnthropic
 from chatglm_server.api.anthropic.schemas import MessageObject, TokenCount
 from chatglm_server.settings import Settings
 from tests.api.messages.test_messages_stream import QUESTION, TOOL
-from tests.api.test_new_dialect import serving
 from tests.conftest import ADD
 from tests.serving import RunningServer, user
+from tests.serving_here import serving
 
 ADD_TOOL: Any = {"name": "add", "input_schema": ADD["function"]["parameters"]}
 HELLO: dict[str, Any] = {"model": "claude-haiku-4-5", "max_tokens": 60, "messages": user("Hello!")}

@@ -18,9 +18,10 @@ from pydantic import TypeAdapter
 
 from chatglm_server.service import Service
 from chatglm_server.settings import Settings
-from tests.api.test_new_dialect import SLOW, serving
+from tests.api.test_new_dialect import SLOW
 from tests.conftest import WEATHER
 from tests.recordings import ANSWER, CALLS, PARALLEL, THINKS, THOUGHT, replay_file
+from tests.serving_here import serving
 
 FUNCTION: Any = WEATHER["function"]
 TOOL: Any = {

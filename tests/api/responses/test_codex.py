@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chatglm_server.settings import Settings
-from tests.api.test_new_dialect import serving
+from tests.serving_here import serving
 
 CLIENT = Path(__file__).parents[2] / "clients" / "codex"
 CONFIG = """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chatglm_server.api.responses.bodies import ReadRequest, ResponsesBody
-from chatglm_server.api.responses.thoughts import sealed
+from chatglm_server.api.sealed_thoughts import sealed
 from chatglm_server.chat import JsonObjectFormat, JsonSchemaFormat, Message, TextFormat, ToolCall, ToolChoice
 from chatglm_server.engine.capabilities import Capability
 from chatglm_server.errors import InvalidRequest

@@ -17,9 +17,9 @@ from pydantic import TypeAdapter
 
 from chatglm_server.service import Service
 from chatglm_server.settings import Settings
-from tests.api.test_new_dialect import serving
 from tests.conftest import WEATHER
 from tests.recordings import ANSWER, CALLS, PARALLEL, THINKS, THOUGHT, replay_file
+from tests.serving_here import serving
 
 TOOL: Any = {"type": "function", **WEATHER["function"]}
 QUESTION = "What is the weather in Paris?"

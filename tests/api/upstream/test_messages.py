@@ -12,10 +12,10 @@ from anthropic import Anthropic
 
 from chatglm_server.settings import Settings
 from tests.api.messages.test_messages_stream import TOOL
-from tests.api.test_new_dialect import serving
 from tests.conftest import WEATHER
 from tests.raw_backend import RawBackend, delta, stream, text, whole
 from tests.serving import user
+from tests.serving_here import serving
 from tests.upstream import USAGE
 
 ASK: dict[str, Any] = {"model": "some-model", "max_tokens": 50, "messages": user("Weather?")}

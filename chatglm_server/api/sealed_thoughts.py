@@ -1,4 +1,4 @@
-"""A thought as ``encrypted_content``: opaque to clients, who send it back with the next request.
+"""A thought as text that is opaque to clients, who send it back with the next request.
 
 A server that keeps no responses has the thoughts of earlier turns from its clients only.
 """

@@ -1,4 +1,4 @@
-"""/v1/embeddings, /embedding and /keyword with a real model: all-MiniLM-L6-v2."""
+"""/v1/embeddings, Ollama's /api/embed, /embedding and /keyword with a real model: all-MiniLM-L6-v2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import ollama
 import pytest
+from ollama import Client
 from openai import OpenAI
 from transformers import AutoTokenizer
 
@@ -231,3 +233,28 @@ def test_chinese_keywords(embedding_server: RunningServer) -> None:
     assert {"人工智能", "神经网络"} <= set(found)
     assert all(len(word) > 1 for word in found)
     assert keywords(embedding_server, "机器学习是人工智能的一个分支", vocab=["机器学习", "网络"]) == ["机器学习"]
+
+
+def test_ollamas_client(embedding_server: RunningServer) -> None:
+    """Vectors of length 1, and from the older endpoint as the model gives them."""
+    client = Client(host=embedding_server.url)
+    texts = ["one", "two two two"]
+    openai = embedding_server.post("/v1/embeddings", json={"input": texts}).json()
+    answer = client.embed(f"{MINILM.name}:latest", texts)
+    assert np.allclose(answer.embeddings, [item["embedding"] for item in openai["data"]], atol=1e-6)
+    assert answer.prompt_eval_count == openai["usage"]["prompt_tokens"]
+    assert isinstance(answer.total_duration, int)
+    (short,) = client.embed(MINILM.name, "one", dimensions=8).embeddings
+    assert len(short) == 8
+    assert abs(np.linalg.norm(short) - 1) < 1e-5
+    assert client.embed(MINILM.name, "").embeddings == []
+    glm = embedding_server.post("/embedding", json={"prompt": ["one"]}).json()
+    assert np.allclose(client.embeddings(MINILM.name, "one").embedding, glm["data"][0], atol=1e-6)
+    assert len(client.embed(MINILM.name, LONG).embeddings) == 1
+    with pytest.raises(ollama.ResponseError, match="tokens") as raised:
+        client.embed(MINILM.name, LONG, truncate=False)
+    assert raised.value.status_code == 400
+    with pytest.raises(ollama.ResponseError, match=r"^model 'demo' not found"):
+        client.embed("demo", "one")
+    assert [model.model for model in client.list().models] == ["demo:latest", f"{MINILM.name}:latest".lower()]
+    assert client.show(MINILM.name).capabilities == ["embedding"]

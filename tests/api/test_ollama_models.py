@@ -1,4 +1,4 @@
-"""What Ollama's clients read of the models: names, lists, facts of the file, embeddings."""
+"""What Ollama's clients read of the models: names, lists, facts of the file, and those of another server."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import Any
 
 import gguf
 import httpx
-import numpy as np
 import ollama
 import pytest
 from ollama import Client
 
 from chatglm_server.model_files.containers import read_model_file
-from tests.conftest import MINILM
 from tests.random_gguf import write_random_gguf
 from tests.raw_backend import RawBackend, delta, stream, whole
 from tests.serving import RunningServer, user
@@ -112,31 +110,6 @@ def test_load_and_unload(server: RunningServer) -> None:
     unloaded = client.chat("demo", keep_alive=0)
     assert (unloaded.done_reason, unloaded.message.content) == ("unload", "")
     assert client.generate("demo", "Hello!", keep_alive=0, options={"num_predict": 1}).done_reason == "length"
-
-
-def test_embeddings(embedding_server: RunningServer) -> None:
-    client = Client(host=embedding_server.url)
-    texts = ["one", "two two two"]
-    openai = embedding_server.post("/v1/embeddings", json={"input": texts}).json()
-    answer = client.embed(f"{MINILM.name}:latest", texts)
-    assert np.allclose(answer.embeddings, [item["embedding"] for item in openai["data"]], atol=1e-6)
-    assert answer.prompt_eval_count == openai["usage"]["prompt_tokens"]
-    assert isinstance(answer.total_duration, int)
-    (short,) = client.embed(MINILM.name, "one", dimensions=8).embeddings
-    assert len(short) == 8
-    assert abs(np.linalg.norm(short) - 1) < 1e-5
-    assert client.embed(MINILM.name, "").embeddings == []
-    glm = embedding_server.post("/embedding", json={"prompt": ["one"]}).json()
-    assert np.allclose(client.embeddings(MINILM.name, "one").embedding, glm["data"][0], atol=1e-6)
-    long = "hello " * 1000
-    assert len(client.embed(MINILM.name, long).embeddings) == 1
-    with pytest.raises(ollama.ResponseError, match="tokens") as raised:
-        client.embed(MINILM.name, long, truncate=False)
-    assert raised.value.status_code == 400
-    with pytest.raises(ollama.ResponseError, match=r"^model 'demo' not found"):
-        client.embed("demo", "one")
-    assert [model.model for model in client.list().models] == ["demo:latest", f"{MINILM.name}:latest".lower()]
-    assert client.show(MINILM.name).capabilities == ["embedding"]
 
 
 def test_without_an_embedder(server: RunningServer) -> None:

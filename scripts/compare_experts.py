@@ -10,10 +10,10 @@ core         the fastest kernels of this machine.
 llama.cpp    its defaults; "unpacked" without repacking, which other kernels read; "one by one" a token a pass.
 exact        NumPy in float64, of the numbers that the file's blocks stand for; nothing else is rounded.
 
-Each pair is compared at every token and layer: the share of tokens with equal sets of experts and of equal choices, and
-how far the routers' scores are apart. A set can differ only where the last expert that was chosen is hardly better than
-the first that was not, so the margin of such tokens is printed beside that of all. Weights are random: routers of a
-trained model decide more clearly.
+Each pair is compared at every token and layer: equal choices; tokens with equal sets of experts, of all and of those
+whose sets are equal in all layers before; and how far the scores that a router chooses by are apart. A choice differs
+where the last expert that was chosen is hardly better than the first that was not: so the median of this margin is
+printed, of all tokens and of those whose sets differ here first, with the largest.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from chatglm_server.model_files.weight_types import WEIGHT_TYPES  # noqa: E402
 LAYERS, FIRST, VOCABULARY = 4, 1, 4096
 """`FIRST` is the first layer with experts."""
 F32 = 0
+HEADER = "layer  equal choices  equal sets  if equal before  scores apart  margin  where sets differ (most)"
 
 
 def write_model(path: Path, mix: str) -> None:
@@ -73,20 +74,19 @@ def compare(names: str, one: Run, other: Run) -> None:
     equal = (one.chosen == other.chosen).all(axis=2)
     choices = (one.chosen & other.chosen).sum(axis=2) / one.used
     margins = np.minimum(one.margins, other.margins)
-    print(
-        f"\n{names}\nlayer  equal choices  equal sets  if equal before  scores apart  margin  where sets differ (most)"
-    )
+    print(f"\n{names}\n{HEADER}")
     for layer, same in enumerate(equal):
-        before = same[equal[:layer].all(axis=0)].mean()
+        before = equal[:layer].all(axis=0)
         apart = np.sqrt(((one.ranks[layer] - other.ranks[layer]) ** 2).mean())
-        line = f"{FIRST + layer:5}  {choices[layer].mean():13.2%}  {same.mean():10.1%}  {before:15.1%}  {apart:12.5f}"
-        differing = margins[layer][~same] if not same.all() else np.zeros(1)
-        print(f"{line}  {np.median(margins[layer]):.4f}  {np.median(differing):.4f} ({differing.max():.4f})")
+        differing = margins[layer][before & ~same]
+        most = f"{np.median(differing):.4f} ({differing.max():.4f})" if len(differing) else "none"
+        shares = f"{choices[layer].mean():15.2%}{same.mean():12.1%}{same[before].mean():17.1%}"
+        print(f"{FIRST + layer:5}{shares}{apart:14.5f}{np.median(margins[layer]):8.4f}  {most}")
     cosines = (one.logits * other.logits).sum(axis=1)
     cosines /= np.linalg.norm(one.logits, axis=1) * np.linalg.norm(other.logits, axis=1)
     whole = equal.all(axis=0)
     least = cosines[whole].min(initial=1)
-    print(f"  all  {choices.mean():13.2%}; logits' cosine: median {np.median(cosines):.5f}, least {cosines.min():.4f},")
+    print(f"  all{choices.mean():15.2%}; logits' cosine: median {np.median(cosines):.5f}, least {cosines.min():.4f},")
     print(f"       least of the {whole.mean():.0%} of tokens with equal sets in all layers {least:.5f}", flush=True)
 
 

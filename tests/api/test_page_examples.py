@@ -14,8 +14,8 @@ from tests.serving import RunningServer
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = {
     "README.md#Call a tool": 'get_weather {"city": "Paris"}\n',
-    "docs/recipes.md#openai-python": "Hello! How can I help you?",
-    "docs/recipes.md#LangChain": "'name': 'get_weather', 'args': {'city': 'Paris'}",
+    "docs/clients.md#openai-python": "Hello! How can I help you?",
+    "docs/clients.md#LangChain": "'name': 'get_weather', 'args': {'city': 'Paris'}",
 }
 """Page and heading, and what the output of its first Python block holds."""
 

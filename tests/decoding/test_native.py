@@ -161,9 +161,9 @@ import threading
 from pathlib import Path
 import chatglm_native
 from chatglm_server.model_files.containers import read_model_file
-spec = read_model_file(Path({str(write_random_model(tmp_path / "model.bin", hidden=512, layers=4))!r})).spec
+spec = read_model_file(Path({str(write_random_model(tmp_path / "model.bin", hidden=256, layers=4))!r})).spec
 model = chatglm_native.Model(chatglm_native.ThreadPool(1), spec, context=256, slots=1, cpu={KERNELS[-1]!r})
-rows = [(0, place, 5) for place in range(250)]
+rows = [(0, place, 5) for place in range(128)]
 started, done = threading.Event(), threading.Event()
 def compute():
     started.set()

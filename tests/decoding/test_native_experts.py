@@ -19,7 +19,7 @@ from tests.native_kernels import KERNELS
 from tests.random_expert_gguf import AIR, FLASH, ExpertShape
 from tests.random_gguf import Kind, write_random_gguf
 
-TOKENS = 110  # of these an expert gets about 41, no multiple of any tile
+TOKENS = 75  # of these an expert gets about 28, no multiple of any tile
 SHAPES: dict[str, ExpertShape] = {
     "air": AIR,
     "air without norms of heads": replace(AIR, head_norms=False, joined_experts=True, shared=2),
@@ -93,13 +93,13 @@ def test_no_bit_depends_on_what_is_computed_together(
     spec, ids = spec_of(tmp_path, shape, kinds, cache), random_ids(2)
     model = load(spec, cpu=cpu)
     whole = logits(model, rows_of(0, ids))
-    for size in (1, 41):
+    for size in (1, 28):
         model.truncate(1, 0)
         parts = [logits(model, rows_of(1, ids[at : at + size], at)) for at in range(0, TOKENS, size)]
         assert np.array_equal(np.concatenate(parts), whole), size
-    model.copy(0, 2, 70)
-    beside = logits(model, rows_of(2, ids[70:], 70) + rows_of(1, random_ids(3)))
-    assert np.array_equal(beside[: TOKENS - 70], whole[70:])
+    model.copy(0, 2, 50)
+    beside = logits(model, rows_of(2, ids[50:], 50) + rows_of(1, random_ids(3)))
+    assert np.array_equal(beside[: TOKENS - 50], whole[50:])
     alone = load(spec, cpu=cpu, threads=1)
     mixed = [row for pair in zip(rows_of(0, ids), rows_of(1, random_ids(4)), strict=True) for row in pair]
     assert np.array_equal(logits(alone, mixed)[::2], whole)
@@ -108,20 +108,21 @@ def test_no_bit_depends_on_what_is_computed_together(
 @pytest.mark.parametrize("cpu", KERNELS)
 def test_threads_that_share_the_positions_of_a_latent_query(cpu: str, tmp_path: Path) -> None:
     """Few queries deep in a context: a task has 256 positions of them. Many, of a prompt: it has all."""
-    shape = replace(FLASH, layers=2, experts=1, used=1, scale=1.0)
-    spec, ids = spec_of(tmp_path, shape, [Kind.F32]), random_ids(5, 560)
-    model = load(spec, cpu=cpu, context=560)
+    shape = replace(FLASH, layers=2, rank=128, query_rank=128, experts=1, used=1, scale=1.0)
+    spec, ids = spec_of(tmp_path, shape, [Kind.F32]), random_ids(5, 530)
+    model = load(spec, cpu=cpu, context=530)
     whole = logits(model, rows_of(0, ids))
     assert least_cosine(whole.astype(np.float64), ExpertReference(spec).logits(ids)) >= 0.9999
-    for threads in (1, 2, 3):
-        model = load(spec, cpu=cpu, threads=threads, context=560)
-        logits(model, rows_of(0, ids[:540]))
-        for size in (1, 9):
+    for threads in (2, 1, 3):
+        if threads != 2:
+            model = load(spec, cpu=cpu, threads=threads, context=530)
+            model.forward(rows_of(0, ids[:520]), [])
+        for size in (1, 9):  # nine end in the third stretch
             model.copy(0, 1, 500)
             parts = [logits(model, rows_of(1, ids[at : at + size], at)) for at in (500, 500 + size, 500 + 2 * size)]
             assert np.array_equal(np.concatenate(parts), whole[500 : 500 + 3 * size]), (threads, size)
-        two_depths = logits(model, [(0, 540, ids[540]), (2, 0, ids[0]), (1, 500, ids[500])])
-        assert np.array_equal(two_depths, whole[[540, 0, 500]]), threads
+        two_depths = logits(model, [(0, 520, ids[520]), (2, 0, ids[0]), (1, 500, ids[500])])
+        assert np.array_equal(two_depths, whole[[520, 0, 500]]), threads
 
 
 @pytest.mark.parametrize("cpu", KERNELS)

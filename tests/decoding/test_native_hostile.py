@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.spec import ModelSpec
-from tests.native_kernels import KERNELS
+from tests.native_kernels import KERNELS, examples
 from tests.random_models import write_random_model
 
 REFUSALS = (RuntimeError, ValueError, TypeError, MemoryError)
@@ -55,7 +55,7 @@ def load_and_read(spec: ModelSpec) -> None:
     assert logits(load(spec), [(0, 0, 0)]).shape == (1, spec.vocab_size)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.data())
 def test_tables_that_do_not_fit_the_file(spec: ModelSpec, data: st.DataObject) -> None:
     size, tensors = spec.path.stat().st_size, dict(spec.tensors)
@@ -96,7 +96,7 @@ def test_tables_that_do_not_fit_the_file(spec: ModelSpec, data: st.DataObject) -
 SIZE_NAMES = ("vocab_size", "hidden_size", "layers", "heads", "kv_heads", "key_size", "value_size", "ffn_size")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from((*SIZE_NAMES, "rotary_size")), st.one_of(ANY, st.none(), st.text(), FLOATS))
 def test_sizes_that_are_no_network(spec: ModelSpec, name: str, value: Any) -> None:
     good = 0 < value <= spec.key_size if name == "rotary_size" and isinstance(value, int) else False
@@ -106,7 +106,7 @@ def test_sizes_that_are_no_network(spec: ModelSpec, name: str, value: Any) -> No
         load_and_read(replace(spec, **{name: value}))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(("norm_epsilon", "rope_theta")), st.one_of(FLOATS, st.none(), st.text()))
 def test_fractions_that_are_no_network(spec: ModelSpec, name: str, value: Any) -> None:
     if isinstance(value, float) and value > 0 and np.isfinite(value):
@@ -212,7 +212,7 @@ ROWS = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, CONTEXT), st.integ
 WILD_ROWS = st.lists(st.tuples(ANY, ANY, ANY), max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.one_of(ROWS, WILD_ROWS), st.lists(st.one_of(st.integers(-1, 60), ANY), max_size=4))
 def test_rows(model: chatglm_native.Model, rows: list[tuple[int, int, int]], wanted: list[int]) -> None:
     sound = (
@@ -239,7 +239,7 @@ def test_a_refused_pass_leaves_the_model_as_it_was(model: chatglm_native.Model) 
     assert np.array_equal(logits(model, rows), expected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(*[st.one_of(st.integers(-1, CONTEXT + 1), ANY)] * 3)
 def test_copies(model: chatglm_native.Model, source: int, target: int, count: int) -> None:
     if 0 <= source < 2 and 0 <= target < 2 and 0 <= count <= CONTEXT:

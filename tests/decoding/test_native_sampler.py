@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatglm_server.decoding.constraints.base import TokenMask
+from tests.native_kernels import examples
 
 Floats = npt.NDArray[np.float32]
 Sampled = tuple[int, float, list[tuple[int, float]]]
@@ -77,7 +78,7 @@ def expected(row: npt.NDArray[np.float64], number: float, options: dict[str, Any
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.data())
 def test_tokens_are_those_of_a_plain_computation(data: st.DataObject) -> None:
     vocab = data.draw(st.integers(1, 200))
@@ -251,7 +252,7 @@ SMALL = st.integers(-(2**31), 2**31 - 1)
 ANY_FLOAT = st.floats(width=32)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     row=st.lists(st.one_of(ANY_FLOAT, st.sampled_from([0.0, np.inf, -np.inf, np.nan])), min_size=1, max_size=80),
     options=st.fixed_dictionaries(

@@ -89,7 +89,6 @@ PROMPT: dict[str, Any] = {"model": "demo", "prompt": "Hello!", "stream": False}
             ASK | {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "a", "arguments": "x"}}]}]},
             "messages[0].tool_calls[0].function.arguments",
         ),
-        ("chat", ASK | {"messages": [*user("Count."), {"role": "assistant", "content": "1, 2,"}]}, "messages"),
         ("chat", ASK | {"messages": user("Hello! " * 9000)}, "the prompt has"),
         ("generate", PROMPT | {"suffix": "x"}, "suffix"),
         ("generate", PROMPT | {"images": ["iVBORw0KGgo="]}, "images"),
@@ -103,6 +102,14 @@ def test_a_bad_request_names_the_field(server: RunningServer, path: str, body: d
         assert answer.status_code == 400
         assert set(answer.json()) == {"error"}
         assert answer.json()["error"].startswith(field), answer.json()
+
+
+def test_an_answer_goes_on_from_the_assistants_last_message(server: RunningServer) -> None:
+    body = ASK | {"options": {"temperature": 0}}
+    text = server.post("/api/chat", json=body).json()["message"]["content"]
+    first, blank, rest = text.partition(" ")
+    begun = {"messages": [*user("Hello!"), {"role": "assistant", "content": first}]}
+    assert server.post("/api/chat", json=body | begun).json()["message"]["content"] == blank + rest
 
 
 def test_other_errors(server: RunningServer) -> None:

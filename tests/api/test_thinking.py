@@ -114,7 +114,11 @@ def test_a_thought_ends_at_its_budget(thinking_server: RunningServer) -> None:
     whole = thinking_server.post(json=ASK | {"max_tokens": 60}).json()
     assert whole["usage"]["completion_tokens_details"]["reasoning_tokens"] > 5, "it thinks longer"
     closing = "That is enough thought. Now the answer."
-    for fields in ({"thinking_budget": 5}, {"thinking_budget_tokens": 5}, {"thinking_budget": 5, "logprobs": True}):
+    for fields in (
+        {"thinking_budget": 5},
+        {"thinking_budget_tokens": 5, "thinking": {"type": "enabled", "budget_tokens": 5}},
+        {"reasoning": {"max_tokens": 5}, "logprobs": True},
+    ):
         body = thinking_server.post(json=ASK | {"max_tokens": 60} | fields).json()
         message = body["choices"][0]["message"]
         thought, _, rest = message["reasoning_content"].partition(closing)

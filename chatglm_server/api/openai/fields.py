@@ -16,7 +16,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "thinking.enabled": ("enable_thinking",),
     "thinking.effort": ("reasoning_effort", "reasoning"),
     "thinking.clear": ("clear_thinking",),
-    "thinking.budget": ("thinking_budget", "thinking_budget_tokens"),
+    "thinking.budget": ("thinking_budget", "thinking_budget_tokens", "thinking", "reasoning"),
     "response_format": (
         *("response_format", "structured_outputs", "json_schema", "grammar", "regex", "ebnf"),
         *("guided_json", "guided_regex", "guided_choice", "guided_grammar"),

@@ -28,16 +28,18 @@ class TemplateArguments(BaseModel):
 
 
 class ThinkingBody(BaseModel):
-    """Z.ai's own switch."""
+    """Z.ai's own switch; the budget is Anthropic's."""
 
     type: Literal["enabled", "disabled"] | None = None
     clear_thinking: bool | None = None
+    budget_tokens: int | None = None
 
 
 class ReasoningBody(BaseModel):
-    """The effort as the Responses API has it."""
+    """The effort as the Responses API has it, and the budget as OpenRouter has it."""
 
     effort: Effort | None = None
+    max_tokens: int | None = None
 
 
 class ThinkingFields(Protocol):
@@ -76,6 +78,8 @@ def read_thinking(body: ThinkingFields, *, foreign: bool) -> Thinking:
             "thinking_budget",
             foreign,
             template.thinking_budget,
+            own.budget_tokens,
+            reasoning.max_tokens,
             _value(int, body.thinking_budget, "thinking_budget", foreign),
             _value(int, body.thinking_budget_tokens, "thinking_budget_tokens", foreign),
         ),

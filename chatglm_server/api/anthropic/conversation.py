@@ -48,7 +48,7 @@ class ImageBlock(BaseModel):
 
 
 class ThinkingBlock(BaseModel):
-    """What the assistant thought before an answer."""
+    """The assistant's thought before an answer."""
 
     type: Literal["thinking"]
     thinking: str = ""
@@ -190,7 +190,7 @@ def _question(blocks: list[AnyBlock], where: str, calls: set[str], *, images: bo
         elif isinstance(block, TextBlock):
             text = block.text
         elif isinstance(block, ImageBlock) and images:
-            parts.append({"type": "image_url", "image_url": {"url": _address(block.source)}})
+            parts.append({"type": "image_url", "image_url": {"url": _image_url(block.source)}})
             continue
         else:
             message = f"this model reads text only, not {block.type[:64]!r} blocks"
@@ -204,7 +204,7 @@ def _question(blocks: list[AnyBlock], where: str, calls: set[str], *, images: bo
 
 
 def _result(block: ToolResultBlock) -> str:
-    """A result as text. What is no text goes by its type, so that the model knows that it was there."""
+    """A result as text. An image or a file becomes its type in brackets, so that the model knows of it."""
     content = block.content or ""
     if not isinstance(content, str):
         content = "\n".join(_shown(item.model_dump()) for item in content)
@@ -218,8 +218,8 @@ def _shown(item: Mapping[str, Any]) -> str:
     return text if item["type"] == "text" and isinstance(text, str) else f"[{item['type']}]"
 
 
-def _address(source: Mapping[str, Any]) -> str:
-    """Where an image is, as OpenAI's API has it: in base64 or elsewhere."""
+def _image_url(source: Mapping[str, Any]) -> str:
+    """The URL of an image, as OpenAI's API takes it. An image in base64 becomes a data URL."""
     if source.get("type") == "base64":
         return f"data:{source.get('media_type')};base64,{source.get('data')}"
     return str(source.get("url", ""))

@@ -88,7 +88,7 @@ class MessageAnswer:
         elif isinstance(event, Finish):
             yield from self._close()
             yield _event("message_delta", delta=self._stop(event), usage=_usage(event.usage))
-        elif not isinstance(event, TokenSampled | ToolCallRepaired):  # there is no place for these
+        elif not isinstance(event, TokenSampled | ToolCallRepaired):  # Anthropic's API has no events for these
             assert_never(event)
 
     def waiting(self) -> StreamEvent:

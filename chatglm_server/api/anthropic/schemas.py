@@ -19,7 +19,7 @@ class AnsweredText(_Answer):
 
 
 class AnsweredThinking(_Answer):
-    """What the model thought first; `thinking` is empty if the client wants no text of it."""
+    """The model's thought. `thinking` is empty if the client asked for thoughts without their text."""
 
     type: Literal["thinking"]
     thinking: str

@@ -1,4 +1,4 @@
-"""Whether to think, and a thought's way to the client and back.
+"""The thinking settings of a request, and thoughts as blocks with a signature.
 
 A thought comes with a signature, which clients send back unread. A client may ask for thoughts without their text; the
 signature then holds the text, so that the model finds its thought in the next prompt, and the KV cache its tokens.
@@ -22,7 +22,7 @@ Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
 
 class ThinkingConfig(BaseModel):
-    """Whether to think first; ``adaptive`` leaves it to the model."""
+    """Turns thinking on or off; ``adaptive`` lets the model decide."""
 
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: int | None = Field(None, description="most tokens of thought")

@@ -39,7 +39,7 @@ class ClientTool(BaseModel):
 
 
 class ToolChoiceConfig(BaseModel):
-    """Whether to call tools: as the model likes, at least one, the one with the `name`, or none."""
+    """The calls that the answer may hold: any number (auto), at least one (any), one of `name` (tool), or none."""
 
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None

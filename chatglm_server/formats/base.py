@@ -91,7 +91,12 @@ class Prompt:
 
     @property
     def history(self) -> Prompt:
-        """The part before the last ``<|assistant|>``, which does not ask for an answer. There has to be one."""
+        """The part before the last ``<|assistant|>``, which does not ask for an answer.
+
+        Raises: ValueError without such a token.
+        """
+        if not self.answer_start:
+            raise ValueError("the prompt has no <|assistant|>")
         return Prompt(self.pieces[: self.answer_start - 1])
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from ..chat import Tool
 from ..decoding.constraints.grammars import GrammarError, Grammars
-from ..decoding.constraints.recent import Recent
 from ..decoding.constraints.triggered import Beginning, TextTrigger, TokenTrigger, Trigger
 from ..errors import InvalidRequest
 from ..formats.base import ChatFormat, Prompt
@@ -17,6 +16,7 @@ from ..formats.call_grammar import CallGrammar, CallsAfterToken
 from ..formats.values.json_schema import SchemaError
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
+from ..recent import Recent
 
 _KEPT_BYTES = 2_000_000  # of tools and the grammars of their calls
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from ..answer import Answer
 from ..chat import AnswerEvent, Finish, ParserEvent, Timings, TokenLogprob, TokenSampled, Usage
 from ..decoding.constraints.forced_prefix import begins_with_any
 from ..decoding.runner import SampledToken
@@ -26,15 +27,19 @@ async def choice_events(
     counts_prompt: bool,
     reports_tokens: bool,
     openings: Sequence[Sequence[int]] = (),
+    keep: Callable[[Sequence[int], Answer], None] | None = None,
 ) -> AsyncGenerator[AnswerEvent, None]:
     """The events of the answer number `choice`.
 
     If the answer has to begin with one of `openings`, its text is held back until something follows the opening: an
     answer that is cut before that has no content.
 
+    `keep` gets the tokens of the answer, without the one that ended it, and what they say; unless the answer ended
+    before its last tokens did, as at a stop string.
+
     Raises: ShuttingDown, ModelFailure.
     """
-    text = _Text(tokenizer, output)
+    text, answer = _Text(tokenizer, output), Answer()
     held: list[int] = []
     generated, ended, opened, first_token = 0, False, not openings, 0.0
     async with aclosing(scheduler.answer(sequence)) as tokens:
@@ -50,16 +55,18 @@ async def choice_events(
             if opened:
                 first_token = first_token or time.perf_counter()
                 for event in text.feed(held):
+                    answer.add(event)
                     yield _numbered(event, choice)
                 held.clear()
             if output.complete:
                 break
-    if opened:
-        for event in text.flush():
-            yield _numbered(event, choice)
+    last = text.flush() if opened else []
     events, reason = output.finish(cut=not ended)
-    for event in events:
+    for event in [*last, *events]:
+        answer.add(event)
         yield _numbered(event, choice)
+    if keep is not None and not output.complete:
+        keep(sequence.tokens[sequence.prompt_length :][: generated - ended], answer)
     prompt = (sequence.prompt_length, sequence.cached or 0) if counts_prompt else (0, 0)
     accepted = min(sequence.accepted, generated)  # behind a stop string there may be more
     usage = Usage(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeGuard
 
+from ..answer import Answer
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseFormat, TextFormat, Thinking
 from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.grammars import Grammar, Grammars
@@ -109,7 +110,8 @@ class LocalEngine:
             grammar = await self._grammar(request.response_format, sampling, lead, held.grammar if held else None)
             begun = Prompt(() if beginning is None else self._format.text_opening(beginning, prompt))
             begun_ids = await self._prompts.encode(begun, param="messages")
-            ids = await self._prompts.encode(prompt, param="messages") + begun_ids
+            encoded = await self._prompts.encode_conversation(prompt)
+            ids = encoded.ids + begun_ids
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
             self._prompts.check_length(len(ids) + max(map(len, openings), default=0), param="messages")
@@ -137,8 +139,11 @@ class LocalEngine:
                     made.begin(begun.pieces, beginning.content.lstrip())
                 return made
 
+            def keep(tokens: Sequence[int], answer: Answer) -> None:
+                self._prompts.keep_answer(encoded, beginning, [*begun_ids, *tokens], answer)
+
             numbers = range(request.choices or 1)
-            answers = self._answers(runner, ids, sampling, numbers, output, constraint.fresh, sources, openings)
+            answers = self._answers(runner, ids, sampling, numbers, output, constraint.fresh, sources, openings, keep)
             async with aclosing(merge_choices(list(answers), self.info.choices, len(ids))) as events:
                 async for event in events:
                     yield event
@@ -172,7 +177,8 @@ class LocalEngine:
                     yield event
 
     async def count_tokens(self, request: ChatRequest) -> int:
-        return len(await self._prompts.encode(self._prompts.render(request, request.messages), param="messages"))
+        prompt = self._prompts.render(request, request.messages)
+        return len((await self._prompts.encode_conversation(prompt)).ids)
 
     async def tokenize(self, text: str) -> list[Token]:
         return await asyncio.to_thread(self._prompts.tokens, text)
@@ -264,11 +270,12 @@ class LocalEngine:
         constraint: Callable[[], Constraint | None],
         sources: DraftSources | None,
         openings: Sequence[Sequence[int]] = (),
+        keep: Callable[[Sequence[int], Answer], None] | None = None,
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
         """Answers to one prompt, each with a `constraint` of its own. Each begins with one of `openings`, if any.
 
-        Drafts come from `sources`, too. `numbers` are theirs among the request's answers. A seed gives each its own
-        random numbers, by its place among the answers to the prompt.
+        Drafts come from `sources`, too. `keep` as for `choice_events`. `numbers` are theirs among the request's
+        answers. A seed gives each its own random numbers, by its place among the answers to the prompt.
         """
         room = self.info.context_length - len(ids)
         for place, number in enumerate(numbers):
@@ -289,6 +296,7 @@ class LocalEngine:
                 counts_prompt=place == 0,
                 reports_tokens=sampling.top_logprobs is not None,
                 openings=openings,
+                keep=keep,
             )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from ..answer import Answer
 from ..chat import ChatRequest, Message, Thinking
 from ..errors import ContextLengthExceeded, InvalidRequest, UnsupportedParameter
 from ..formats.base import CannotRender, ChatFormat, Prompt, Special
@@ -12,6 +14,19 @@ from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from .answer_grammar import with_schema
 from .base import ModelInfo, Token
+from .sampled_answers import Place, SampledAnswers
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """The tokens of a conversation. Those from `answer_start` on stand behind the last ``<|assistant|>``, at `place`.
+
+    An answer to it that comes back later is found by `place`. It is None in formats without such a token.
+    """
+
+    ids: list[int]
+    answer_start: int
+    place: bytes | None
 
 
 class Prompts:
@@ -21,6 +36,7 @@ class Prompts:
         self._info = info
         self._format = chat_format
         self._tokenizer = tokenizer
+        self._sampled = SampledAnswers()
 
     def render(self, request: ChatRequest, history: Sequence[Message]) -> Prompt:
         """The prompt that asks for an answer to `history`, the messages of `request`. Raises: InvalidRequest."""
@@ -41,6 +57,49 @@ class Prompts:
         """
         self.check_length(len(prompt.text) // self._tokenizer.longest_token, param)
         return await asyncio.to_thread(encode_prompt, self._tokenizer, prompt)
+
+    async def encode_conversation(self, prompt: Prompt) -> EncodedPrompt:
+        """A rendered conversation, encoded beside the event loop. Earlier answers of this server are read as the tokens
+        that they were sampled as.
+
+        Raises: ContextLengthExceeded.
+        """
+        self.check_length(len(prompt.text) // self._tokenizer.longest_token, "messages")
+        return await asyncio.to_thread(self._encode_conversation, prompt)
+
+    def _encode_conversation(self, prompt: Prompt) -> EncodedPrompt:
+        ids: list[int] = []
+        place, read = Place(), 0
+
+        def read_up_to(end: int) -> None:
+            nonlocal read
+            add(encode_prompt(self._tokenizer, Prompt(prompt.pieces[read:end])))
+            read = end
+
+        def add(tokens: Sequence[int]) -> None:
+            ids.extend(tokens)
+            place.go_on(tokens)
+
+        for answer in prompt.answers:
+            read_up_to(answer.start)
+            sampled = self._sampled.find(place.key, answer)
+            if sampled is not None:
+                add(sampled)
+                read = answer.end
+        if not prompt.answer_start:
+            read_up_to(len(prompt.pieces))
+            return EncodedPrompt(ids, len(ids), None)
+        read_up_to(prompt.answer_start)
+        start, key = len(ids), place.key
+        read_up_to(len(prompt.pieces))
+        return EncodedPrompt(ids, start, key)
+
+    def keep_answer(self, prompt: EncodedPrompt, begun: Message | None, tokens: Sequence[int], answer: Answer) -> None:
+        """Keep the `tokens` of an `answer` to `prompt` for when it comes back. If it went on from the message `begun`,
+        the client puts both together.
+        """
+        if prompt.place is not None:
+            self._sampled.add(prompt.place, [*prompt.ids[prompt.answer_start :], *tokens], answer, begun)
 
     def check_length(self, tokens: int, param: str) -> None:
         """Raises: ContextLengthExceeded if no token of an answer fits behind so many."""

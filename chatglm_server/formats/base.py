@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from ..chat import FinishReason, Message, ParserEvent, Thinking, Tool
@@ -48,10 +48,27 @@ Piece = str | Special
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierAnswer:
+    """Where an answer of the assistant stands in a prompt: the pieces from `start`, behind ``<|assistant|>``, to `end`.
+
+    `keeps_thought`: the model is shown what it thought there.
+    """
+
+    message: Message
+    start: int
+    end: int
+    keeps_thought: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """A rendered prompt: special tokens and texts. The tokenizer encodes each by itself."""
+    """A rendered prompt: special tokens and texts. The tokenizer encodes each by itself.
+
+    `answers` are the earlier answers in it, in their order, of formats that have a token for the assistant.
+    """
 
     pieces: tuple[Piece, ...]
+    answers: tuple[EarlierAnswer, ...] = field(default=(), compare=False)
 
     @property
     def text(self) -> str:
@@ -67,12 +84,20 @@ class Prompt:
         return (last if isinstance(last, str) else last.name).endswith(THINK_START)
 
     @property
+    def answer_start(self) -> int:
+        """The place of the piece behind the last ``<|assistant|>``: 0 without such a token."""
+        assistant = Special("<|assistant|>")
+        return len(self.pieces) - self.pieces[::-1].index(assistant) if assistant in self.pieces else 0
+
+    @property
     def history(self) -> Prompt:
         """The part before the last ``<|assistant|>``, which does not ask for an answer.
 
         Raises: ValueError without such a token.
         """
-        return Prompt(self.pieces[: len(self.pieces) - 1 - self.pieces[::-1].index(Special("<|assistant|>"))])
+        if not self.answer_start:
+            raise ValueError("the prompt has no <|assistant|>")
+        return Prompt(self.pieces[: self.answer_start - 1])
 
 
 def piece_is_spelled(piece: Piece) -> bool:

@@ -17,17 +17,17 @@ from .inline.layout import FENCE, OBJECT, CallLayout
 from .inline.parser import InlineCallParser, TextParser
 from .inline.python_calls import CALL_NAME, read_python_call
 from .inline.python_grammar import python_calls
+from .prompt_writer import ASSISTANT, PromptWriter
 
 TOOLS_HEADER = "Answer the following questions as best as you can. You have access to the following tools:\n"
 INTERPRETER = "interpreter"
 INTERPRETER_TOOLS = ("interpreter", "code_interpreter")
 """Tool names that stand for the code interpreter the model was trained with."""
 
-_ASSISTANT = Special("<|assistant|>")
 _ROLE = {
     "system": Special("<|system|>"),
     "user": Special("<|user|>"),
-    "assistant": _ASSISTANT,
+    "assistant": ASSISTANT,
     "tool": Special("<|observation|>"),
 }
 
@@ -48,20 +48,20 @@ class ChatGLM3Format:
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
         """Writes tools as a system message of their own, worded as in training, before the client's."""
-        pieces: list[Piece] = [Special("[gMASK]"), Special("sop")]
+        writer = PromptWriter(Special("[gMASK]"), Special("sop"))
         if tools:
             functions = json.dumps([tool.function for tool in tools], indent=4, ensure_ascii=False)
-            pieces += [_ROLE["system"], "\n", TOOLS_HEADER + functions]
+            writer.add(_ROLE["system"], "\n", TOOLS_HEADER + functions)
         interpreter_calls: set[str] = set()
         for message in messages:
             if message.role == "assistant":
-                pieces += _assistant(message)
+                writer.add_answer(message, _assistant(message))
                 interpreter_calls.update(call.id for call in message.tool_calls if call.name in INTERPRETER_TOOLS)
             elif message.role == "tool" and message.tool_call_id in interpreter_calls:
-                pieces += [_ROLE["tool"], "\n", f"```result\n{message.content}\n```"]
+                writer.add(_ROLE["tool"], "\n", f"```result\n{message.content}\n```")
             else:
-                pieces += [_ROLE[message.role], "\n", message.content]
-        return Prompt((*pieces, _ASSISTANT))
+                writer.add(_ROLE[message.role], "\n", message.content)
+        return writer.prompt()
 
     def bare_prompt(self, text: str) -> Prompt:
         return Prompt((Special("[gMASK]"), Special("sop"), text))
@@ -99,10 +99,10 @@ class ChatGLM3Format:
 
 def _assistant(message: Message) -> Iterator[Piece]:
     if message.content or not message.tool_calls:
-        yield from (_ASSISTANT, "\n", message.content)
+        yield from (ASSISTANT, "\n", message.content)
     for call in message.tool_calls:
         name = INTERPRETER if call.name in INTERPRETER_TOOLS else call.name
-        yield from (_ASSISTANT, f"{name}\n", f"```python\n{_python_call(call)}\n```")
+        yield from (ASSISTANT, f"{name}\n", f"```python\n{_python_call(call)}\n```")
 
 
 def _python_call(call: ToolCall) -> str:

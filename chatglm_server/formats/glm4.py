@@ -18,6 +18,7 @@ from .inline.layout import FENCE, OBJECT, CallLayout
 from .inline.lone_object import LoneObjectParser
 from .inline.parser import InlineCallParser, TextParser
 from .inline.python_calls import read_json_call
+from .prompt_writer import ASSISTANT, PromptWriter
 from .thinking import ThinkingParser
 
 TOOLS_HEADER = (
@@ -26,11 +27,10 @@ TOOLS_HEADER = (
 )
 TOOL_FOOTER = "在调用上述函数时，请使用 Json 格式表示调用的参数。"
 
-_ASSISTANT = Special("<|assistant|>")
 _ROLE = {
     "system": Special("<|system|>"),
     "user": Special("<|user|>"),
-    "assistant": _ASSISTANT,
+    "assistant": ASSISTANT,
     "tool": Special("<|observation|>"),
 }
 
@@ -52,14 +52,18 @@ class GLM4Format:
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
         """Leaves out messages without content, as the template does, but not results: the model must see each."""
-        pieces: list[Piece] = [Special("[gMASK]"), Special("<sop>")]
+        writer = PromptWriter(Special("[gMASK]"), Special("<sop>"))
         if tools:
-            pieces += [_ROLE["system"], "\n", TOOLS_HEADER + "".join(map(_tool_section, tools))]
+            writer.add(_ROLE["system"], "\n", TOOLS_HEADER + "".join(map(_tool_section, tools)))
         for message in messages:
+            pieces: tuple[Piece, ...] = ()
             if message.content or message.role == "tool":
-                pieces += [_ROLE[message.role], "\n", message.content]
-            pieces += call_pieces(message)
-        return Prompt((*pieces, _ASSISTANT))
+                pieces = (_ROLE[message.role], "\n", message.content)
+            if message.role == "assistant":
+                writer.add_answer(message, (*pieces, *call_pieces(message)))
+            else:
+                writer.add(*pieces)
+        return writer.prompt()
 
     def bare_prompt(self, text: str) -> Prompt:
         return Prompt((Special("[gMASK]"), Special("<sop>"), text))
@@ -103,7 +107,7 @@ def call_pieces(message: Message) -> Iterator[Piece]:
     for call in message.tool_calls:
         arguments = call.arguments
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-        yield from (_ASSISTANT, f"{call.name}\n", text)
+        yield from (ASSISTANT, f"{call.name}\n", text)
 
 
 LAYOUT = CallLayout(
@@ -112,4 +116,4 @@ LAYOUT = CallLayout(
     read=read_json_call,
     role_tokens=frozenset({"<|endoftext|>", *(token.name for token in _ROLE.values())}),
 )
-_ENDS = LAYOUT.role_tokens - {_ASSISTANT.name}
+_ENDS = LAYOUT.role_tokens - {ASSISTANT.name}

@@ -13,9 +13,9 @@ from typing import ClassVar
 from ..chat import Message, Thinking, Tool
 from .base import Piece, Prompt, Special
 from .glm4 import TOOL_FOOTER, GLM4Format, call_pieces
+from .prompt_writer import ASSISTANT, PromptWriter
 
-_ASSISTANT = Special("<|assistant|>")
-_ROLE = {"user": Special("<|user|>"), "assistant": _ASSISTANT, "tool": Special("<|observation|>")}
+_ROLE = {"user": Special("<|user|>"), "assistant": ASSISTANT, "tool": Special("<|observation|>")}
 
 
 class GLM40414Format(GLM4Format):
@@ -23,25 +23,31 @@ class GLM40414Format(GLM4Format):
 
     name: ClassVar[str] = "glm4-0414"
     tools_header: ClassVar[str] = "# 可用工具\n"
+    opening: ClassVar[tuple[Piece, ...]] = ()
+    """What the prompt has behind ``<|assistant|>``."""
 
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
         """Writes system messages first, wherever they stand."""
-        pieces: list[Piece] = [Special("[gMASK]"), Special("<sop>")]
+        writer = PromptWriter(Special("[gMASK]"), Special("<sop>"))
         systems = [message.content for message in messages if message.role == "system"]
         if tools:
             systems.insert(0, self.tools_header + "".join(map(_tool_section, tools)))
         for text in systems:
-            pieces += [Special("<|system|>"), "\n", text]
+            writer.add(Special("<|system|>"), "\n", text)
         for message in messages:
             if message.role == "system":
                 continue
             content = self.shown(message)
+            pieces: tuple[Piece, ...] = ()
             if content or not message.tool_calls:
-                pieces += [_ROLE[message.role], "\n", content]
-            pieces += call_pieces(message)
-        return Prompt((*pieces, _ASSISTANT))
+                pieces = (_ROLE[message.role], "\n", content)
+            if message.role == "assistant":
+                writer.add_answer(message, (*pieces, *call_pieces(message)))
+            else:
+                writer.add(*pieces)
+        return writer.prompt(*self.opening)
 
     def shown(self, message: Message) -> str:
         """A message's text as it is written into the prompts of later turns."""

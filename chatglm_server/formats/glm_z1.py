@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from ..chat import Message, Thinking, Tool
+from ..chat import Message, Tool
 from .base import ENOUGH_THOUGHT, THINK_END, THINK_START, Piece, Prompt, ThinkingSupport
 from .call_grammar import CallGrammar
 from .glm4_0414 import GLM40414Format
@@ -26,10 +26,7 @@ class GLMZ1Format(GLM40414Format):
         "你的任务是针对用户的问题和要求提供适当的答复和支持。\n\n# 可用工具"
     )
 
-    def render(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
-    ) -> Prompt:
-        return Prompt((*super().render(messages, tools, thinking).pieces, f"\n{THINK_START}"))
+    opening: ClassVar[tuple[Piece, ...]] = (f"\n{THINK_START}",)
 
     def shown(self, message: Message) -> str:
         """Without thoughts, and without blanks around it."""

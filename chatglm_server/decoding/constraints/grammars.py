@@ -9,9 +9,9 @@ from threading import Lock
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from ...model_files.tokenizer import Tokenizer
+from ...recent import Recent
 from .base import TokenMask
 from .grammar import GrammarConstraint
-from .recent import Recent
 from .vocabulary import grammar_vocabulary
 
 MOST_CHARACTERS = 300_000

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from ...chat import Message, Thinking, Tool, ToolCall
 from ..base import ENOUGH_THOUGHT, THINK_END, THINK_START, OutputParser, Piece, Prompt, Special, ThinkingSupport
 from ..call_grammar import CallGrammar
+from ..prompt_writer import ASSISTANT, PromptWriter
 from ..scanning.markers import SpecialTokenScanner
 from ..tool_names import DeclaredTools
 from .answer_text import PlainText
@@ -32,7 +33,7 @@ TOOLS_FOOT = (
 )
 
 SYSTEM, USER = Special("<|system|>"), Special("<|user|>")
-ASSISTANT, OBSERVATION = Special("<|assistant|>"), Special("<|observation|>")
+OBSERVATION = Special("<|observation|>")
 
 
 class TaggedFormat:
@@ -54,24 +55,24 @@ class TaggedFormat:
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), thinking: Thinking = Thinking()
     ) -> Prompt:
-        pieces: list[Piece] = [Special("[gMASK]"), Special("<sop>"), *self.head(thinking)]
+        writer = PromptWriter(Special("[gMASK]"), Special("<sop>"), *self.head(thinking))
         if tools:
-            pieces += [SYSTEM, *self._tools(tools)]
+            writer.add(SYSTEM, *self._tools(tools))
         last_question = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
         for at, message in enumerate(messages):
             if message.role == "assistant":
                 kept = at > last_question or (self.thinking.keep and thinking.clear is False)
-                pieces += [ASSISTANT, *self._answer(message, with_thought=kept)]
+                answer = (ASSISTANT, *self._answer(message, with_thought=kept))
+                writer.add_answer(message, answer, keeps_thought=kept)
             elif message.role == "tool":
                 if at == 0 or messages[at - 1].role != "tool":
-                    pieces.append(OBSERVATION)
-                pieces += [self.gap, Special(RESULT_START), self.gap, message.content, self.gap, Special(RESULT_END)]
+                    writer.add(OBSERVATION)
+                writer.add(self.gap, Special(RESULT_START), self.gap, message.content, self.gap, Special(RESULT_END))
             elif message.role == "user":
-                pieces += [USER, self.gap, *self.question(message.content, thinking)]
+                writer.add(USER, self.gap, *self.question(message.content, thinking))
             else:
-                pieces += [SYSTEM, self.gap, message.content]
-        pieces += [ASSISTANT, *self.opening(thinking)]
-        return Prompt(tuple(piece for piece in pieces if piece != ""))
+                writer.add(SYSTEM, self.gap, message.content)
+        return writer.prompt(*self.opening(thinking))
 
     def bare_prompt(self, text: str) -> Prompt:
         return Prompt((Special("[gMASK]"), Special("<sop>"), text))

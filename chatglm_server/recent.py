@@ -1,4 +1,4 @@
-"""Grammars, and what else takes time to make, are kept for the next request that needs them."""
+"""What is kept for later requests, within a bound: grammars, answers."""
 
 from __future__ import annotations
 

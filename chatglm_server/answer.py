@@ -11,6 +11,7 @@ from .chat import (
     Accepted,
     Event,
     Finish,
+    PromptRead,
     ReasoningDelta,
     TextDelta,
     TokenSampled,
@@ -81,7 +82,7 @@ class Answer:
             self.tokens.append(event)
         elif isinstance(event, Finish):
             self.finish = event
-        elif not isinstance(event, Accepted):
+        elif not isinstance(event, Accepted | PromptRead):
             assert_never(event)
 
     def finished(self) -> Finish:

@@ -243,6 +243,23 @@ class ChoiceEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptRead(ChoiceEvent):
+    """A part of a long prompt has been read, which took `seconds` so far: `read` of its `tokens` are known, of which
+    `cached` were in the KV cache. It comes before all of the answer, from an engine of our own.
+    """
+
+    tokens: int
+    cached: int
+    read: int
+    seconds: float
+
+    @property
+    def seconds_left(self) -> float:
+        """As long as the rest will take at the same speed."""
+        return self.seconds * (self.tokens - self.read) / max(1, self.read - self.cached)
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta(ChoiceEvent):
     """More of the answer's content."""
 
@@ -374,5 +391,5 @@ class Finish(ChoiceEvent):
 
 
 ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallRepaired | ToolCallAbandoned
-AnswerEvent = ParserEvent | TokenSampled | Finish
+AnswerEvent = PromptRead | ParserEvent | TokenSampled | Finish
 Event = Accepted | AnswerEvent

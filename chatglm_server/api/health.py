@@ -17,13 +17,17 @@ def health_router(service: Service) -> APIRouter:
 
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
-        """503 while a model loads, then 200: the models, their queues, drafts, and what is wrong with a backend."""
+        """503 while a model loads, then 200: the models, their queues, how far prompts are read, drafts, and what is
+        wrong with a backend.
+        """
         status = await engine.status()
         ready = status.ready
         state: dict[str, Any] = {"status": "", "model": engine.info.id}
         if status.backend is not None:
             state["upstream"] = status.backend
         state["queue"] = status.queue
+        if status.reading:
+            state["reading"] = status.reading
         if status.drafts is not None:
             state["drafts"] = status.drafts
         if embedder is not None:

@@ -30,6 +30,13 @@ class SampledToken(NamedTuple):
     top: Sequence[tuple[int, float]] = ()
 
 
+class PromptProgress(NamedTuple):
+    """So many tokens of a prompt are read, those from the cache among them; it took `seconds` so far."""
+
+    read: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """The work of one pass for one sequence: it reads `tokens`, from `position` on, into the KV cache of `slot`.

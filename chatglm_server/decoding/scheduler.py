@@ -19,13 +19,13 @@ from typing import TypeVar
 
 from ..errors import ModelFailure
 from ..queueing.admission import Admission
-from ..queueing.status import DraftStatus, QueueStatus
+from ..queueing.status import DraftStatus, QueueStatus, ReadingStatus
 from .drafting.base import DRAFT_ROWS, Draft
 from .drafting.lengths import draft_lengths
 from .drafting.pass_costs import PassCosts
 from .drafting.recent_answers import RecentAnswers
 from .kv_cache import KVCache, Slot, common_prefix
-from .runner import Runner, SampledToken, Step, StepResult
+from .runner import PromptProgress, Runner, SampledToken, Step, StepResult
 from .sequence import AnswerSequence, Phase
 
 T = TypeVar("T")
@@ -69,6 +69,20 @@ class Scheduler:
         waiting = sum(not sequence.ended for sequence in self._waiting)
         return {"running": running, "waiting": waiting, "max": self._admission.max_queue}
 
+    def reading(self) -> list[ReadingStatus]:
+        """The prompts that are being read, as ``/health`` shows them."""
+        now = time.perf_counter()
+        return [
+            {
+                "tokens": sequence.prompt_length,
+                "cached": sequence.cached or 0,
+                "read": sequence.read,
+                "seconds": round(now - sequence.began, 1),
+            }
+            for sequence in self._running
+            if sequence.phase == Phase.PREFILL and not sequence.ended
+        ]
+
     def admission(self) -> AbstractContextManager[None]:
         """A place in the queue, for as long as the context lasts.
 
@@ -86,8 +100,9 @@ class Scheduler:
         self._runner, self._cache = runner, KVCache(runner, most_positions)
         return runner
 
-    async def answer(self, sequence: AnswerSequence) -> AsyncGenerator[SampledToken, None]:
-        """The tokens of the answer as they are sampled. Closing the iterator ends the sequence before the next pass.
+    async def answer(self, sequence: AnswerSequence) -> AsyncGenerator[SampledToken | PromptProgress, None]:
+        """The tokens of the answer as they are sampled, and before them the progress of the prompt, if it is reported.
+        Closing the iterator ends the sequence before the next pass.
 
         Raises: ShuttingDown, ModelFailure.
         """
@@ -179,6 +194,8 @@ class Scheduler:
         self.drafts["drafted"] += result.drafted
         self.drafts["accepted"] += max(0, len(result.sampled) - 1)
         if not sequence.ended:
+            if not result.sampled:
+                sequence.note_read(len(held))
             sequence.advance(result, self._draft_price)
 
     def _release(self) -> None:

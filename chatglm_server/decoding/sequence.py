@@ -10,7 +10,7 @@ from enum import Enum
 from .constraints.base import Constraint, accept_and_force, constraint_failure
 from .drafting.base import Draft, Drafter, cut_before
 from .kv_cache import Slot
-from .runner import SampledToken, Sampler, Step, StepResult
+from .runner import PromptProgress, SampledToken, Sampler, Step, StepResult
 
 MOST_UNREAD = 1024
 """Tokens that an answer may be ahead of its client; then it pauses until the client has read half of them."""
@@ -40,8 +40,12 @@ class AnswerSequence:
         stop_tokens: Collection[int],
         constraint: Constraint | None = None,
         drafter: Drafter | None = None,
+        reports_progress: bool = False,
     ) -> None:
-        """`max_tokens` is at least 1; one of `stop_tokens` ends the answer and is its last token."""
+        """`max_tokens` is at least 1; one of `stop_tokens` ends the answer and is its last token.
+
+        `reports_progress`: `out` also says how far the prompt is read.
+        """
         self.tokens = prompt  # until `begin`, so that waiting answers to one prompt share it
         self.prompt_length = len(prompt)
         self._make_sampler = make_sampler
@@ -50,6 +54,9 @@ class AnswerSequence:
         self.stop_tokens = stop_tokens
         self._constraint = constraint
         self._drafter = drafter
+        self._reports_progress = reports_progress
+        self.read = 0
+        """Tokens of the prompt that are read, those from the cache among them."""
         self.phase = Phase.PREFILL
         self.prepared = False
         """True if the answer has begun with what `prepare` returned."""
@@ -62,8 +69,9 @@ class AnswerSequence:
         """Those among them that were right."""
         self.ended = False
         """True if the answer is complete, or its client has left."""
-        self.out: asyncio.Queue[SampledToken | Exception | None] = asyncio.Queue()
-        """The answer's tokens for its client; then None, or the error that ended it. About `MOST_UNREAD` at most."""
+        self.out: asyncio.Queue[SampledToken | PromptProgress | Exception | None] = asyncio.Queue()
+        """The progress of the prompt, and the answer's tokens for its client; then None, or the error that ended it.
+        About `MOST_UNREAD` at most."""
         self._paused = False
 
     def falls_behind(self) -> bool:
@@ -101,6 +109,7 @@ class AnswerSequence:
     def admit(self, cached: int) -> None:
         """The sequence runs from now on, with `cached` tokens in its slot. Mutates the sequence."""
         self.phase = Phase.PREFILL
+        self.read = cached
         if self.cached is None:
             self.cached, self.began = cached, time.perf_counter()
 
@@ -130,6 +139,12 @@ class AnswerSequence:
         samples = position + count == len(self.tokens)
         tokens = self.tokens[position : position + count]
         return Step(slot.index, position, tokens, self._sampler, samples, draft if samples else (), self._constraint)
+
+    def note_read(self, count: int) -> None:
+        """The slot holds `count` tokens now, and not all of the prompt. Mutates the sequence."""
+        self.read = count
+        if self._reports_progress and self.phase == Phase.PREFILL:
+            self.out.put_nowait(PromptProgress(count, time.perf_counter() - self.began))
 
     def advance(self, result: StepResult, price: float) -> None:
         """Append what a step gave: nothing in a prefill; one token in a decode, and one for each right token drafted.

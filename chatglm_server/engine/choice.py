@@ -8,9 +8,9 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from ..answer import Answer
-from ..chat import AnswerEvent, Finish, ParserEvent, Timings, TokenLogprob, TokenSampled, Usage
+from ..chat import AnswerEvent, Finish, ParserEvent, PromptRead, Timings, TokenLogprob, TokenSampled, Usage
 from ..decoding.constraints.forced_prefix import begins_with_any
-from ..decoding.runner import SampledToken
+from ..decoding.runner import PromptProgress, SampledToken
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
 from ..model_files.tokenizer import Detokenizer, Tokenizer
@@ -44,6 +44,10 @@ async def choice_events(
     generated, ended, opened, first_token = 0, False, not openings, 0.0
     async with aclosing(scheduler.answer(sequence)) as tokens:
         async for sampled in tokens:
+            if isinstance(sampled, PromptProgress):
+                length, cached = sequence.prompt_length, sequence.cached or 0
+                yield PromptRead(length, cached, *sampled, choice=choice)
+                continue
             generated += 1
             if sampled.token in sequence.stop_tokens:
                 ended = True

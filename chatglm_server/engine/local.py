@@ -90,7 +90,8 @@ class LocalEngine:
 
     async def status(self) -> Status:
         drafts = self._scheduler.drafts if self._speculates else None
-        return Status(self._runner is not None, self._scheduler.status(), drafts=drafts)
+        reading = self._scheduler.reading()
+        return Status(self._runner is not None, self._scheduler.status(), drafts=drafts, reading=reading)
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         runner = self._ready_runner()
@@ -286,6 +287,7 @@ class LocalEngine:
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 constraint=constraint(),
                 drafter=sources.drafter(len(ids), self._scheduler.recent) if sources else None,
+                reports_progress=place == 0,
             )
             yield choice_events(
                 self._scheduler,

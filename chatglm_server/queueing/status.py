@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -21,10 +22,19 @@ class DraftStatus(TypedDict):
     accepted: int
 
 
+class ReadingStatus(TypedDict):
+    """A prompt that is being read: how much of its `tokens` is known, from the cache too, and seconds of reading."""
+
+    tokens: int
+    cached: int
+    read: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """`ready`: the model is loaded. `backend`: the address of the server that requests go on to, if there is one.
-    `drafts`: what was guessed ahead, if anything ever is.
+    `drafts`: what was guessed ahead, if anything ever is. `reading`: the prompts that are being read.
 
     `problem` says why requests would fail now, though the engine is ready; None if nothing is known to be wrong.
     """
@@ -34,3 +44,4 @@ class Status:
     backend: str | None = None
     problem: str | None = None
     drafts: DraftStatus | None = None
+    reading: Sequence[ReadingStatus] = ()

@@ -17,6 +17,7 @@ import numpy as np
 from chatglm_server.decoding.drafting.prompt_lookup import PromptLookup
 from chatglm_server.decoding.model import Logits, ScheduledSequence
 from chatglm_server.decoding.model_runner import ModelRunner
+from chatglm_server.decoding.runner import SampledToken
 from chatglm_server.decoding.sampler import make_sampler
 from chatglm_server.decoding.scheduler import Scheduler
 from chatglm_server.decoding.sequence import AnswerSequence
@@ -88,6 +89,7 @@ class RecordedAnswers:
         written = []
         started = 0.0
         async for sampled in self._scheduler.answer(sequence):
+            assert isinstance(sampled, SampledToken)
             started = started or time.perf_counter()
             written.append(sampled.token)
         assert written == list(answer)

@@ -58,7 +58,6 @@ def test_hints_and_unknown_fields_are_named_once() -> None:
 
 
 PROMISES: dict[str, object] = {
-    "return_progress": True,
     "audio": {"voice": "x"},
 }
 NOTHING: dict[str, object] = {

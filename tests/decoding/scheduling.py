@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from chatglm_server.decoding.backends.native import NativeModel
 from chatglm_server.decoding.constraints.base import Constraint
 from chatglm_server.decoding.model import Logits, ScheduledSequence
+from chatglm_server.decoding.runner import SampledToken
 from chatglm_server.decoding.sampler import make_sampler
 from chatglm_server.decoding.scheduler import Scheduler
 from chatglm_server.decoding.sequence import AnswerSequence
@@ -69,8 +71,16 @@ def sequence(
     return AnswerSequence(prompt, sampler, max_tokens=count, stop_tokens=stop, constraint=constraint)
 
 
+async def sampled_tokens(scheduler: Scheduler, one: AnswerSequence) -> AsyncGenerator[SampledToken, None]:
+    """The tokens as they are sampled. These sequences do not report their progress."""
+    async with aclosing(scheduler.answer(one)) as news:
+        async for sampled in news:
+            assert isinstance(sampled, SampledToken)
+            yield sampled
+
+
 async def answer(scheduler: Scheduler, one: AnswerSequence) -> list[int]:
-    return [sampled.token async for sampled in scheduler.answer(one)]
+    return [sampled.token async for sampled in sampled_tokens(scheduler, one)]
 
 
 async def until_nothing_runs(scheduler: Scheduler) -> None:

@@ -25,6 +25,7 @@ from chatglm_server.decoding.sequence import AnswerSequence
 from chatglm_server.errors import ModelFailure
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.sampling import SamplingParams
+from tests.decoding.scheduling import sampled_tokens
 from tests.random_expert_gguf import AIR, FLASH
 from tests.random_gguf import GLM4_0414, write_random_gguf
 from tests.random_models import write_random_model
@@ -177,7 +178,7 @@ def sequence(
 
 
 async def tokens_of(scheduler: Scheduler, one: AnswerSequence) -> list[SampledToken]:
-    return [sampled async for sampled in scheduler.answer(one)]
+    return [sampled async for sampled in sampled_tokens(scheduler, one)]
 
 
 async def plain_answers(path: Path, case: Case) -> tuple[list[list[SampledToken]], list[int]]:

@@ -16,7 +16,7 @@ from chatglm_server.decoding.runner import Sampler
 from chatglm_server.decoding.scheduler import Scheduler
 from chatglm_server.decoding.sequence import AnswerSequence
 from chatglm_server.errors import ModelFailure, QueueFull, ShuttingDown
-from tests.decoding.scheduling import CONTEXT, answer, run, sequence, started, tokens
+from tests.decoding.scheduling import CONTEXT, answer, run, sampled_tokens, sequence, started, tokens
 from tests.random_models import write_random_model
 from tests.token_level import OnlyTokens
 
@@ -162,7 +162,9 @@ def test_a_constraint_that_allows_nothing_ends_the_answer_with_an_error(path: Pa
         beside = asyncio.create_task(answer(scheduler, sequence(tokens(150, 9), 1, 30)))
         got = []
         with pytest.raises(ModelFailure, match="its constraint allows no token"):
-            async for sampled in scheduler.answer(sequence([5, 6], 1, 30, constraint=OnlyTokens([], lead=[7, 8]))):
+            async for sampled in sampled_tokens(
+                scheduler, sequence([5, 6], 1, 30, constraint=OnlyTokens([], lead=[7, 8]))
+            ):
                 got.append(sampled.token)
         assert got == [7, 8]
         alone, _ = await started(path)
@@ -203,7 +205,7 @@ def test_a_constraint_that_fails_ends_its_answer_only(path: Path, method: str, a
         beside = asyncio.create_task(answer(scheduler, sequence(tokens(151, 9), 1, 30)))
         got = []
         with pytest.raises(ModelFailure, match="its constraint failed: no grammar"):
-            async for sampled in scheduler.answer(sequence([5, 6], 1, 30, constraint=Broken(method, after))):
+            async for sampled in sampled_tokens(scheduler, sequence([5, 6], 1, 30, constraint=Broken(method, after))):
                 got.append(sampled.token)
         assert len(got) <= after
         alone, _ = await started(path)

@@ -10,7 +10,16 @@ import pytest
 
 from chatglm_server.decoding.sequence import MOST_UNREAD
 from chatglm_server.errors import ShuttingDown
-from tests.decoding.scheduling import CONTEXT, answer, run, sequence, started, tokens, until_nothing_runs
+from tests.decoding.scheduling import (
+    CONTEXT,
+    answer,
+    run,
+    sampled_tokens,
+    sequence,
+    started,
+    tokens,
+    until_nothing_runs,
+)
 from tests.random_models import write_random_model
 
 
@@ -80,7 +89,7 @@ def test_who_does_not_read_gives_its_place_to_others(path: Path) -> None:
         scheduler, model = await started(long_path, context=2048, most=8 * 2048)
         unread = [sequence(*request) for request in requests]
         async with AsyncExitStack() as clients:
-            answers = [await clients.enter_async_context(aclosing(scheduler.answer(one))) for one in unread]
+            answers = [await clients.enter_async_context(aclosing(sampled_tokens(scheduler, one))) for one in unread]
             first = [(await anext(one)).token for one in answers]
             await until_nothing_runs(scheduler)
             assert all(MOST_UNREAD <= one.out.qsize() <= MOST_UNREAD + 1 for one in unread)

@@ -16,6 +16,7 @@ from ...answer import Answer, AnsweredCall
 from ...chat import (
     AnswerEvent,
     Finish,
+    PromptRead,
     ReasoningDelta,
     TextDelta,
     TokenSampled,
@@ -88,7 +89,7 @@ class MessageAnswer:
         elif isinstance(event, Finish):
             yield from self._close()
             yield _event("message_delta", delta=self._stop(event), usage=_usage(event.usage))
-        elif not isinstance(event, TokenSampled | ToolCallRepaired):  # Anthropic's API has no events for these
+        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead):  # there are no events for these
             assert_never(event)
 
     def waiting(self) -> StreamEvent:

@@ -14,6 +14,7 @@ from ...answer import Answer
 from ...chat import (
     AnswerEvent,
     Finish,
+    PromptRead,
     ReasoningDelta,
     TextDelta,
     TokenSampled,
@@ -76,7 +77,7 @@ class NewText:
             yield self._chunk({"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]})
         elif isinstance(event, Finish):
             yield self._chunk({}, event.reason)
-        elif not isinstance(event, TokenSampled | ToolCallRepaired):  # GLM-API's streams have no place for these
+        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead):  # there is no place for these
             assert_never(event)
 
     def waiting(self) -> None:

@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ...chat import Event, Finish, Timings, ToolCallAbandoned, ToolCallRepaired, ToolCallStart, Usage
+from ...chat import Event, Finish, PromptRead, Timings, ToolCallAbandoned, ToolCallRepaired, ToolCallStart, Usage
 from ...errors import ChatGLMServerError
 
 _MAX_CALLS = 16
+_NEWS_S = 10.0  # between lines about a prompt that is being read
 _FIELD = re.compile(r"[A-Za-z_-]{1,40}(\[\d{1,6}\]|\.[A-Za-z_]{1,40}){0,8}")
 """The fields that the log shows: names and positions. A client's text cannot stand there."""
 
@@ -31,9 +32,22 @@ class RequestRecord:
     repairs: Counter[str] = field(default_factory=Counter)
     abandoned: int = 0
     calls: list[str] = field(default_factory=list)
+    reading: PromptRead | None = None
+    """How far the prompt is read, until the answer begins."""
+    told: float = 0.0
+    """Seconds of reading when the log said so last."""
 
     def note(self, event: Event) -> None:
-        """Take from `event` the names of calls, repairs, counts and times. Mutates the record."""
+        """Take from `event` the names of calls, repairs, counts and times. A long prompt is news for the log. Mutates
+        the record.
+        """
+        if isinstance(event, PromptRead):
+            self.reading = event
+            if event.seconds - self.told >= _NEWS_S:
+                self.told = event.seconds
+                _log.info("%s", self.progress)
+            return
+        self.reading = None
         if isinstance(event, ToolCallStart) and len(self.calls) < _MAX_CALLS:
             self.calls.append(quote(event.name[:64]))  # percent-encoded: a model's text cannot forge a log line
         if isinstance(event, Finish):
@@ -44,6 +58,14 @@ class RequestRecord:
             self.repairs.update(event.repairs)
         elif isinstance(event, ToolCallAbandoned):
             self.abandoned += 1
+
+    @property
+    def progress(self) -> str:
+        """How far the prompt is read; "" if that is not known."""
+        if self.reading is None:
+            return ""
+        done = self.reading
+        return f"reading a prompt: {done.read:,} of {done.tokens:,} tokens, about {done.seconds_left:.0f} s left"
 
     def refuse(self, error: ChatGLMServerError) -> None:
         """Take from `error` its code and the field it names, never its message. Mutates the record."""

@@ -24,18 +24,19 @@ def event_stream(
     dialect: Dialect,
     keep_alive_s: float,
     shape: AnswerShape,
+    news: Callable[[], str] = str,
     send_timeout_s: float = 60.0,
 ) -> EventSourceResponse:
     """A response that sends `events`, then the dialect's end; an error on the way is sent as the last event.
 
-    `shape` says the error, and what to send every `keep_alive_s` seconds. A client that takes nothing for
-    `send_timeout_s` seconds counts as gone.
+    `shape` says the error, and what to send every `keep_alive_s` seconds: an event, or else a comment with the `news`.
+    A client that takes nothing for `send_timeout_s` seconds counts as gone.
     """
     sep = dialect.line_end
 
     def sign_of_life() -> ServerSentEvent:
         event = shape.waiting()
-        return ServerSentEvent(comment="keep-alive", sep=sep) if event is None else _line(event, sep)
+        return ServerSentEvent(comment=news() or "keep-alive", sep=sep) if event is None else _line(event, sep)
 
     return _EventStream(
         _kept_alive(_lines(events, dialect, shape), keep_alive_s, sign_of_life),

@@ -12,6 +12,7 @@ from ...answer import Answer, AnsweredCall
 from ...chat import (
     AnswerEvent,
     Finish,
+    PromptRead,
     ReasoningDelta,
     TextDelta,
     TokenSampled,
@@ -85,7 +86,7 @@ class ChatAnswer:
             for call in calls:
                 yield self._line("", calls=[call])
             yield StreamEvent(self._last(event, self.part("")))
-        elif not isinstance(event, ToolCallRepaired):  # these answers have no place for it
+        elif not isinstance(event, ToolCallRepaired | PromptRead):  # these answers have no place for it
             assert_never(event)
 
     def waiting(self) -> None:

@@ -12,6 +12,7 @@ from ...chat import (
     AnswerEvent,
     Finish,
     ParserEvent,
+    PromptRead,
     ReasoningDelta,
     TextDelta,
     TokenSampled,
@@ -24,7 +25,7 @@ from ...chat import (
 from ...errors import ChatGLMServerError
 from ..dialect import Json, StreamEvent
 from .logprobs import MAX_TOKENS_HELD, chat_logprobs
-from .objects import answer_head, timings_of, usage_object
+from .objects import answer_head, progress_of, timings_of, usage_object
 
 
 class ChatCompletion:
@@ -34,6 +35,7 @@ class ChatCompletion:
     event, which tells whether `content` begins as text or as null. `include_usage`: a stream ends with a usage chunk.
     `report_repairs`: each call that was repaired says how, in ``x_repairs``. `function_call`: the client asked with
     ``functions``, so a call is a ``function_call``. `include_timings`: the end of an answer says how long it took.
+    `include_progress`: a stream says how far a long prompt is read.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ChatCompletion:
         report_repairs: bool = False,
         function_call: bool = False,
         include_timings: bool = False,
+        include_progress: bool = False,
     ) -> None:
         self._head = answer_head("chatcmpl-", model)
         self._choices = choices
@@ -54,6 +57,7 @@ class ChatCompletion:
         self._report_repairs = report_repairs
         self._function_call = function_call
         self._include_timings = include_timings
+        self._include_progress = include_progress
         self._begun: set[int] = set()
         self._filled: set[int] = set()  # choices whose stream has content or a call
         self._tokens: defaultdict[int, list[TokenSampled]] = defaultdict(list)  # not yet sent, by choice
@@ -136,6 +140,8 @@ class ChatCompletion:
 
     def _chunk_of(self, event: AnswerEvent) -> StreamEvent | None:
         choice = event.choice
+        if isinstance(event, PromptRead):
+            return self._sent(choice, {}, more=progress_of(event)) if self._include_progress else None
         if isinstance(event, TokenSampled):
             self._tokens[choice].append(event)
             return self._chunk(choice, {}) if len(self._tokens[choice]) >= MAX_TOKENS_HELD else None
@@ -171,10 +177,10 @@ class ChatCompletion:
         return "function_call" if self._function_call and finish.reason == "tool_calls" else finish.reason
 
     def _chunk(
-        self, choice: int, delta: Json, finish_reason: str | None = None, timings: Json | None = None
+        self, choice: int, delta: Json, finish_reason: str | None = None, more: Json | None = None
     ) -> StreamEvent:
         """A chunk with the log probabilities that wait for one."""
-        return self._sent(choice, delta, finish_reason, chat_logprobs(self._tokens.pop(choice, ())), timings)
+        return self._sent(choice, delta, finish_reason, chat_logprobs(self._tokens.pop(choice, ())), more)
 
     def _sent(
         self,
@@ -182,7 +188,7 @@ class ChatCompletion:
         delta: Json,
         finish_reason: str | None = None,
         logprobs: Json | None = None,
-        timings: Json | None = None,
+        more: Json | None = None,
     ) -> StreamEvent:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-        return StreamEvent({**self._head, "object": "chat.completion.chunk", "choices": [choice], **(timings or {})})
+        return StreamEvent({**self._head, "object": "chat.completion.chunk", "choices": [choice], **(more or {})})

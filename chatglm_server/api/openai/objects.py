@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 
-from ...chat import Finish, Usage
+from ...chat import Finish, PromptRead, Usage
 from ...engine.base import ModelInfo
 from ..dialect import Json
 
@@ -52,6 +52,17 @@ def timings_of(ends: Sequence[Finish]) -> Json:
         "draft_n_accepted": usage.accepted_tokens or 0,
     }
     return {"timings": figures}
+
+
+def progress_of(event: PromptRead) -> Json:
+    """llama-server's `prompt_progress`; what was in the cache counts as processed."""
+    figures = {
+        "total": event.tokens,
+        "cache": event.cached,
+        "processed": event.read,
+        "time_ms": round(1000 * event.seconds),
+    }
+    return {"prompt_progress": figures}
 
 
 def _speed(name: str, tokens: int, seconds: float) -> Json:

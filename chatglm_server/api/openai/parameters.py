@@ -21,7 +21,6 @@ MAX_CHOICES = 128
 NOT_CARRIED: Mapping[str, tuple[Any, ...]] = {
     "audio": (None,),
     "modalities": (None, ["text"]),
-    "return_progress": (None, False),
 }
 """Fields that ask for something that our answers have no place for, each with the values that ask for nothing."""
 
@@ -96,6 +95,7 @@ class Generation(Body):
     timings_per_token: bool | None = Field(
         None, description="say how long the answer took; a stream does so in the last chunk of each answer"
     )
+    return_progress: bool | None = Field(None, description="say in a stream how far a long prompt has been read")
     response_format: Annotated[ResponseFormatBody | None, SkipValidation] = None
 
     @field_validator("stop")

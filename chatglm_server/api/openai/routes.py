@@ -33,6 +33,7 @@ def openai_router(endpoint: Endpoint, options: Options) -> APIRouter:
                 report_repairs=options.report_repairs,
                 function_call=body.uses_functions,
                 include_timings=bool(body.timings_per_token),
+                include_progress=bool(body.return_progress),
             )
 
         return await endpoint.answer(request, asked, shape, body.field_of)

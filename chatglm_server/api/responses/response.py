@@ -17,6 +17,7 @@ from ...chat import (
     AnswerEvent,
     Finish,
     FinishReason,
+    PromptRead,
     ReasoningDelta,
     TextDelta,
     TokenSampled,
@@ -95,7 +96,7 @@ class ResponseAnswer:
             self._reason = event.reason
             cut = event.reason in _INCOMPLETE and isinstance(self._item, TextItem)  # a call that was cut is abandoned
             yield from self._close("incomplete" if cut else "completed")
-        elif not isinstance(event, ToolCallRepaired | TokenSampled):  # no place for these
+        elif not isinstance(event, ToolCallRepaired | TokenSampled | PromptRead):  # no place for these
             assert_never(event)
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:

@@ -66,7 +66,7 @@ def test_request_without_a_model_means_the_first(front: RunningServer, backend: 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("audio", {"voice": "x"}), ("modalities", ["audio"]), ("return_progress", True)],
+    [("audio", {"voice": "x"}), ("modalities", ["audio"])],
 )
 def test_what_could_not_come_back_is_refused(front: RunningServer, backend: RawBackend, name: str, value: Any) -> None:
     backend.play(stream())

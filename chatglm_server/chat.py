@@ -168,7 +168,8 @@ class ChatRequest:
     `model` is the name that the client asked for. `streamed`: the client reads the answer while it is generated.
     `choices` is how many answers are wanted, each sampled by itself. `continues`: the last message is the beginning of
     the answer; None: only if it is text of the assistant. `prediction` is text that much of the answer is expected to
-    be like; it changes only how soon that comes. `foreign_tools` are tools that are not functions. `defaults` is how an
+    be like; it changes only how soon that comes. `background`: nobody waits for the answer, so that other requests come
+    first. `foreign_tools` are tools that are not functions. `defaults` is how an
     engine of our own samples where `sampling` does not say; another server has defaults of its own. `extras`: see the
     module's docstring.
     """
@@ -183,6 +184,7 @@ class ChatRequest:
     response_format: ResponseFormat | None = None
     continues: bool | None = None
     prediction: str | None = None
+    background: bool = False
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS
@@ -214,6 +216,7 @@ class CompletionRequest:
     echo: bool | None = None
     best_of: int | None = None
     response_format: ResponseFormat | None = None
+    background: bool = False
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS

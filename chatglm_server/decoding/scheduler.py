@@ -39,6 +39,8 @@ _CONSTRAINT_PAUSE_S = 0.002  # between looks at constraints that are not ready
 class Scheduler:
     """First come, first served, at most `parallel` at once.
 
+    A background sequence is paused while others run or could run: it goes on where it was, and writes the same text.
+
     A sequence whose client does not read is paused: it gives its place to others, and waits again until the client has
     caught up. Its prefix stays in the KV cache as long as there is room.
     """
@@ -212,11 +214,18 @@ class Scheduler:
         self._waiting.appendleft(sequence)
 
     def _admit(self) -> None:
-        """Start waiting sequences, in their order, as long as there are places and memory."""
+        """Start waiting sequences, in their order, as long as there are places and memory. Those in the background make
+        way for others.
+        """
+        known = (*self._running, *self._waiting)
+        others = any(not (sequence.background or sequence.falls_behind()) for sequence in known)
+        if others:
+            for sequence in [sequence for sequence in reversed(self._running) if sequence.background]:
+                self._suspend(sequence)
         for sequence in list(self._waiting):
             if len(self._running) == self._parallel or not self._cache.free:
                 break
-            if sequence.falls_behind():
+            if sequence.falls_behind() or (sequence.background and others):
                 continue
             if self._running and not self._cache.fits(len(sequence.tokens)):
                 break

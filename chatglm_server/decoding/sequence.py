@@ -41,10 +41,11 @@ class AnswerSequence:
         constraint: Constraint | None = None,
         drafter: Drafter | None = None,
         reports_progress: bool = False,
+        background: bool = False,
     ) -> None:
         """`max_tokens` is at least 1; one of `stop_tokens` ends the answer and is its last token.
 
-        `reports_progress`: `out` also says how far the prompt is read.
+        `reports_progress`: `out` also says how far the prompt is read. `background`: it runs while no other does.
         """
         self.tokens = prompt  # until `begin`, so that waiting answers to one prompt share it
         self.prompt_length = len(prompt)
@@ -55,9 +56,11 @@ class AnswerSequence:
         self._constraint = constraint
         self._drafter = drafter
         self._reports_progress = reports_progress
+        self.background = background
         self.read = 0
         """Tokens of the prompt that are read, those from the cache among them."""
         self.phase = Phase.PREFILL
+        self._sampled = False
         self.prepared = False
         """True if the answer has begun with what `prepare` returned."""
         self.cached: int | None = None
@@ -141,9 +144,9 @@ class AnswerSequence:
         return Step(slot.index, position, tokens, self._sampler, samples, draft if samples else (), self._constraint)
 
     def note_read(self, count: int) -> None:
-        """The slot holds `count` tokens now, and not all of the prompt. Mutates the sequence."""
+        """The slot holds `count` tokens now, and not all that are there. Mutates the sequence."""
         self.read = count
-        if self._reports_progress and self.phase == Phase.PREFILL:
+        if self._reports_progress and not self._sampled:
             self.out.put_nowait(PromptProgress(count, time.perf_counter() - self.began))
 
     def advance(self, result: StepResult, price: float) -> None:
@@ -152,7 +155,7 @@ class AnswerSequence:
         Each drafted token cost the time of `price` other tokens. Mutates the sequence.
         """
         if result.sampled:
-            self.phase = Phase.DECODE
+            self.phase, self._sampled = Phase.DECODE, True
             if self._drafter is not None and result.drafted:
                 right = len(result.sampled) - 1
                 self._drafter.judge(result.drafted, right, price * result.drafted)

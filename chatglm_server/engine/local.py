@@ -143,8 +143,18 @@ class LocalEngine:
             def keep(tokens: Sequence[int], answer: Answer) -> None:
                 self._prompts.keep_answer(encoded, beginning, [*begun_ids, *tokens], answer)
 
-            numbers = range(request.choices or 1)
-            answers = self._answers(runner, ids, sampling, numbers, output, constraint.fresh, sources, openings, keep)
+            answers = self._answers(
+                runner,
+                ids,
+                sampling,
+                range(request.choices or 1),
+                output,
+                constraint.fresh,
+                sources,
+                openings,
+                background=request.background,
+                keep=keep,
+            )
             async with aclosing(merge_choices(list(answers), self.info.choices, len(ids))) as events:
                 async for event in events:
                     yield event
@@ -172,7 +182,9 @@ class LocalEngine:
                 length += len(ids)
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
-                answers += self._answers(runner, ids, sampling, numbers, output, constraint, sources)
+                answers += self._answers(
+                    runner, ids, sampling, numbers, output, constraint, sources, background=request.background
+                )
             async with aclosing(merge_choices(answers, self.info.choices, length)) as events:
                 async for event in events:
                     yield event
@@ -271,9 +283,12 @@ class LocalEngine:
         constraint: Callable[[], Constraint | None],
         sources: DraftSources | None,
         openings: Sequence[Sequence[int]] = (),
+        *,
+        background: bool,
         keep: Callable[[Sequence[int], Answer], None] | None = None,
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
         """Answers to one prompt, each with a `constraint` of its own. Each begins with one of `openings`, if any.
+        In the `background`, if nobody waits for them.
 
         Drafts come from `sources`, too. `keep` as for `choice_events`. `numbers` are theirs among the request's
         answers. A seed gives each its own random numbers, by its place among the answers to the prompt.
@@ -288,6 +303,7 @@ class LocalEngine:
                 constraint=constraint(),
                 drafter=sources.drafter(len(ids), self._scheduler.recent) if sources else None,
                 reports_progress=place == 0,
+                background=background,
             )
             yield choice_events(
                 self._scheduler,

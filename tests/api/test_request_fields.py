@@ -38,7 +38,6 @@ def test_hints_and_unknown_fields_are_named_once() -> None:
         "store": True,
         "verbosity": "low",
         "web_search_options": {},
-        "service_tier": "flex",
         "metadata": {"a": "b"},
         "user": "secret-of-the-user",
         "safety_identifier": "x",

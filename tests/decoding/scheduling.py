@@ -64,11 +64,19 @@ async def started(
 
 
 def sequence(
-    prompt: list[int], seed: int, count: int, *, stop: Sequence[int] = (), constraint: Constraint | None = None
+    prompt: list[int],
+    seed: int,
+    count: int,
+    *,
+    stop: Sequence[int] = (),
+    constraint: Constraint | None = None,
+    background: bool = False,
 ) -> AnswerSequence:
     sampling = SamplingParams(temperature=1.0, repetition_penalty=1.1, seed=seed)
     sampler = partial(make_sampler, prompt, sampling, 0)
-    return AnswerSequence(prompt, sampler, max_tokens=count, stop_tokens=stop, constraint=constraint)
+    return AnswerSequence(
+        prompt, sampler, max_tokens=count, stop_tokens=stop, constraint=constraint, background=background
+    )
 
 
 async def sampled_tokens(scheduler: Scheduler, one: AnswerSequence) -> AsyncGenerator[SampledToken, None]:

@@ -101,6 +101,50 @@ def test_closing_an_answer_frees_its_slot(path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_the_background_makes_way_and_writes_the_same(path: Path, parallel: int) -> None:
+    """Paused ten times, in its prompt and in its answer. While others run, no pass has a row of it."""
+
+    async def main() -> None:
+        prompt = tokens(90, 300)
+        alone, _ = await started(path)
+        expected = await answer(alone, sequence(prompt, 5, 200))
+        scheduler, model = await started(path, parallel=parallel, slots=8)
+        behind = asyncio.create_task(answer(scheduler, sequence(prompt, 5, 200, background=True)))
+        for number in range(10):
+            done = len(model.passes)
+            while len(model.passes) < done + 4:  # noqa: ASYNC110 (the model tells nobody)
+                await asyncio.sleep(0.001)
+            assert not behind.done()
+            others = [sequence(tokens(91 + number, 40), number + place, 8) for place in range(2)]
+            running = [asyncio.create_task(answer(scheduler, one)) for one in others]
+            await asyncio.sleep(0)
+            begun = len(model.passes) + 1  # one may be on its way
+            await running[0]
+            slots = {slot for parts in model.passes[begun:] for slot, _ in parts}
+            assert len(slots) <= min(parallel, 2)
+            assert [len(one) for one in await asyncio.gather(*running)] == [8, 8]
+        assert await behind == expected
+
+    run(main())
+
+
+def test_the_background_waits_its_turn(path: Path) -> None:
+    async def main() -> None:
+        scheduler, _ = await started(path, parallel=1)
+        order: list[str] = []
+
+        async def ask(name: str, background: bool) -> None:
+            await answer(scheduler, sequence(tokens(95, 9), 1, 5, background=background))
+            order.append(name)
+
+        requests = (("background 1", True), ("background 2", True), ("person 1", False), ("person 2", False))
+        await asyncio.gather(*(ask(*request) for request in requests))
+        assert order == ["person 1", "person 2", "background 1", "background 2"]
+
+    run(main())
+
+
 def test_a_stop_token_ends_the_answer(path: Path) -> None:
     async def main() -> None:
         scheduler, _ = await started(path)

@@ -45,10 +45,11 @@ EXAMPLES: dict[type, dict[str, object]] = {
         "response_format": JsonObjectFormat(),
         "continues": True,
         "prediction": "3",
+        "background": True,
         "model": "glm-4",
         "streamed": True,
         "foreign_tools": ({"type": "web_search"},),
-        "extras": {"service_tier": "flex"},
+        "extras": {"metadata": {"a": "b"}},
     },
     CompletionRequest: {
         "prompts": ("another",),
@@ -58,6 +59,7 @@ EXAMPLES: dict[type, dict[str, object]] = {
         "echo": True,
         "best_of": 3,
         "response_format": JsonObjectFormat(),
+        "background": True,
         "model": "glm-4",
         "streamed": True,
         "extras": {"user": "eve"},
@@ -233,6 +235,7 @@ def test_the_clients_own_spelling_replaces_ours(spelling: str) -> None:
         "thinking": Thinking(True, "high", True, 100),
         "response_format": JsonObjectFormat(),
         "continues": True,
+        "background": True,
     }
     body = chat(**fields, extras={spelling: "as sent"})
     (noun,) = [noun for noun, names in SPELLINGS.items() if spelling in names]

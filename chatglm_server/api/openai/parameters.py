@@ -32,7 +32,7 @@ PROMISES: Mapping[str, tuple[Any, ...]] = {
 """Fields that another server may honour; one of our own engines cannot."""
 
 HINTS = {
-    *("store", "verbosity", "web_search_options", "service_tier", "metadata", "user"),
+    *("store", "verbosity", "web_search_options", "metadata", "user"),
     *("prompt_cache_key", "prompt_cache_retention", "safety_identifier"),
 }
 """Fields that promise the client nothing about the answer."""
@@ -40,7 +40,7 @@ HINTS = {
 SPELLINGS = {
     *("max_completion_tokens", "reasoning", "reasoning_effort", "enable_thinking", "thinking"),
     *("chat_template_kwargs", "thinking_budget", "thinking_budget_tokens", "continue_final_message", *READERS),
-    "add_generation_prompt",
+    *("add_generation_prompt", "service_tier", "priority"),
 }
 """Fields that say a noun in other words than the engine in front of another server would; see ``chat.py``."""
 
@@ -95,6 +95,8 @@ class Generation(Body):
     timings_per_token: bool | None = Field(
         None, description="say how long the answer took; a stream does so in the last chunk of each answer"
     )
+    service_tier: str | None = Field(None, description='"flex": nobody waits for the answer; other requests come first')
+    priority: int | None = Field(None, description='above 0: as service_tier "flex"')
     return_progress: bool | None = Field(None, description="say in a stream how far a long prompt has been read")
     response_format: Annotated[ResponseFormatBody | None, SkipValidation] = None
 
@@ -102,6 +104,11 @@ class Generation(Body):
     @classmethod
     def _stop_strings(cls, value: str | list[str] | None) -> list[str] | None:
         return [value] if isinstance(value, str) else value
+
+    @property
+    def background(self) -> bool:
+        """True if other requests come first."""
+        return self.service_tier == "flex" or (self.priority or 0) > 0
 
     @property
     def include_usage(self) -> bool:

@@ -40,6 +40,7 @@ SPELLINGS = {
         *("guided_json", "guided_regex", "guided_choice", "guided_grammar"),
     ),
     "continues": ("continue_final_message", "add_generation_prompt"),
+    "background": ("service_tier", "priority"),
 }
 """Nouns that clients spell in several ways. A spelling among a request's extras goes out in place of ours."""
 
@@ -77,6 +78,7 @@ def _shared(request: ChatRequest | CompletionRequest) -> Json:
     body = _known({"model": request.model, "n": request.choices}) | _sampling(request.sampling, extras)
     if request.response_format is not None:
         body |= _unless_spelled("response_format", _response_format(request.response_format), extras)
+    body |= _unless_spelled("background", {"service_tier": "flex"} if request.background else {}, extras)
     body |= extras
     if request.streamed:  # the log and our clients' usage chunks need the counts, which a stream lacks unless asked
         options = extras.get("stream_options")

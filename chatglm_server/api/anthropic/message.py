@@ -26,14 +26,13 @@ from ...chat import (
     ToolCallStart,
     Usage,
 )
-from ...errors import ChatGLMServerError
 from ...json_text import NotAnObject, load_object
 from ...log_once import log_once
-from ..dialect import Json, StreamEvent
+from ..dialect import AnswerShape, Json, StreamEvent
 from .thoughts import signature
 
 
-class MessageAnswer:
+class MessageAnswer(AnswerShape):
     """The answer to one request.
 
     `max_tokens` is the request's limit, which tells whether it or the context ended an answer. `shows_thoughts`:
@@ -94,9 +93,6 @@ class MessageAnswer:
 
     def waiting(self) -> StreamEvent:
         return _event("ping")
-
-    def failed(self, error: ChatGLMServerError) -> None:
-        """The error object is enough."""
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         yield _event("message_stop")

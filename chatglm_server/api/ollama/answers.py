@@ -20,15 +20,13 @@ from ...chat import (
     ToolCallDelta,
     ToolCallRepaired,
     ToolCallStart,
-    Usage,
 )
-from ...errors import ChatGLMServerError
 from ...json_text import NotAnObject, dump_object, load_object
-from ..dialect import Json, StreamEvent
+from ..dialect import AnswerShape, Json, StreamEvent
 from ..openai.logprobs import MAX_TOKENS_HELD, chat_logprobs
 
 
-class ChatAnswer:
+class ChatAnswer(AnswerShape):
     """The answer to a conversation.
 
     `model`: the name that the client asked for. `started`: when, by `time.perf_counter`. `shows_thoughts`: false
@@ -53,10 +51,6 @@ class ChatAnswer:
         return self._last(answer.finished(), self.part(answer.content + broken, thinking, calls))
 
     # ---- as a stream ----
-
-    def begin(self, prompt_tokens: int) -> Iterator[StreamEvent]:
-        """Nothing: the first line has text."""
-        yield from ()
 
     def add(self, event: AnswerEvent) -> Iterator[StreamEvent]:
         """The lines that `event` becomes. Mutates the shape.
@@ -88,16 +82,6 @@ class ChatAnswer:
             yield StreamEvent(self._last(event, self.part("")))
         elif not isinstance(event, ToolCallRepaired | PromptRead):  # these answers have no place for it
             assert_never(event)
-
-    def waiting(self) -> None:
-        """These streams have no signs of life."""
-
-    def failed(self, error: ChatGLMServerError) -> None:
-        """The error's line is enough."""
-
-    def end(self, usage: Usage) -> Iterator[StreamEvent]:
-        """Nothing: the answer's last line has said it."""
-        yield from ()
 
     # ---- lines ----
 

@@ -28,7 +28,7 @@ from ...chat import (
     Usage,
 )
 from ...errors import ChatGLMServerError
-from ..dialect import Json, StreamEvent
+from ..dialect import AnswerShape, Json, StreamEvent
 from ..openai.objects import answer_head
 from .items import CallItem, CustomCallItem, Item, MessageItem, Status, TextItem, ThoughtItem
 from .tools import OfferedTools
@@ -50,7 +50,7 @@ class Asked:
     sealed: bool = False
 
 
-class ResponseAnswer:
+class ResponseAnswer(AnswerShape):
     """The answer to one request. One item is open at a time."""
 
     def __init__(self, asked: Asked, model: str) -> None:

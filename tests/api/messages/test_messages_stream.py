@@ -186,6 +186,23 @@ def test_a_thought_without_its_text_comes_back_in_its_signature(tmp_path: Path) 
     assert lengths[0] == lengths[1]
 
 
+def test_earlier_thoughts_stay_as_claude_code_asks(tmp_path: Path) -> None:
+    """Where the format shows them at all: the prompt then grows at its end only, with each question."""
+    history = [
+        QUESTION,
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": "a"}]},
+        {"role": "user", "content": "And now?"},
+    ]
+    kept = {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}
+    for generation, more in (("glm47", len(f"<think>{THOUGHT}")), ("glm45", 0), ("glm4", 0)):
+        with replayed(replay_file(tmp_path, generation)) as (url, _):
+            counted = [
+                httpx.post(f"{url}/v1/messages/count_tokens", json={"messages": history} | fields).json()
+                for fields in ({}, kept)
+            ]
+        assert counted[1]["input_tokens"] - counted[0]["input_tokens"] == more
+
+
 def test_an_empty_answer_has_no_block(tmp_path: Path) -> None:
     with replayed(recorded(tmp_path, {"raw": "</think> \n <|user|>", "chunk_size": 1})) as (url, _):
         assert blocks_of(streamed(url)) == []

@@ -139,9 +139,8 @@ def load_local_engine(settings: Settings) -> LocalEngine:
 
 
 def _facts(file: ModelFile) -> FileFacts:
-    quantization = next(iter(file.spec.bytes_by_type))
     parameters = file.spec.parameters
-    return FileFacts(file.container, file.architecture, parameters, quantization, file.size, file.digest())
+    return FileFacts(file.container, file.architecture, parameters, file.quantization, file.size, file.digest())
 
 
 def load_embedder(settings: Settings) -> SentenceEmbedder | None:

@@ -49,7 +49,10 @@ class AnswerShape(Protocol):
         ...
 
     def waiting(self) -> StreamEvent | None:
-        """The event that tells a client to go on waiting, in a stream with nothing to say; None: a comment line."""
+        """The event that tells a client to go on waiting, in a stream with nothing to say.
+
+        None: a comment line, where streams have such.
+        """
         return None
 
     def failed(self, error: ChatGLMServerError) -> StreamEvent | None:
@@ -86,7 +89,7 @@ class Dialect(Protocol):
 
     @property
     def json_lines(self) -> bool:
-        """True if a stream is lines of JSON, one an event, without names and signs of life; else server-sent events."""
+        """True if a stream is lines of JSON, one an event, without names; else server-sent events."""
         ...
 
     @property

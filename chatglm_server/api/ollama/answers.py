@@ -21,6 +21,7 @@ from ...chat import (
     ToolCallRepaired,
     ToolCallStart,
 )
+from ...errors import ChatGLMServerError
 from ...json_text import NotAnObject, dump_object, load_object
 from ..dialect import AnswerShape, Json, StreamEvent
 from ..openai.logprobs import MAX_TOKENS_HELD, chat_logprobs
@@ -39,6 +40,7 @@ class ChatAnswer(AnswerShape):
         self._shows_thoughts = shows_thoughts
         self._calls: dict[int, AnsweredCall] = {}  # by their number in the stream
         self._tokens: list[TokenSampled] = []  # not yet sent
+        self._over = False
 
     # ---- whole ----
 
@@ -74,6 +76,7 @@ class ChatAnswer(AnswerShape):
             del self._calls[event.index]
             yield self._line(event.text)
         elif isinstance(event, Finish):
+            self._over = True
             calls, broken = _read_calls(self._calls.values())
             if broken:
                 yield self._line(broken)
@@ -82,6 +85,14 @@ class ChatAnswer(AnswerShape):
             yield StreamEvent(self._last(event, self.part("")))
         elif not isinstance(event, ToolCallRepaired | PromptRead):  # these answers have no place for it
             assert_never(event)
+
+    def waiting(self) -> StreamEvent | None:
+        """A line without text, before the last one: JavaScript's `fetch` gives up after five minutes without a byte."""
+        return None if self._over else self._line("")
+
+    def failed(self, error: ChatGLMServerError) -> StreamEvent | None:
+        self._over = True
+        return None
 
     # ---- lines ----
 

@@ -144,7 +144,9 @@ HINTS: dict[str, Any] = {
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat", "/api/generate"])
 def test_hints_change_nothing(server: RunningServer, path: str) -> None:
     """Also an effort for a model that does not think. Unknown fields are named in the log, without values."""
-    hints = HINTS | ({"think": "high"} if path.startswith("/api/") else {})
+    hints = dict(HINTS)
+    if path.startswith("/api/"):
+        hints |= {"think": "high", "keep_alive": -1, "truncate": True, "shift": False, "template": "x", "context": [1]}
     if path == "/v1/messages":
         hints |= {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
     plain, hinted = (answered(server.post(path, json=ROUTES[path] | more)) for more in ({}, hints))

@@ -252,6 +252,8 @@ def test_a_full_queue_an_error_in_the_stream_and_a_client_that_leaves(tmp_path: 
             with pytest.raises(RateLimitError) as full:
                 client.messages.create(**ASK)
             assert int(full.value.response.headers["retry-after"]) > 0
+            counted = client.messages.count_tokens(model="claude", messages=ASK["messages"])
+            assert counted.input_tokens > 0, "which waits for nobody"
             assert full.value.body == {
                 "type": "error",
                 "error": {"type": "rate_limit_error", "message": full.value.body["error"]["message"]},  # type: ignore[index]

@@ -38,6 +38,7 @@ def test_it_reads_and_answers_as_chat_completions_do(client: OpenAI) -> None:
         assert response.usage is not None
         assert response.usage.input_tokens == chat.usage.prompt_tokens
         assert response.usage.output_tokens == chat.usage.completion_tokens
+        assert response.usage.input_tokens_details.cached_tokens == chat.usage.prompt_tokens - 1
 
 
 def test_a_tool_loop(client: OpenAI) -> None:

@@ -140,6 +140,12 @@ def test_openai_python_puts_several_calls_together(tmp_path: Path) -> None:
     assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
 
 
+def test_only_one_call_if_the_client_wants_no_more(tmp_path: Path) -> None:
+    with replayed(recorded(tmp_path, PARALLEL)) as (url, _):
+        _, call = items_of(streamed(url, tools=[TOOL], parallel_tool_calls=False))
+    assert json.loads(call["arguments"]) == {"city": "Paris"}
+
+
 def test_all_kinds_of_items(tmp_path: Path) -> None:
     """Thought, text, a function of a namespace and a custom tool with a grammar: one after the other."""
     spawn = CALL_OF.format(name="agents__spawn", key="task", value="look")

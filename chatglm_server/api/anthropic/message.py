@@ -146,7 +146,7 @@ class MessageAnswer(AnswerShape):
         if finish.reason == "tool_calls":
             return "tool_use"
         if finish.reason == "length":
-            if self._max_tokens is not None and finish.usage.completion_tokens >= self._max_tokens:
+            if 0 < (self._max_tokens or 0) <= finish.usage.completion_tokens:
                 return "max_tokens"
             log_once("answers were cut off because the context was full (--context-length)")
             return "model_context_window_exceeded"

@@ -32,6 +32,7 @@ _FIELDS = {
     "sampling.top_logprobs": "top_logprobs",
     "thinking.enabled": "reasoning.effort",
     "thinking.effort": "reasoning.effort",
+    "thinking.budget": "reasoning.max_tokens",
     "response_format": "text.format",
 }
 """Noun → field, where the noun's own last word is not the field."""
@@ -62,18 +63,19 @@ class TextBody(BaseModel):
 
 
 class ReasoningBody(BaseModel):
-    """How much to think first, and whether thoughts are sent as summaries of themselves."""
+    """How much to think first, with OpenRouter's limit, and whether thoughts are sent as summaries of themselves."""
 
     effort: str | None = None
+    max_tokens: int | None = None
     summary: str | None = None
 
     @property
     def thinking(self) -> Thinking:
         """The noun. An effort is a hint, so one that is not known is left out."""
         if self.effort is None or self.effort in get_args(Effort):
-            return Thinking(effort="none" if self.effort == "minimal" else self.effort)
+            return Thinking(effort="none" if self.effort == "minimal" else self.effort, budget=self.max_tokens)
         log_once(f"ignoring the unknown effort {self.effort[:64]!r}")
-        return Thinking()
+        return Thinking(budget=self.max_tokens)
 
 
 class ResponsesBody(Body):

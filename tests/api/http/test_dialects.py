@@ -8,7 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
+from chatglm_server.api.anthropic.bodies import MessagesBody
+from chatglm_server.api.ollama.bodies import ChatBody, GenerateBody
+from chatglm_server.api.responses.bodies import ResponsesBody
 from tests.serving import RunningServer, user
 
 MESSAGES: dict[str, Any] = {"messages": user("Hello! 你好"), "max_tokens": 2, "temperature": 0}
@@ -23,6 +27,14 @@ ROUTES: dict[str, dict[str, Any]] = {
     "/api/show": {"model": "demo"},
 }
 """Path → the body of a short answer."""
+
+BODIES: dict[str, type[BaseModel]] = {
+    "/v1/messages": MessagesBody,
+    "/v1/responses": ResponsesBody,
+    "/api/chat": ChatBody,
+    "/api/generate": GenerateBody,
+}
+"""The routes that answer, with their bodies."""
 
 JSON_TYPE = {"Content-Type": "application/json"}
 CHANGING = {"id", "request_id", "created_at", "completed_at", "usage"}
@@ -108,7 +120,7 @@ def test_telemetry_is_accepted_unread(server: RunningServer) -> None:
         assert (answer.status_code, answer.json()) == (200, {})
 
 
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat", "/api/generate"])
+@pytest.mark.parametrize("path", BODIES)
 def test_greedy_by_top_p_without_a_limit(server: RunningServer, path: str) -> None:
     """``top_p: 0`` and a limit of -1, as in chat completions."""
 
@@ -141,7 +153,14 @@ HINTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat", "/api/generate"])
+@pytest.mark.parametrize("path", BODIES)
+def test_null_is_as_if_left_out(server: RunningServer, path: str) -> None:
+    nulls = dict.fromkeys(BODIES[path].model_fields) | {"a_field_of_tomorrow": None}
+    plain, empty = (answered(server.post(path, json=fields | ROUTES[path])) for fields in ({}, nulls))
+    assert empty == plain
+
+
+@pytest.mark.parametrize("path", BODIES)
 def test_hints_change_nothing(server: RunningServer, path: str) -> None:
     """Also an effort for a model that does not think. Unknown fields are named in the log, without values."""
     hints = dict(HINTS)

@@ -216,9 +216,10 @@ def test_an_empty_answer_has_no_block(tmp_path: Path) -> None:
         ("One. Two. Three.<|user|>", {"stop_sequences": ["Four"]}, {}, "end_turn", None),
         ("One. Two. Three.<|user|>", {"max_tokens": 16}, {}, "max_tokens", None),
         ("One. " * 100, {"max_tokens": 32000}, {"context_length": 100}, "model_context_window_exceeded", None),
+        ("One. " * 100, {"max_tokens": -1}, {"context_length": 100}, "model_context_window_exceeded", None),
         ("<tool_call>get_weather<arg_key>city</arg_key><arg_value>Pa", {"max_tokens": 60}, {}, "max_tokens", None),
     ],
-    ids=["stop string", "end of turn", "max_tokens", "context", "inside a call"],
+    ids=["stop string", "end of turn", "max_tokens", "context", "no limit", "inside a call"],
 )
 def test_why_an_answer_ended(
     tmp_path: Path, raw: str, body: dict[str, Any], settings: dict[str, Any], reason: str, sequence: str | None

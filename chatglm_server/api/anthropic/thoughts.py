@@ -35,15 +35,16 @@ class ThinkingConfig(BaseModel):
 
 
 def keeps_thoughts(context_management: Any) -> bool:
-    """True if the client wants all its earlier thoughts in the prompt. Other edits mean a conversation kept elsewhere.
+    """True if the client wants all its earlier thoughts in the prompt. Other edits, and odd values, change nothing.
 
-    Claude Code does: a prompt that loses thoughts with each question would have to be read again from there.
+    Claude Code wants them: a prompt that loses thoughts with each question has to be read again from there.
     """
     edits = context_management.get("edits") if isinstance(context_management, dict) else None
-    return any(
-        isinstance(edit, dict) and str(edit.get("type")).startswith(_CLEARS_THOUGHTS) and edit.get("keep") in _ALL
-        for edit in (edits if isinstance(edits, list) else ())
-    )
+    for edit in edits if isinstance(edits, list) else ():
+        kind = edit.get("type") if isinstance(edit, dict) else None
+        if isinstance(kind, str) and kind.startswith(_CLEARS_THOUGHTS) and edit.get("keep") in _ALL:
+            return True
+    return False
 
 
 def read_thinking(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from io import StringIO
+from itertools import dropwhile
 
 from typing_extensions import assert_never
 
@@ -41,14 +42,44 @@ class AnsweredCall:
         self._arguments.write(arguments)
 
 
+class TextTokens:
+    """Tells from an answer's events which of its tokens spell its text, and not thoughts, calls and marks."""
+
+    def __init__(self) -> None:
+        self._held: list[TokenSampled] = []  # since the last event that was none
+        self._in_text = False
+
+    def add(self, event: Event) -> list[TokenSampled]:
+        """The tokens of the text that `event` brings. Mutates this."""
+        if isinstance(event, TokenSampled):
+            self._held.append(event)
+            return []
+        tokens, self._held = self._held, []
+        was_in_text, self._in_text = self._in_text, isinstance(event, TextDelta | ToolCallAbandoned)
+        if not isinstance(event, TextDelta | ToolCallAbandoned):
+            return []
+        if was_in_text:
+            return tokens
+        text = event.text.encode().lstrip()
+
+        def is_mark(token: TokenSampled) -> bool:
+            piece = token.sampled.bytes.lstrip()
+            return not piece or not (text.startswith(piece) or piece.startswith(text))
+
+        return list(dropwhile(is_mark, tokens))
+
+
 class Answer:
     """Events folded into one message: what a client that does not stream gets. Costs no more than their length."""
 
     def __init__(self) -> None:
         self.finish: Finish | None = None
         self.tokens: list[TokenSampled] = []
+        self.text_tokens: list[TokenSampled] = []
+        """Those of `tokens` that spell the content."""
         self._content = StringIO()
         self._reasoning = StringIO()
+        self._of_text = TextTokens()
         self._calls: dict[int, AnsweredCall] = {}  # by their number in the stream, which counts abandoned ones as well
 
     @property
@@ -65,6 +96,7 @@ class Answer:
 
     def add(self, event: Event) -> None:
         """Append one event. Mutates this answer."""
+        self.text_tokens += self._of_text.add(event)
         if isinstance(event, TextDelta):
             self._content.write(event.text)
         elif isinstance(event, ReasoningDelta):

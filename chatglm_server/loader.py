@@ -108,7 +108,13 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         supports_tools=chat_format.supports_tools,
         created=int(path.stat().st_mtime),
         note="a demonstration, not an assistant" if settings.model in DEMO_MODELS else "",
-        capabilities=(LOGITS if backend.gives_logits else frozenset()) | {Capability.CONTINUE},
+        capabilities=frozenset(
+            {
+                *(LOGITS if backend.gives_logits else ()),
+                *([Capability.KEEP_THOUGHTS] if chat_format.thinking.keep else ()),
+                Capability.CONTINUE,
+            }
+        ),
         choices=parallel,
         thinks=chat_format.thinking.on,
         facts=_facts(file),
@@ -133,9 +139,8 @@ def load_local_engine(settings: Settings) -> LocalEngine:
 
 
 def _facts(file: ModelFile) -> FileFacts:
-    quantization = next(iter(file.spec.bytes_by_type))
     parameters = file.spec.parameters
-    return FileFacts(file.container, file.architecture, parameters, quantization, file.size, file.digest())
+    return FileFacts(file.container, file.architecture, parameters, file.quantization, file.size, file.digest())
 
 
 def load_embedder(settings: Settings) -> SentenceEmbedder | None:

@@ -99,19 +99,22 @@ def write_random_gguf(
     ends: Mapping[str, int] = {},
     seed: int = 0,
     split: int = 0,
+    file_type: int | None = None,
 ) -> Path:
     """A file; always the same for the same arguments. Matrices take turns with `kinds`.
 
     `vocabulary` is "gpt2" (GLM-4), "llama" (ChatGLM3), the name of a later chat format, or "none", which has 320 tokens
     without text. `ends`
     are the ids of end tokens besides its own, by their names ("eom"). With `split` the model is written in parts of as
-    many tensors, beside `path`.
+    many tensors, beside `path`. `file_type` is llama.cpp's number of its mix of types.
     """
     writer = gguf.GGUFWriter(path, shape.architecture, split_max_tensors=split)
     tokens = add_vocabulary(writer, vocabulary)
     for end, token in ends.items():
         writer.add_uint32(f"tokenizer.ggml.{end}_token_id", token)
     writer.add_name(name)
+    if file_type is not None:
+        writer.add_file_type(file_type)
     if template:
         writer.add_chat_template(template)
     shape.add_figures(writer)

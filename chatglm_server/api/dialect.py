@@ -35,27 +35,33 @@ class ErrorReply:
 
 
 class AnswerShape(Protocol):
-    """The answers to one request in a dialect's words: as a stream of events, or whole."""
+    """The answers to one request in a dialect's words: as a stream of events, or whole.
+
+    Subclasses say nothing at the beginning and the end, while they wait and when they fail, unless they say so.
+    """
 
     def begin(self, prompt_tokens: int) -> Iterable[StreamEvent]:
         """The first events of a stream, sent before the model is asked. `prompt_tokens` is 0 if it is not known."""
-        ...
+        return ()
 
     def add(self, event: AnswerEvent) -> Iterable[StreamEvent]:
         """The events to send for `event`: none if it is not sent, or is sent with a later one. Mutates the shape."""
         ...
 
     def waiting(self) -> StreamEvent | None:
-        """The event that tells a client to go on waiting, in a stream with nothing to say; None: a comment line."""
-        ...
+        """The event that tells a client to go on waiting, in a stream with nothing to say.
+
+        None: a comment line, where streams have such.
+        """
+        return None
 
     def failed(self, error: ChatGLMServerError) -> StreamEvent | None:
         """The last event of a stream that failed; None: the dialect's `error_event`."""
-        ...
+        return None
 
     def end(self, usage: Usage) -> Iterable[StreamEvent]:
         """The last events of a stream before the dialect's `stream_end`. `usage` is that of all choices."""
-        ...
+        return ()
 
     def whole(self, answers: Sequence[Answer]) -> Json:
         """The response to a client that does not stream. Needs finished answers, one a choice."""
@@ -83,7 +89,7 @@ class Dialect(Protocol):
 
     @property
     def json_lines(self) -> bool:
-        """True if a stream is lines of JSON, one an event, without names and signs of life; else server-sent events."""
+        """True if a stream is lines of JSON, one an event, without names; else server-sent events."""
         ...
 
     @property

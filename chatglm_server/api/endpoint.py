@@ -84,7 +84,7 @@ class Endpoint:
         if asked.streamed:
             sent = _streamed(events, shape, accepted.prompt_tokens)
             if self._dialect.json_lines:
-                return json_lines(sent, self._dialect, shape)
+                return json_lines(sent, self._dialect, self._keep_alive_s, shape)
             return event_stream(sent, self._dialect, self._keep_alive_s, shape, lambda: record.progress)
         answers = await _collected(events)
         # In a thread, for the sake of others: log probabilities can be half a million objects.

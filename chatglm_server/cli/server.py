@@ -33,6 +33,7 @@ class Server(uvicorn.Server):
                 app,
                 backlog=BACKLOG,
                 http=connections(request_timeout_s),  # type: ignore[arg-type]  # uvicorn only calls it
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -21,7 +21,7 @@ class FileFacts:
     parameters: int
     """The number of weights."""
     quantization: str
-    """The weight type that takes the most bytes."""
+    """The name of its mix of weight types, or the type that takes the most bytes."""
     size: int
     """Bytes of all its files."""
     digest: str

@@ -25,6 +25,8 @@ class Capability(Enum):
     RESPONSE_FORMAT = auto()
     """An answer held to JSON, a schema, a regular expression, a list or a grammar."""
     THINKING_BUDGET = auto()
+    KEEP_THOUGHTS = auto()
+    """Show the model the thoughts of all its earlier answers."""
     CONTINUE = auto()
     """Continue the last message of a conversation."""
     SUFFIX = auto()
@@ -49,11 +51,18 @@ LOGITS = frozenset(
 """The capabilities of an engine whose model gives logits."""
 
 
+_REMEDIES = {
+    Capability.CONTINUE: "this engine cannot continue the assistant's last message; end with the user's",
+    Capability.KEEP_THOUGHTS: "this model is never shown its earlier thoughts; leave it out",
+}
+_REMEDY = "this model or engine cannot do that; leave it out"
+
+
 def check_capabilities(request: ChatRequest | CompletionRequest, capabilities: frozenset[Capability]) -> None:
     """Raises: UnsupportedParameter for the first noun of `request` that needs another capability than these."""
     for noun, capability in needed_capabilities(request).items():
         if capability not in capabilities:
-            raise UnsupportedParameter("this model or engine cannot do that; leave it out", param=noun)
+            raise UnsupportedParameter(_REMEDIES.get(capability, _REMEDY), param=noun)
 
 
 def needed_capabilities(request: ChatRequest | CompletionRequest) -> dict[str, Capability]:
@@ -78,6 +87,7 @@ def needed_capabilities(request: ChatRequest | CompletionRequest) -> dict[str, C
     if isinstance(request, ChatRequest):
         asked += [
             ("thinking.budget", Capability.THINKING_BUDGET, request.thinking.budget is not None),
+            ("thinking.clear", Capability.KEEP_THOUGHTS, request.thinking.clear is False),
             ("continues", Capability.CONTINUE, bool(request.continues)),
         ]
     else:

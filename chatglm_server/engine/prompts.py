@@ -134,6 +134,3 @@ class Prompts:
             log_once(f"{model} does not think first: requests for a reasoning effort change nothing")
         if thinking.wanted is False and not can.off:
             raise UnsupportedParameter(f"{model} always thinks first; leave it out", param=noun)
-        if thinking.clear is False and not can.keep:
-            message = f"{model} is never shown its earlier thoughts; leave it out"
-            raise UnsupportedParameter(message, param="thinking.clear")

@@ -23,6 +23,7 @@ from ..queueing.status import Status
 from ..queueing.turn_queue import TurnQueue
 from ..sampling import SamplingParams
 from .base import ModelInfo, Token
+from .capabilities import Capability
 from .choices import merge_choices
 from .output import Output, PlainText
 from .recordings import Recording, read_recordings
@@ -176,6 +177,9 @@ def load_replay(
         note="recorded answers; lengths and usage count characters",
         unit="characters",
         thinks=any(FORMATS[name].thinking.on for name in formats),
+        capabilities=frozenset(
+            {Capability.KEEP_THOUGHTS} if all(FORMATS[name].thinking.keep for name in formats) else ()
+        ),
     )
     return ReplayEngine(info, recordings, default_format, max_queue)
 

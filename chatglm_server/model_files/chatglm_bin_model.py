@@ -27,10 +27,12 @@ def read_chatglm_bin_model(path: Path) -> ModelFile:
             )
         return load_tokenizer(file.family, file.tokenizer, chat_format)
 
+    spec = model_spec(file)
     return ModelFile(
         container="chatglm.cpp",
         architecture=file.family,
-        spec=model_spec(file),
+        quantization=next(iter(spec.bytes_by_type)),
+        spec=spec,
         chat_format=file.family,
         chat_format_reason="the file's model type",
         end_tokens=frozenset({file.header.eos_token_id}),

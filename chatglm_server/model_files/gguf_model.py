@@ -15,6 +15,7 @@ from .gguf_spec import model_spec
 from .gguf_tokenizer import gguf_tokenizer
 from .model_file import ModelFile
 from .tokenizer import Tokenizer, check_special_tokens
+from .weight_types import FILE_TYPES
 
 _END_TOKENS = tuple(f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot", "eom"))
 _NO_TOKEN = (-1, (1 << 32) - 1)
@@ -43,12 +44,19 @@ def read_gguf_model(path: Path) -> ModelFile:
     return ModelFile(
         container="GGUF",
         architecture=text(file, "general.architecture") or "",
+        quantization=_file_type(file) or next(iter(spec.bytes_by_type)),
         spec=spec,
         chat_format=detected.name,
         chat_format_reason=detected.reason,
         end_tokens=_end_tokens(file, spec.vocab_size),
         load_tokenizer=tokenizer,
     )
+
+
+def _file_type(file: GGUFFile) -> str | None:
+    """The mix's name; None without one, or for a number that is not known."""
+    number = file.metadata.get("general.file_type")
+    return FILE_TYPES.get(number) if type(number) is int else None
 
 
 def _refuse_other_kinds(file: GGUFFile) -> None:

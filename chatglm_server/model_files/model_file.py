@@ -26,6 +26,8 @@ class ModelFile:
     """The file format: "GGUF" or "chatglm.cpp"."""
     architecture: str
     """The model's architecture as the file names it."""
+    quantization: str
+    """The name of its mix of weight types, "Q4_K_M"; if the file says none, the type that takes the most bytes."""
     spec: ModelSpec
     chat_format: str
     """The name of the chat format that the model was trained with."""

@@ -13,8 +13,18 @@ from langchain_openai import OpenAI as LangChainOpenAI
 from openai import OpenAI
 from pydantic import SecretStr
 
+from chatglm_server.answer import Answer
 from chatglm_server.api.openai.logprobs import TextLogprobs, chat_logprobs
-from chatglm_server.chat import TokenLogprob, TokenSampled
+from chatglm_server.chat import (
+    Finish,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprob,
+    TokenSampled,
+    ToolCallDelta,
+    ToolCallStart,
+    Usage,
+)
 from tests.api.test_wire import chunks_of
 from tests.conftest import WEATHER
 from tests.serving import RunningServer, user
@@ -210,3 +220,21 @@ def test_langchain_completions(server: RunningServer) -> None:
     for answer in answers:
         assert answer.generation_info is not None
         assert "".join(answer.generation_info["logprobs"]["tokens"]) == answer.text
+
+
+def test_tokens_of_thoughts_and_calls_are_not_of_the_text() -> None:
+    """Nor the mark behind a thought and the blanks there; text that was held back brings all its tokens."""
+
+    def token(text: str) -> TokenSampled:
+        return TokenSampled(TokenLogprob(text, text.encode(), -1.0))
+
+    answer = Answer.of(
+        [
+            *(token("Hm"), ReasoningDelta("Hm"), token("</think>"), token("\n"), token("I"), TextDelta("I")),
+            *(token(" lo"), token("ok"), TextDelta(" look"), token("<tool_call>"), token("f")),
+            *(ToolCallStart(0, "a", "f"), token("{}"), ToolCallDelta(0, "{}"), token("!"), TextDelta("!"), token("\n")),
+            Finish("stop", Usage()),
+        ]
+    )
+    assert [one.sampled.token for one in answer.text_tokens] == ["I", " lo", "ok", "!"]
+    assert len(answer.tokens) == 11

@@ -14,7 +14,7 @@ from openai._streaming import SSEDecoder
 from pydantic import BaseModel, SecretStr
 
 from chatglm_server.answer import Answer
-from chatglm_server.api.dialect import ErrorReply, Json, Options, StreamEvent
+from chatglm_server.api.dialect import AnswerShape, ErrorReply, Json, Options, StreamEvent
 from chatglm_server.api.dialects import DIALECTS
 from chatglm_server.api.endpoint import Endpoint
 from chatglm_server.api.http.body import JsonRoute
@@ -40,7 +40,7 @@ class Ask(BaseModel):
     of: str | None = None
 
 
-class ParrotAnswer:
+class ParrotAnswer(AnswerShape):
     """An answer of the parrot."""
 
     def __init__(self, model: str) -> None:
@@ -57,9 +57,6 @@ class ParrotAnswer:
 
     def waiting(self) -> StreamEvent:
         return StreamEvent({"still": "thinking"}, "hum")
-
-    def failed(self, error: ChatGLMServerError) -> None:
-        """The dialect's error event is enough."""
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         yield StreamEvent({"seeds": usage.completion_tokens}, "bill")

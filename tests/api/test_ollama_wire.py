@@ -143,6 +143,21 @@ def test_a_client_that_leaves_frees_the_model(tmp_path: Path) -> None:
         server.wait_for_queue(running=0, waiting=0)
 
 
+def test_a_stream_with_nothing_to_say_has_lines_without_text(tmp_path: Path) -> None:
+    """Ollama's client takes them as empty pieces, and nothing follows the end."""
+    hello = {"raw": "Hello!<|user|>", "chunk_size": 3, "delay_ms": 100}
+    path = replay_file(tmp_path, "glm4", hello, hello)
+    with RunningServer("--model", f"replay:{path}", "--keep-alive-s", "0.02") as server:
+        client = Client(host=server.url)
+        chat = list(client.chat("glm4", user("Hello!"), stream=True))
+        prompt = list(client.generate("glm4", "Hello!", stream=True))
+    for texts in ([part.message.content for part in chat], [part.response for part in prompt]):
+        assert texts.count("") > 3
+        assert "".join(text or "" for text in texts) == "Hello!"
+    for ends in ([part.done for part in chat], [part.done for part in prompt]):
+        assert ends == [False] * (len(ends) - 1) + [True]
+
+
 def test_an_error_in_the_stream_is_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client sends the key that its environment holds."""
     path = replay_file(tmp_path, "glm4", SLOW)

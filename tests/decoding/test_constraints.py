@@ -65,10 +65,10 @@ def test_a_forced_prefix_goes_along_its_prefixes(prefixes: list[list[int]], data
 
 
 class Words:
-    """A tokenizer in which a token is a word; the tag's end is of two tokens, or special."""
+    """A tokenizer in which a token is a word; the tag's end is of two tokens, or special. The last word is a blank."""
 
     size, longest_token = 8, 4
-    texts = ("", "", "a", "b", "</", "t>", ".", "c")
+    texts = ("", "", "a", "b", "</", "t>", ".", " ")
 
     def __init__(self) -> None:
         self.specials = {"<t>": 0, "</t>": 1}
@@ -115,7 +115,10 @@ def test_a_thought_has_at_most_its_budget(
         assert list(constraint.forced()) == list(forced), "as before"
         constraint.accept(step)
         tokens += step
-    if inside or 0 in tokens:
+    begun = [token for token in tokens if words.texts[token] != " "][:1]
+    if not inside and begun != [0]:
+        assert not constraint.forced(), "a mark behind text opens no thought"
+    else:
         start = 0 if inside else tokens.index(0) + 1
         over = tokens[start + budget :][: len(closing)]
         assert "</t>" in spelled(words, tokens[start : start + budget]) or tuple(over) == closing[: len(over)]

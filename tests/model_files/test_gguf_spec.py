@@ -11,10 +11,12 @@ import gguf
 import numpy as np
 import pytest
 
+from chatglm_server.convert.mixes import MIXES
 from chatglm_server.decoding.backends.chatglm_cpp import ChatGLMCppBackend
 from chatglm_server.errors import ModelFileError
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.model_file import ModelFile
+from chatglm_server.model_files.weight_types import FILE_TYPES
 from tests.random_gguf import (
     CHATGLM3,
     GLM4_0414,
@@ -49,6 +51,16 @@ def test_parameters_and_the_mix_of_types(tmp_path: Path) -> None:
         assert nbytes == sum(int(tensor.n_bytes) for tensor in tensors if tensor.tensor_type.name == kind)
     assert list(spec.bytes_by_type) == ["Q8_0", "F16", "F32"]
     assert sum(spec.bytes_by_type.values()) == spec.nbytes
+
+
+def test_the_name_of_the_mix(tmp_path: Path) -> None:
+    """As the file says it, by llama.cpp's numbers, or else the type that takes the most bytes."""
+    names = {kind.value: kind.name.partition("_")[2] for kind in gguf.LlamaFileType}
+    assert FILE_TYPES.items() <= names.items()
+    assert {mix.number: name.upper() for name, mix in MIXES.items()}.items() <= FILE_TYPES.items()
+    for number, name in ((15, "Q4_K_M"), (7, "Q8_0"), (None, "F16"), (999, "F16")):
+        path = write_random_gguf(tmp_path / "a.gguf", GLM4_0414, [Kind.F16], vocabulary="none", file_type=number)
+        assert read_model_file(path).quantization == name
 
 
 GOOD: dict[str, Any] = {

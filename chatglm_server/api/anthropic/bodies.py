@@ -12,16 +12,16 @@ from pydantic import BaseModel, Field, SkipValidation
 
 from ...chat import ChatRequest, JsonSchemaFormat
 from ...engine.capabilities import Capability
-from ...errors import InvalidRequest, UnsupportedParameter
+from ...errors import InvalidRequest
 from ...sampling import Sampling
 from ..openai.parameters import Body, Strings, log_ignored
 from .conversation import MessageParam, TextBlock, read_conversation, read_system
-from .thoughts import Effort, ThinkingConfig, read_thinking
+from .thoughts import Effort, ThinkingConfig, keeps_thoughts, read_thinking
 from .tools import ClientTool, ToolChoiceConfig, read_choice, read_client_tools
 
 _HINTS = frozenset(
     {
-        *("betas", "cache_control", "container", "context_management", "diagnostics", "inference_geo", "mcp_servers"),
+        *("betas", "cache_control", "container", "diagnostics", "inference_geo", "mcp_servers"),
         *("metadata", "service_tier", "speed", "user_profile_id"),
     }
 )
@@ -69,6 +69,7 @@ class MessagesBody(Body):
     tool_choice: ToolChoiceConfig | None = None
     thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None
+    context_management: Any = Field(None, description="whether the thoughts of earlier answers stay in the prompt")
 
     @property
     def shows_thoughts(self) -> bool:
@@ -86,11 +87,6 @@ class MessagesBody(Body):
         continues = messages[-1].role == "assistant" and not counted
         if continues and messages[-1].tool_calls:
             raise InvalidRequest("messages: the last one has a tool_use without its tool_result", param="messages")
-        if continues and Capability.CONTINUE not in capabilities:
-            raise UnsupportedParameter(
-                "messages: the last one is the assistant's, which this engine cannot continue; end with the user's",
-                param="messages",
-            )
         tools = read_client_tools(self.tools)
         once = self.tool_choice is not None and self.tool_choice.disable_parallel_tool_use
         output = self.output_config or OutputConfig()
@@ -106,7 +102,9 @@ class MessagesBody(Body):
                 max_tokens=self.max_tokens,
                 stop=None if self.stop_sequences is None else tuple(self.stop_sequences),
             ),
-            thinking=read_thinking(self.thinking, output.effort, capabilities),
+            thinking=read_thinking(
+                self.thinking, output.effort, capabilities, kept=keeps_thoughts(self.context_management)
+            ),
             response_format=None if output.format is None else JsonSchemaFormat(output.format.schema_),
             continues=continues or None,
             model=self.model,

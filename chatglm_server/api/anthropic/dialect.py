@@ -10,7 +10,7 @@ from ...service import Service
 from ..dialect import ErrorReply, Options, StreamEvent
 from ..endpoint import Endpoint
 from .errors import messages_error, messages_error_reply, new_request_id
-from .routes import messages_router
+from .routes import messages_router, telemetry_router
 
 
 class AnthropicDialect:
@@ -24,7 +24,7 @@ class AnthropicDialect:
     not_shown = frozenset({Capability.CHOICES, Capability.LOGPROBS})
 
     def owns(self, path: str) -> bool:
-        return path == "/v1/messages" or path.startswith("/v1/messages/")
+        return path == "/v1/messages" or path.startswith(("/v1/messages/", "/api/event_logging/"))
 
     def error_reply(self, error: ChatGLMServerError) -> ErrorReply:
         return messages_error_reply(error)
@@ -33,4 +33,7 @@ class AnthropicDialect:
         return StreamEvent(messages_error(error, new_request_id()), "error")
 
     def router(self, service: Service, options: Options) -> APIRouter:
-        return messages_router(Endpoint(service.engine, self, options))
+        router = APIRouter()
+        router.include_router(messages_router(Endpoint(service.engine, self, options)))
+        router.include_router(telemetry_router())
+        return router

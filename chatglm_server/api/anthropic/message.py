@@ -26,14 +26,13 @@ from ...chat import (
     ToolCallStart,
     Usage,
 )
-from ...errors import ChatGLMServerError
 from ...json_text import NotAnObject, load_object
 from ...log_once import log_once
-from ..dialect import Json, StreamEvent
+from ..dialect import AnswerShape, Json, StreamEvent
 from .thoughts import signature
 
 
-class MessageAnswer:
+class MessageAnswer(AnswerShape):
     """The answer to one request.
 
     `max_tokens` is the request's limit, which tells whether it or the context ended an answer. `shows_thoughts`:
@@ -95,9 +94,6 @@ class MessageAnswer:
     def waiting(self) -> StreamEvent:
         return _event("ping")
 
-    def failed(self, error: ChatGLMServerError) -> None:
-        """The error object is enough."""
-
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         yield _event("message_stop")
 
@@ -150,7 +146,7 @@ class MessageAnswer:
         if finish.reason == "tool_calls":
             return "tool_use"
         if finish.reason == "length":
-            if self._max_tokens is not None and finish.usage.completion_tokens >= self._max_tokens:
+            if 0 < (self._max_tokens or 0) <= finish.usage.completion_tokens:
                 return "max_tokens"
             log_once("answers were cut off because the context was full (--context-length)")
             return "model_context_window_exceeded"

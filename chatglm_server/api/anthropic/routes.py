@@ -1,4 +1,4 @@
-"""Anthropic's endpoints: messages, and the count of their tokens."""
+"""Anthropic's endpoints: messages, the count of their tokens, and a place for Claude Code's telemetry."""
 
 from __future__ import annotations
 
@@ -41,5 +41,17 @@ def messages_router(endpoint: Endpoint) -> APIRouter:
         """As the model reads it: system, tools and messages. Nothing is generated."""
         asked = body.to_request(endpoint.capabilities, counted=True)
         return {"input_tokens": await endpoint.count_tokens(request, asked, body.field_of)}
+
+    return router
+
+
+def telemetry_router() -> APIRouter:
+    """Where Claude Code reports its use, unless it is told not to."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.post("/api/event_logging/{rest:path}")
+    async def events() -> Json:
+        """Accepted, so that the client does not try again. The body is not read."""
+        return {}
 
     return router

@@ -6,7 +6,7 @@ signature then holds the text, so that the model finds its thought in the next p
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -17,6 +17,11 @@ from ..sealed_thoughts import sealed, unsealed
 
 _UNSIGNED = "unsigned"
 """The signature of a thought whose text is shown. The API says that there is one."""
+
+_CLEARS_THOUGHTS = "clear_thinking_"
+"""Begins the type of the edit that says which thoughts leave the conversation; a date follows."""
+
+_ALL: tuple[Any, ...] = ("all", {"type": "all"})
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
@@ -29,22 +34,37 @@ class ThinkingConfig(BaseModel):
     display: Literal["summarized", "omitted"] | None = Field(None, description="omitted: thoughts have no text")
 
 
+def keeps_thoughts(context_management: Any) -> bool:
+    """True if the client wants all its earlier thoughts in the prompt. Other edits, and odd values, change nothing.
+
+    Claude Code wants them: a prompt that loses thoughts with each question has to be read again from there.
+    """
+    edits = context_management.get("edits") if isinstance(context_management, dict) else None
+    for edit in edits if isinstance(edits, list) else ():
+        kind = edit.get("type") if isinstance(edit, dict) else None
+        if isinstance(kind, str) and kind.startswith(_CLEARS_THOUGHTS) and edit.get("keep") in _ALL:
+            return True
+    return False
+
+
 def read_thinking(
-    config: ThinkingConfig | None, effort: Effort | None, capabilities: frozenset[Capability]
+    config: ThinkingConfig | None, effort: Effort | None, capabilities: frozenset[Capability], *, kept: bool
 ) -> Thinking:
     """The noun. Agents ask every model to think, so that is an effort: a hint to models that cannot.
 
     The API's default effort is "high". Agents send budgets unasked: an engine without them thinks without a limit.
+    In the same way thoughts are `kept` where the model can read them.
     """
+    clear = False if kept and Capability.KEEP_THOUGHTS in capabilities else None
     if config is None:
-        return Thinking(effort=effort)
+        return Thinking(effort=effort, clear=clear)
     if config.type == "disabled":
-        return Thinking(enabled=False)
+        return Thinking(enabled=False, clear=clear)
     budget = config.budget_tokens
     if budget is not None and Capability.THINKING_BUDGET not in capabilities:
         log_once("thinking.budget_tokens changes nothing: this engine has no limit for thoughts")
         budget = None
-    return Thinking(effort=effort or "high", budget=budget)
+    return Thinking(effort=effort or "high", clear=clear, budget=budget)
 
 
 def signature(thought: str, *, shown: bool) -> str:

@@ -22,14 +22,12 @@ from ...chat import (
     ToolCallDelta,
     ToolCallRepaired,
     ToolCallStart,
-    Usage,
 )
-from ...errors import ChatGLMServerError
 from ...json_text import NotAnObject, load_json
-from ..dialect import Json, StreamEvent
+from ..dialect import AnswerShape, Json, StreamEvent
 
 
-class NewText:
+class NewText(AnswerShape):
     """Each event of a stream holds the new text.
 
     `history` holds the messages as they were sent if a call is to be returned as with ChatGLM3: as JSON text in
@@ -79,16 +77,6 @@ class NewText:
             yield self._chunk({}, event.reason)
         elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead):  # there is no place for these
             assert_never(event)
-
-    def waiting(self) -> None:
-        """A comment line is enough."""
-
-    def failed(self, error: ChatGLMServerError) -> None:
-        """The error object is enough."""
-
-    def end(self, usage: Usage) -> Iterator[StreamEvent]:
-        """Nothing: these streams have no usage."""
-        yield from ()
 
     def _chunk(self, delta: Json, finish_reason: str | None = None) -> StreamEvent:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}

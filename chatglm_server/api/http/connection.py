@@ -80,6 +80,9 @@ class Connection(H11Protocol):
         super().handle_events()
         self._watch()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: a request for a WebSocket is answered as any other. uvicorn would advise to install a library."""
+
     def send_400_response(self, msg: str) -> None:
         """uvicorn's answer to bytes that are not HTTP, in the API's shape; none if a response has begun."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):

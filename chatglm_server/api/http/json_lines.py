@@ -11,17 +11,29 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from ..dialect import AnswerShape, Dialect, StreamEvent
+from .keep_alive import kept_alive
 from .stream_end import with_end
 
 
 def json_lines(
-    events: AsyncGenerator[StreamEvent, None], dialect: Dialect, shape: AnswerShape, send_timeout_s: float = 60.0
+    events: AsyncGenerator[StreamEvent, None],
+    dialect: Dialect,
+    keep_alive_s: float,
+    shape: AnswerShape,
+    send_timeout_s: float = 60.0,
 ) -> StreamingResponse:
     """A response that sends the data of `events`; an error on the way is sent as the last line.
 
-    A client that takes nothing for `send_timeout_s` seconds counts as gone.
+    `shape` says what to send every `keep_alive_s` seconds; without an event there it is nothing. A client that takes
+    nothing for `send_timeout_s` seconds counts as gone.
     """
-    return _JsonLines(_lines(events, dialect, shape), send_timeout_s)
+
+    def sign_of_life() -> bytes | None:
+        event = shape.waiting()
+        return None if event is None else _line(event, dialect)
+
+    lines = kept_alive(_lines(events, dialect, shape), keep_alive_s, sign_of_life)
+    return _JsonLines(lines, send_timeout_s)
 
 
 class _JsonLines(StreamingResponse):
@@ -45,4 +57,8 @@ async def _lines(
 ) -> AsyncGenerator[bytes, None]:
     async with aclosing(with_end(events, dialect, shape)) as ended:
         async for event in ended:
-            yield pydantic_core.to_json(event.data) + dialect.line_end.encode()
+            yield _line(event, dialect)
+
+
+def _line(event: StreamEvent, dialect: Dialect) -> bytes:
+    return pydantic_core.to_json(event.data) + dialect.line_end.encode()

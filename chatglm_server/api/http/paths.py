@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _PREFIX = re.compile(r"/+(?:v1/+)*")
 """The prefix of an endpoint's own path: slashes, and /v1 once or several times."""
 
-_WITHOUT_V1 = frozenset({"/chat/completions", "/completions", "/embeddings"})
+_WITHOUT_V1 = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
 """OpenAI paths that clients ask for if their base URL lacks /v1. ``/models`` is not one: it belongs to GLM-API."""
 
 _VERBATIM = "/v1/models/"

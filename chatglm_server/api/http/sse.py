@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 
 import anyio
@@ -13,10 +12,10 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from ..dialect import AnswerShape, Dialect, StreamEvent
+from .keep_alive import GRACE_S, kept_alive
 from .stream_end import with_end
 
 _NEVER_S = 1e9
-_GRACE_S = 10.0  # for the last token, and the error event when the server stops
 
 
 def event_stream(
@@ -39,14 +38,14 @@ def event_stream(
         return ServerSentEvent(comment=news() or "keep-alive", sep=sep) if event is None else _line(event, sep)
 
     return _EventStream(
-        _kept_alive(_lines(events, dialect, shape), keep_alive_s, sign_of_life),
+        kept_alive(_lines(events, dialect, shape), keep_alive_s, sign_of_life),
         headers={"Cache-Control": "no-cache"},
         ping=_NEVER_S,  # they would run beside the stream and overtake events with numbers
         sep=sep,
         send_timeout=send_timeout_s,
         # The engine ends its streams itself when the server stops; sse-starlette only has to wait for that.
         shutdown_event=anyio.Event(),
-        shutdown_grace_period=_GRACE_S,
+        shutdown_grace_period=GRACE_S,
     )
 
 
@@ -54,33 +53,6 @@ class _EventStream(EventSourceResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with suppress(SendTimeoutError):
             await super().__call__(scope, receive, send)
-
-
-async def _kept_alive(
-    lines: AsyncGenerator[ServerSentEvent, None], seconds: float, sign: Callable[[], ServerSentEvent]
-) -> AsyncIterator[ServerSentEvent]:
-    """`lines`, and every `seconds` seconds what `sign` gives, made when it is its turn to be sent."""
-    loop = asyncio.get_running_loop()
-    due = loop.time() + seconds
-    coming: asyncio.Future[ServerSentEvent | None] | None = None
-    try:
-        while True:
-            coming = coming or asyncio.ensure_future(anext(lines, None))
-            await asyncio.wait({coming}, timeout=max(0.0, due - loop.time()))
-            if coming.done():
-                line, coming = coming.result(), None
-                if line is None:
-                    return
-                yield line
-            if loop.time() >= due:
-                yield sign()
-                due = loop.time() + seconds
-    finally:
-        with anyio.move_on_after(_GRACE_S, shield=True):  # a client that leaves cancels all that is not shielded
-            if coming is not None:
-                coming.cancel()
-                await asyncio.wait({coming})
-            await lines.aclose()
 
 
 async def _lines(

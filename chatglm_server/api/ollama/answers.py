@@ -20,15 +20,14 @@ from ...chat import (
     ToolCallDelta,
     ToolCallRepaired,
     ToolCallStart,
-    Usage,
 )
 from ...errors import ChatGLMServerError
 from ...json_text import NotAnObject, dump_object, load_object
-from ..dialect import Json, StreamEvent
+from ..dialect import AnswerShape, Json, StreamEvent
 from ..openai.logprobs import MAX_TOKENS_HELD, chat_logprobs
 
 
-class ChatAnswer:
+class ChatAnswer(AnswerShape):
     """The answer to a conversation.
 
     `model`: the name that the client asked for. `started`: when, by `time.perf_counter`. `shows_thoughts`: false
@@ -41,6 +40,7 @@ class ChatAnswer:
         self._shows_thoughts = shows_thoughts
         self._calls: dict[int, AnsweredCall] = {}  # by their number in the stream
         self._tokens: list[TokenSampled] = []  # not yet sent
+        self._over = False
 
     # ---- whole ----
 
@@ -53,10 +53,6 @@ class ChatAnswer:
         return self._last(answer.finished(), self.part(answer.content + broken, thinking, calls))
 
     # ---- as a stream ----
-
-    def begin(self, prompt_tokens: int) -> Iterator[StreamEvent]:
-        """Nothing: the first line has text."""
-        yield from ()
 
     def add(self, event: AnswerEvent) -> Iterator[StreamEvent]:
         """The lines that `event` becomes. Mutates the shape.
@@ -80,6 +76,7 @@ class ChatAnswer:
             del self._calls[event.index]
             yield self._line(event.text)
         elif isinstance(event, Finish):
+            self._over = True
             calls, broken = _read_calls(self._calls.values())
             if broken:
                 yield self._line(broken)
@@ -89,15 +86,13 @@ class ChatAnswer:
         elif not isinstance(event, ToolCallRepaired | PromptRead):  # these answers have no place for it
             assert_never(event)
 
-    def waiting(self) -> None:
-        """These streams have no signs of life."""
+    def waiting(self) -> StreamEvent | None:
+        """A line without text, before the last one: JavaScript's `fetch` gives up after five minutes without a byte."""
+        return None if self._over else self._line("")
 
-    def failed(self, error: ChatGLMServerError) -> None:
-        """The error's line is enough."""
-
-    def end(self, usage: Usage) -> Iterator[StreamEvent]:
-        """Nothing: the answer's last line has said it."""
-        yield from ()
+    def failed(self, error: ChatGLMServerError) -> StreamEvent | None:
+        self._over = True
+        return None
 
     # ---- lines ----
 

@@ -22,13 +22,12 @@ from ...chat import (
     ToolCallStart,
     Usage,
 )
-from ...errors import ChatGLMServerError
-from ..dialect import Json, StreamEvent
+from ..dialect import AnswerShape, Json, StreamEvent
 from .logprobs import MAX_TOKENS_HELD, chat_logprobs
 from .objects import answer_head, progress_of, timings_of, usage_object
 
 
-class ChatCompletion:
+class ChatCompletion(AnswerShape):
     """The answers to one request; id, time and model are the same in all their objects.
 
     `choices`: how many answers. `offers_tools`: an answer may hold calls; then its first chunk waits for the first
@@ -120,12 +119,6 @@ class ChatCompletion:
         if is_text or isinstance(event, ToolCallStart):
             self._filled.add(choice)
         yield chunk
-
-    def waiting(self) -> None:
-        """A comment line is enough."""
-
-    def failed(self, error: ChatGLMServerError) -> None:
-        """The error object is enough."""
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """The usage chunk, if the client asked for it."""

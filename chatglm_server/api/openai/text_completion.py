@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from ...answer import Answer
 from ...chat import AnswerEvent, Finish, TextDelta, TokenSampled, Usage
-from ...errors import ChatGLMServerError
-from ..dialect import Json, StreamEvent
+from ..dialect import AnswerShape, Json, StreamEvent
 from .logprobs import MAX_TOKENS_HELD, TextLogprobs
 from .objects import answer_head, timings_of, usage_object
 
 
-class TextCompletion:
+class TextCompletion(AnswerShape):
     """The answers to one request; id, time and model are the same in all their objects.
 
     `include_usage`: a stream ends with a usage chunk. `include_timings`: the end of an answer says how long it took.
@@ -37,10 +36,6 @@ class TextCompletion:
         timings = timings_of(ends) if self._include_timings else {}
         return {**self._head, "choices": choices, "usage": usage, **timings}
 
-    def begin(self, prompt_tokens: int) -> Iterator[StreamEvent]:
-        """Nothing: bare text has no role."""
-        yield from ()
-
     def add(self, event: AnswerEvent) -> Iterator[StreamEvent]:
         """The chunk that `event` becomes. A bare completion has text only. Mutates the shape."""
         if isinstance(event, TokenSampled):
@@ -51,12 +46,6 @@ class TextCompletion:
             yield self._chunk(event.choice, event.text, None)
         elif isinstance(event, Finish):
             yield self._chunk(event.choice, "", event.reason, timings_of([event]) if self._include_timings else {})
-
-    def waiting(self) -> None:
-        """A comment line is enough."""
-
-    def failed(self, error: ChatGLMServerError) -> None:
-        """The error object is enough."""
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:
         """The usage chunk, if the client asked for it."""

@@ -12,7 +12,7 @@ from ...chat import ChatRequest, JsonObjectFormat, JsonSchemaFormat, ResponseFor
 from ...engine.capabilities import Capability
 from ...errors import InvalidRequest
 from ...log_once import log_once
-from ...sampling import GLM_DEFAULTS, Sampling
+from ...sampling import GLM_DEFAULTS, MAX_TOP_LOGPROBS, Sampling
 from ..dialect import Json
 from ..http.body import few_entries
 from ..openai.parameters import Body, check_neutral, log_ignored
@@ -26,11 +26,13 @@ _NOT_KEPT: Mapping[str, tuple[Any, ...]] = {"background": (None, False), "conver
 """Fields that need a server that keeps responses, each with the values that ask for nothing."""
 
 _SEALED = "reasoning.encrypted_content"
+_LOGPROBS = "message.output_text.logprobs"
 _FIELDS = {
     "sampling.max_tokens": "max_output_tokens",
     "sampling.top_logprobs": "top_logprobs",
     "thinking.enabled": "reasoning.effort",
     "thinking.effort": "reasoning.effort",
+    "thinking.budget": "reasoning.max_tokens",
     "response_format": "text.format",
 }
 """Noun → field, where the noun's own last word is not the field."""
@@ -61,18 +63,19 @@ class TextBody(BaseModel):
 
 
 class ReasoningBody(BaseModel):
-    """How much to think first, and whether thoughts are sent as summaries of themselves."""
+    """How much to think first, with OpenRouter's limit, and whether thoughts are sent as summaries of themselves."""
 
     effort: str | None = None
+    max_tokens: int | None = None
     summary: str | None = None
 
     @property
     def thinking(self) -> Thinking:
         """The noun. An effort is a hint, so one that is not known is left out."""
         if self.effort is None or self.effort in get_args(Effort):
-            return Thinking(effort="none" if self.effort == "minimal" else self.effort)
+            return Thinking(effort="none" if self.effort == "minimal" else self.effort, budget=self.max_tokens)
         log_once(f"ignoring the unknown effort {self.effort[:64]!r}")
-        return Thinking()
+        return Thinking(budget=self.max_tokens)
 
 
 class ResponsesBody(Body):
@@ -92,7 +95,9 @@ class ResponsesBody(Body):
     top_p: float | None = Field(None, description="from 0 (greedy) to 1")
     presence_penalty: float | None = Field(None, description="from -2 to 2")
     frequency_penalty: float | None = Field(None, description="from -2 to 2")
-    top_logprobs: int | None = Field(None, description="these answers have no place for them: 0")
+    top_logprobs: int | None = Field(
+        None, ge=0, le=MAX_TOP_LOGPROBS, description="say how likely each token of the text was, and so many others"
+    )
     stream: bool | None = None
     store: bool | None = Field(None, description="no response is kept")
     previous_response_id: str | None = Field(None, description="refused: send the whole conversation")
@@ -113,6 +118,7 @@ class ReadRequest:
     def __init__(self, body: ResponsesBody, capabilities: frozenset[Capability]) -> None:
         """Raises: InvalidRequest, UnsupportedParameter."""
         _check(body)
+        self._fields = _FIELDS if body.top_logprobs else _FIELDS | {"sampling.top_logprobs": "include"}
         self._conversation: Conversation = read_conversation(body.input, body.instructions)
         self._tools: OfferedTools = read_offered_tools(body.tools)
         reasoning = _read_object(ReasoningBody, body.reasoning, "reasoning") or ReasoningBody()
@@ -131,7 +137,7 @@ class ReadRequest:
             echo=_echo(body),
             tools=self._tools,
             summary=reasoning.summary is not None,
-            sealed=isinstance(body.include, list) and _SEALED in body.include,
+            sealed=_includes(body, _SEALED),
         )
 
     def field_of(self, noun: str) -> str:
@@ -143,8 +149,8 @@ class ReadRequest:
         match = _NOUN.match(noun)
         head = match[0] if match else noun
         for name in (head, head.partition(".")[0]):
-            if name in _FIELDS:
-                return _FIELDS[name] + noun[len(name) :]
+            if name in self._fields:
+                return self._fields[name] + noun[len(name) :]
         return noun.removeprefix("sampling.")
 
 
@@ -160,13 +166,17 @@ def _check(body: ResponsesBody) -> None:
     log_ignored(name for name, value in further.items() if value is not None and name not in _NOT_KEPT)
 
 
+def _includes(body: ResponsesBody, what: str) -> bool:
+    return isinstance(body.include, list) and what in body.include
+
+
 def _sampling(body: ResponsesBody) -> Sampling:
     return Sampling(
         temperature=body.temperature,
         top_p=body.top_p,
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
-        top_logprobs=body.top_logprobs or None,
+        top_logprobs=(body.top_logprobs or 0) if body.top_logprobs or _includes(body, _LOGPROBS) else None,
         max_tokens=body.max_output_tokens,
     )
 
@@ -220,7 +230,7 @@ def _echo(body: ResponsesBody) -> Json:
         "text": text | {"format": form},
         "tool_choice": said("tool_choice", "auto"),
         "tools": [function | tool if tool["type"] == "function" else tool for tool in said("tools", [])],
-        "top_logprobs": 0,
+        "top_logprobs": said("top_logprobs", 0),
         "top_p": said("top_p", GLM_DEFAULTS.top_p),
         "truncation": "disabled",
         "user": body.user,

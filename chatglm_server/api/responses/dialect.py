@@ -21,7 +21,7 @@ class ResponsesDialect:
     stream_end = StreamEvent("[DONE]")  # Open Responses wants it
     key_header: str | None = None
     any_model = True  # agents name OpenAI's models unless they are told otherwise
-    not_shown = frozenset({Capability.CHOICES, Capability.LOGPROBS})
+    not_shown = frozenset({Capability.CHOICES})
 
     def owns(self, path: str) -> bool:
         return path == "/v1/responses" or path.startswith("/v1/responses/")

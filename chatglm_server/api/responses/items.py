@@ -6,7 +6,7 @@ The events here lack what only the stream knows: ``output_index`` and ``sequence
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Literal, Protocol
@@ -25,8 +25,8 @@ class Item(Protocol):
         """The events after the one that adds the item."""
         ...
 
-    def add(self, text: str) -> Iterator[Json]:
-        """The event for more of the item's text. Mutates the item."""
+    def add(self, text: str, logprobs: Sequence[Json] = ()) -> Iterator[Json]:
+        """The event for more of the item's text, which has `logprobs`. Mutates the item."""
         ...
 
     def close(self, status: Status) -> Iterator[Json]:
@@ -40,23 +40,32 @@ class Item(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The one part of an item that has its text: the names of its events, and of its index in them."""
+    """The one part of an item that has its text: the names of its events, and of its index in them.
+
+    `has_logprobs`: clients want the list of log probabilities there, though it may be empty.
+    """
 
     part_event: str
     text_event: str
     index: str
     part: Json
+    has_logprobs: bool = False
 
-    def with_text(self, text: str) -> Json:
+    def with_text(self, text: str, logprobs: Sequence[Json] = ()) -> Json:
         """The part with `text`."""
-        return {**self.part, "text": text}
+        return {**self.part, "text": text, **self.with_logprobs(logprobs)}
+
+    def with_logprobs(self, logprobs: Sequence[Json]) -> Json:
+        """The field that holds `logprobs`, if there is one."""
+        return {"logprobs": list(logprobs)} if self.has_logprobs else {}
 
 
 OUTPUT_TEXT = Section(
     "response.content_part",
     "response.output_text",
     "content_index",
-    {"type": "output_text", "text": "", "annotations": [], "logprobs": []},
+    {"type": "output_text", "text": "", "annotations": []},
+    has_logprobs=True,
 )
 REASONING_TEXT = Section(
     "response.content_part", "response.reasoning_text", "content_index", {"type": "reasoning_text"}
@@ -73,6 +82,7 @@ class TextItem:
         self.id = prefix + secrets.token_hex(12)
         self._section = section
         self._text = StringIO()
+        self._logprobs: list[Json] = []
         self._place: Json = {"item_id": self.id, section.index: 0}
 
     @property
@@ -83,23 +93,25 @@ class TextItem:
         section = self._section
         yield {"type": f"{section.part_event}.added", **self._place, "part": section.with_text("")}
 
-    def add(self, text: str) -> Iterator[Json]:
+    def add(self, text: str, logprobs: Sequence[Json] = ()) -> Iterator[Json]:
         self._text.write(text)
-        yield {"type": f"{self._section.text_event}.delta", **self._place, "delta": text, **self._logprobs}
+        self._logprobs += logprobs
+        likely = self._section.with_logprobs(logprobs)
+        yield {"type": f"{self._section.text_event}.delta", **self._place, "delta": text, **likely}
 
     def close(self, status: Status) -> Iterator[Json]:
         section = self._section
-        yield {"type": f"{section.text_event}.done", **self._place, "text": self.text, **self._logprobs}
-        yield {"type": f"{section.part_event}.done", **self._place, "part": section.with_text(self.text)}
+        likely = section.with_logprobs(self._logprobs)
+        yield {"type": f"{section.text_event}.done", **self._place, "text": self.text, **likely}
+        yield {"type": f"{section.part_event}.done", **self._place, "part": self._part}
 
     @property
-    def _logprobs(self) -> Json:
-        """openai-python wants the list, though it is empty."""
-        return {"logprobs": []} if "logprobs" in self._section.part else {}
+    def _part(self) -> Json:
+        return self._section.with_text(self.text, self._logprobs)
 
     def _parts(self, status: Status) -> list[Json]:
         """The item's parts: none before the first has been added."""
-        return [] if status == "in_progress" else [self._section.with_text(self.text)]
+        return [] if status == "in_progress" else [self._part]
 
 
 class MessageItem(TextItem):
@@ -148,7 +160,7 @@ class CallItem:
     def open(self) -> Iterator[Json]:
         yield from ()
 
-    def add(self, text: str) -> Iterator[Json]:
+    def add(self, text: str, logprobs: Sequence[Json] = ()) -> Iterator[Json]:
         self._arguments.write(text)
         yield {"type": "response.function_call_arguments.delta", "item_id": self.id, "delta": text}
 
@@ -174,7 +186,7 @@ class CustomCallItem(CallItem):
     def __init__(self, tool: OfferedTool, call_id: str) -> None:
         super().__init__(tool, call_id, "ctc_")
 
-    def add(self, text: str) -> Iterator[Json]:
+    def add(self, text: str, logprobs: Sequence[Json] = ()) -> Iterator[Json]:
         self._arguments.write(text)
         yield from ()
 

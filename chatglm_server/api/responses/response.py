@@ -12,7 +12,7 @@ from typing import Literal
 
 from typing_extensions import assert_never
 
-from ...answer import Answer
+from ...answer import Answer, TextTokens
 from ...chat import (
     AnswerEvent,
     Finish,
@@ -28,7 +28,8 @@ from ...chat import (
     Usage,
 )
 from ...errors import ChatGLMServerError
-from ..dialect import Json, StreamEvent
+from ..dialect import AnswerShape, Json, StreamEvent
+from ..openai.logprobs import chat_logprobs
 from ..openai.objects import answer_head
 from .items import CallItem, CustomCallItem, Item, MessageItem, Status, TextItem, ThoughtItem
 from .tools import OfferedTools
@@ -50,7 +51,7 @@ class Asked:
     sealed: bool = False
 
 
-class ResponseAnswer:
+class ResponseAnswer(AnswerShape):
     """The answer to one request. One item is open at a time."""
 
     def __init__(self, asked: Asked, model: str) -> None:
@@ -62,6 +63,7 @@ class ResponseAnswer:
         self._number = 0
         self._reason: FinishReason = "stop"
         self._running = False
+        self._tokens = TextTokens()
 
     # ---- as a stream ----
 
@@ -78,8 +80,9 @@ class ResponseAnswer:
 
     def add(self, event: AnswerEvent) -> Iterator[StreamEvent]:
         """The events that `event` becomes. Mutates the shape."""
+        tokens = self._tokens.add(event)
         if isinstance(event, TextDelta):
-            yield from self._add_text(event.text)
+            yield from self._add_text(event.text, tokens)
         elif isinstance(event, ReasoningDelta):
             if not isinstance(self._item, ThoughtItem):
                 yield from self._open(ThoughtItem(as_summary=self._asked.summary, sealed=self._asked.sealed))
@@ -91,7 +94,7 @@ class ResponseAnswer:
             yield from self._grow(event.arguments)
         elif isinstance(event, ToolCallAbandoned):
             yield from self._close("incomplete")
-            yield from self._add_text(event.text)
+            yield from self._add_text(event.text, tokens)
         elif isinstance(event, Finish):
             self._reason = event.reason
             cut = event.reason in _INCOMPLETE and isinstance(self._item, TextItem)  # a call that was cut is abandoned
@@ -120,7 +123,7 @@ class ResponseAnswer:
         events: list[AnswerEvent] = []
         if answer.reasoning:
             events.append(ReasoningDelta(answer.reasoning))
-        events.append(TextDelta(answer.content))
+        events += [*answer.text_tokens, TextDelta(answer.content)]
         for index, call in enumerate(answer.tool_calls):
             events += [ToolCallStart(index, call.id, call.name), ToolCallDelta(index, call.arguments)]
         for event in (*events, finish):
@@ -130,12 +133,13 @@ class ResponseAnswer:
 
     # ---- parts ----
 
-    def _add_text(self, text: str) -> Iterator[StreamEvent]:
+    def _add_text(self, text: str, tokens: Sequence[TokenSampled]) -> Iterator[StreamEvent]:
         if not text:
             return
         if not isinstance(self._item, MessageItem):
             yield from self._open(MessageItem())
-        yield from self._grow(text)
+        likely = chat_logprobs(tokens)
+        yield from self._grow(text, likely["content"] if likely else ())
 
     def _open(self, item: Item) -> Iterator[StreamEvent]:
         yield from self._close("completed")
@@ -143,9 +147,9 @@ class ResponseAnswer:
         yield self._item_event({"type": "response.output_item.added", "item": item.object("in_progress")})
         yield from map(self._item_event, item.open())
 
-    def _grow(self, text: str) -> Iterator[StreamEvent]:
+    def _grow(self, text: str, logprobs: Sequence[Json] = ()) -> Iterator[StreamEvent]:
         if self._item is not None:
-            yield from map(self._item_event, self._item.add(text))
+            yield from map(self._item_event, self._item.add(text, logprobs))
 
     def _close(self, status: Status) -> Iterator[StreamEvent]:
         if self._item is None:

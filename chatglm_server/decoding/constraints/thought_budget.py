@@ -13,9 +13,9 @@ _MOST_TOKENS_OF_A_MARK = 16
 class ThoughtBudget:
     """After `budget` tokens of thought the tokens of `closing` follow, and then the answer goes on as it likes.
 
-    A thought is the text from the mark `start` on, or from the answer's beginning if it begins `inside`, up to the mark
-    `end`. A mark is a special token's name, or text. `closing` holds `end`. `inner` holds as
-    well, if there is one; it is never done.
+    A thought is the text from the mark `start` on, if only blanks stand before it, or from the answer's beginning if it
+    begins `inside`, up to the mark `end`. A mark is a special token's name, or text. `closing` holds `end`. `inner`
+    holds as well, if there is one; it is never done.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ThoughtBudget:
         self._samples_all = samples_all
         self._tokens: list[int] = []
         self._opened: int | None = 0 if inside else None  # tokens of the answer before the thought
-        self._closed: int | None = None  # tokens of the answer up to the end of the thought
+        self._closed: int | None = None  # tokens up to the end of the thought, or to what says there is none
 
     @property
     def ready(self) -> bool:
@@ -71,10 +71,15 @@ class ThoughtBudget:
             if self._inner is not None:
                 self._inner.accept([token])
             self._tokens.append(token)
+            if self._closed is not None:
+                continue
             if self._opened is None:
-                if self._written(self._start, 0):
+                text = self._last(0).lstrip()
+                if text.startswith(self._start):
                     self._opened = len(self._tokens)
-            elif self._closed is None and self._written(self._end, self._opened):
+                elif not self._start.startswith(text):  # a mark behind text is text to the parsers as well
+                    self._closed = len(self._tokens)
+            elif self._end in self._last(self._opened):
                 self._closed = len(self._tokens)
 
     def rollback(self, count: int) -> None:
@@ -94,7 +99,7 @@ class ThoughtBudget:
         over = len(self._tokens) - self._opened - self._budget
         return self._closing[over:] if over >= 0 else ()
 
-    def _written(self, mark: bytes, begin: int) -> bool:
-        """True if the last tokens hold `mark`. Those before the token number `begin` do not count."""
+    def _last(self, begin: int) -> bytes:
+        """The text of the last tokens, enough for a mark. Those before the token number `begin` do not count."""
         last = self._tokens[max(begin, len(self._tokens) - _MOST_TOKENS_OF_A_MARK) :]
-        return mark in b"".join(self._names.get(token) or self._tokenizer.token_bytes(token) for token in last)
+        return b"".join(self._names.get(token) or self._tokenizer.token_bytes(token) for token in last)

@@ -15,6 +15,7 @@ import httpx
 
 from ...errors import (
     ChatGLMServerError,
+    ContextLengthExceeded,
     QueueFull,
     ShuttingDown,
     UpstreamError,
@@ -24,6 +25,7 @@ from ...errors import (
 )
 from ...json_text import join_surrogates
 from .address import LOOPBACK
+from .context_errors import read_too_long
 from .event_reader import EventReader, EventTooLong
 
 Json = dict[str, Any]
@@ -179,18 +181,22 @@ class UpstreamClient:
         error = value.get("error") or value if isinstance(value, dict) else value
         return self._error(error, status, _seconds(response.headers.get("retry-after")))
 
-    def _error(self, error: Any, status: int, retry_after: int | None = None) -> UpstreamError:
-        """Reads a server's error: OpenAI's object, FastAPI's ``detail``, or text."""
+    def _error(self, error: Any, status: int, retry_after: int | None = None) -> ChatGLMServerError:
+        """Reads a server's error: OpenAI's object, FastAPI's ``detail``, or text.
+
+        It stays in that server's words, but for a prompt that is too long: our clients are told that in their own.
+        """
         fields = error if isinstance(error, dict) else {"message": error}
         message = fields.get("message") or fields.get("detail")
         if not isinstance(message, str):
             message = json.dumps(message, ensure_ascii=False) if message else f"the backend answered {status}"
+        shown = self._shown(message)
+        if (lengths := read_too_long(fields, shown)) is not None:
+            return ContextLengthExceeded(shown, length=lengths[0], limit=lengths[1])
         type, param, code = (
             str(fields[name]) if isinstance(fields.get(name), str | int) else None for name in ("type", "param", "code")
         )
-        return UpstreamError(
-            self._shown(message), status=status, type=type, param=param, code=code, retry_after=retry_after
-        )
+        return UpstreamError(shown, status=status, type=type, param=param, code=code, retry_after=retry_after)
 
     def _shown(self, message: str) -> str:
         """Returns a server's message as a client may see it: with a bounded length, and without the key."""

@@ -24,7 +24,7 @@ def events(chunks: AsyncGenerator[StreamEvent, None]) -> Response:
 
 
 def lines(chunks: AsyncGenerator[StreamEvent, None]) -> Response:
-    return json_lines(chunks, OllamaDialect(), SHAPE, send_timeout_s=0.1)
+    return json_lines(chunks, OllamaDialect(), 60.0, SHAPE, send_timeout_s=0.1)
 
 
 @pytest.mark.parametrize("streamed", [events, lines])

@@ -11,7 +11,7 @@ from chatglm_server.api.anthropic.bodies import MessagesBody
 from chatglm_server.api.anthropic.errors import messages_error_reply
 from chatglm_server.api.openai.bodies import ChatCompletionBody
 from chatglm_server.chat import ChatRequest, JsonSchemaFormat, Message, Thinking, ToolChoice
-from chatglm_server.engine.capabilities import Capability
+from chatglm_server.engine.capabilities import Capability, check_capabilities
 from chatglm_server.errors import (
     ChatGLMServerError,
     ModelFailure,
@@ -211,10 +211,24 @@ def test_thinking(body: dict[str, Any], thinking: Thinking) -> None:
     assert budgeted == replace(thinking, budget=config.get("budget_tokens"))
 
 
+@pytest.mark.parametrize(
+    ("keep", "kept"), [("all", True), ({"type": "all"}, True), ({"type": "thinking_turns", "value": 1}, False)]
+)
+def test_thoughts_stay_if_the_client_keeps_all(keep: Any, kept: bool) -> None:
+    edits = {"edits": [{"type": "clear_thinking_20251015", "keep": keep}]}
+    clear = False if kept else None
+    assert asked(Capability.KEEP_THOUGHTS, context_management=edits).thinking == Thinking(clear=clear)
+    off = {"thinking": {"type": "disabled"}, "context_management": edits}
+    assert asked(Capability.KEEP_THOUGHTS, **off).thinking == Thinking(enabled=False, clear=clear)
+    assert asked(context_management=edits).thinking == Thinking()
+    for odd in (5, {"edits": 5}, {"edits": [5, {"type": 5}]}):
+        assert asked(Capability.KEEP_THOUGHTS, context_management=odd).thinking == Thinking()
+
+
 def test_what_else_a_request_may_say() -> None:
     read = asked(
         output_config={"format": {"type": "json_schema", "schema": {"type": "object"}}},
-        context_management={"edits": []},
+        context_management={"edits": [{"type": "clear_tool_uses_20250919"}]},
         metadata={"user_id": "x"},
         betas=["x"],
         anything=1,
@@ -225,9 +239,9 @@ def test_what_else_a_request_may_say() -> None:
 
 def test_an_answer_that_is_begun_is_continued() -> None:
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    assert asked(Capability.CONTINUE, messages=messages).continues
+    assert asked(messages=messages).continues
     with pytest.raises(UnsupportedParameter, match="end with the user's"):
-        asked(messages=messages)
+        check_capabilities(asked(messages=messages), frozenset())
     assert MessagesBody.model_validate({"messages": messages}).to_request(frozenset(), counted=True).continues is None
 
 

@@ -86,6 +86,14 @@ def test_async_clients_get_what_they_get_alone(server: RunningServer) -> None:
     asyncio.run(compare())
 
 
+def test_a_tools_schema_never_fails_the_request(client: Anthropic) -> None:
+    """Keywords that grammars lack are in two of Claude Code's tools; a schema may also be nonsense."""
+    for more in ({"propertyNames": {"pattern": "^a"}}, {"properties": {"a": {"type": "poem"}}}, {"$ref": "#/nowhere"}):
+        odd: Any = TOOL | {"input_schema": TOOL["input_schema"] | more}
+        answer = client.messages.create(**HELLO, tools=[odd, ADD_TOOL], extra_body=GREEDY | {"max_tokens": 3})
+        assert answer.stop_reason == "max_tokens"
+
+
 def test_an_answer_in_a_form(client: Anthropic) -> None:
     schema = {
         "type": "object",
@@ -108,6 +116,11 @@ def test_models_in_the_words_of_the_client_that_asks(client: Anthropic, server: 
     with pytest.raises(anthropic.NotFoundError):
         client.models.retrieve("claude-9")
     assert httpx.get(f"{server.url}/v1/models").json()["object"] == "list"
+    page = httpx.get(f"{server.url}/v1/models", headers={"anthropic-version": "2023-06-01"}).json()
+    assert page.keys() == {"data", "has_more", "first_id", "last_id"}
+    assert (page["has_more"], page["first_id"], page["last_id"]) == (False, "demo", "demo")
+    (entry,) = page["data"]
+    assert (entry["display_name"], entry["max_tokens"]) == ("demo", 4096)
 
 
 def test_the_first_call_of_claude_code(server: RunningServer) -> None:
@@ -129,10 +142,11 @@ def test_answers_fit_the_reference(server: RunningServer) -> None:
 def test_a_prompt_that_is_too_long_is_said_in_the_words_that_claude_code_parses(server: RunningServer) -> None:
     body = HELLO | {"messages": user("word " * 5000)}
     assert server.post("/v1/messages/count_tokens", json=body).json() == {"input_tokens": 10006}
-    refused = server.post("/v1/messages", json=body)
-    error = refused.json()["error"]
-    assert (refused.status_code, error["type"]) == (400, "invalid_request_error")
-    assert error["message"] == "prompt is too long: 10006 tokens > 4096 maximum"
+    for streamed in (False, True):
+        refused = server.post("/v1/messages", json=body | {"stream": streamed})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["type"]) == (400, "invalid_request_error")
+        assert error["message"] == "prompt is too long: 10006 tokens > 4096 maximum"
 
 
 def test_an_answer_goes_on_from_the_assistants_last_message(server: RunningServer) -> None:
@@ -205,13 +219,14 @@ def test_an_answer_takes_what_the_prompt_leaves(server: RunningServer) -> None:
     ids=lambda value: str(value)[:60],
 )
 def test_bad_requests(server: RunningServer, change: dict[str, Any], message: str) -> None:
-    refused = server.post("/v1/messages", json=HELLO | change)
-    assert refused.status_code == 400, refused.text
-    body = refused.json()
-    assert body.keys() == {"type", "error", "request_id"}
-    assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
-    assert body["error"]["message"].startswith(message)
-    assert refused.headers["request-id"] == body["request_id"]
+    for streamed in (False, True):  # before the headers, so that there is a status
+        refused = server.post("/v1/messages", json=HELLO | {"stream": streamed} | change)
+        assert refused.status_code == 400, refused.text
+        body = refused.json()
+        assert body.keys() == {"type", "error", "request_id"}
+        assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
+        assert body["error"]["message"].startswith(message)
+        assert refused.headers["request-id"] == body["request_id"]
 
 
 def test_other_errors(server: RunningServer) -> None:

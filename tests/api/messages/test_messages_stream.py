@@ -186,6 +186,23 @@ def test_a_thought_without_its_text_comes_back_in_its_signature(tmp_path: Path) 
     assert lengths[0] == lengths[1]
 
 
+def test_earlier_thoughts_stay_as_claude_code_asks(tmp_path: Path) -> None:
+    """Where the format shows them at all: the prompt then grows at its end only, with each question."""
+    history = [
+        QUESTION,
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": "a"}]},
+        {"role": "user", "content": "And now?"},
+    ]
+    kept = {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}
+    for generation, more in (("glm47", len(f"<think>{THOUGHT}")), ("glm45", 0), ("glm4", 0)):
+        with replayed(replay_file(tmp_path, generation)) as (url, _):
+            counted = [
+                httpx.post(f"{url}/v1/messages/count_tokens", json={"messages": history} | fields).json()
+                for fields in ({}, kept)
+            ]
+        assert counted[1]["input_tokens"] - counted[0]["input_tokens"] == more
+
+
 def test_an_empty_answer_has_no_block(tmp_path: Path) -> None:
     with replayed(recorded(tmp_path, {"raw": "</think> \n <|user|>", "chunk_size": 1})) as (url, _):
         assert blocks_of(streamed(url)) == []
@@ -199,9 +216,10 @@ def test_an_empty_answer_has_no_block(tmp_path: Path) -> None:
         ("One. Two. Three.<|user|>", {"stop_sequences": ["Four"]}, {}, "end_turn", None),
         ("One. Two. Three.<|user|>", {"max_tokens": 16}, {}, "max_tokens", None),
         ("One. " * 100, {"max_tokens": 32000}, {"context_length": 100}, "model_context_window_exceeded", None),
+        ("One. " * 100, {"max_tokens": -1}, {"context_length": 100}, "model_context_window_exceeded", None),
         ("<tool_call>get_weather<arg_key>city</arg_key><arg_value>Pa", {"max_tokens": 60}, {}, "max_tokens", None),
     ],
-    ids=["stop string", "end of turn", "max_tokens", "context", "inside a call"],
+    ids=["stop string", "end of turn", "max_tokens", "context", "no limit", "inside a call"],
 )
 def test_why_an_answer_ended(
     tmp_path: Path, raw: str, body: dict[str, Any], settings: dict[str, Any], reason: str, sequence: str | None
@@ -235,6 +253,8 @@ def test_a_full_queue_an_error_in_the_stream_and_a_client_that_leaves(tmp_path: 
             with pytest.raises(RateLimitError) as full:
                 client.messages.create(**ASK)
             assert int(full.value.response.headers["retry-after"]) > 0
+            counted = client.messages.count_tokens(model="claude", messages=ASK["messages"])
+            assert counted.input_tokens > 0, "which waits for nobody"
             assert full.value.body == {
                 "type": "error",
                 "error": {"type": "rate_limit_error", "message": full.value.body["error"]["message"]},  # type: ignore[index]

@@ -38,6 +38,7 @@ def test_it_reads_and_answers_as_chat_completions_do(client: OpenAI) -> None:
         assert response.usage is not None
         assert response.usage.input_tokens == chat.usage.prompt_tokens
         assert response.usage.output_tokens == chat.usage.completion_tokens
+        assert response.usage.input_tokens_details.cached_tokens == chat.usage.prompt_tokens - 1
 
 
 def test_a_tool_loop(client: OpenAI) -> None:
@@ -73,12 +74,37 @@ def test_an_answer_in_a_given_form(client: OpenAI) -> None:
     assert json.loads(answer.output_text) == answer.output_parsed.model_dump()
 
 
+def test_log_probabilities(client: OpenAI) -> None:
+    """Those of chat completions, without the blanks around the text: whole, and in a stream with each piece."""
+    asked: dict[str, Any] = {"model": "demo", "temperature": 0, "top_logprobs": 2}
+    messages: Any = user("Hello!")
+    chat: Any = client.chat.completions.create(messages=messages, logprobs=True, **asked)
+    sampled = [one.to_dict() for one in chat.choices[0].logprobs.content]
+    written = [place for place, one in enumerate(sampled) if one["token"].strip()]
+    expected = sampled[written[0] : written[-1] + 1]
+    assert written[0] > 0
+    asked |= {"input": "Hello!", "include": ["message.output_text.logprobs"]}
+    with client.responses.stream(**asked) as stream:
+        pieces = [event for event in stream if event.type == "response.output_text.delta"]
+        last = stream.get_final_response()
+    for answer in (client.responses.create(**asked), last):
+        assert answer.top_logprobs == 2
+        (message,) = answer.to_dict()["output"]  # type: ignore[misc]
+        assert message["content"][0]["logprobs"] == expected
+    assert len(pieces) > 1
+    assert [one.token for piece in pieces for one in piece.logprobs or ()] == [one["token"] for one in expected]
+    assert "".join(one["token"] for one in expected) == last.output_text
+
+    first: Any = client.responses.create(**asked | {"top_logprobs": 0, "max_output_tokens": written[0] + 1}).to_dict()
+    assert first["output"][0]["content"][0]["logprobs"] == [expected[0] | {"top_logprobs": []}]
+
+
 @pytest.mark.parametrize(
     ("body", "field", "code"),
     [
         ({"temperature": 9}, "temperature", "invalid_value"),
         ({"max_output_tokens": 0}, "max_output_tokens", "invalid_value"),
-        ({"top_logprobs": 2}, "top_logprobs", "unsupported_parameter"),
+        ({"top_logprobs": 99}, "top_logprobs", "invalid_value"),
         ({"reasoning": {"effort": 5}}, "reasoning.effort", "invalid_value"),
         ({"input": "word " * 9000}, "input", "context_length_exceeded"),
         ({"previous_response_id": "resp_1"}, "previous_response_id", "previous_response_not_found"),

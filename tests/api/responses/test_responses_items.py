@@ -169,6 +169,8 @@ def test_text_format(sent: dict[str, Any], form: object) -> None:
 )
 def test_reasoning_effort(effort: str | None, thinks: bool | None) -> None:
     assert read({"reasoning": {"effort": effort}}).request.thinking.wanted is thinks
+    limited = read({"reasoning": {"effort": effort, "max_tokens": 5}})
+    assert (limited.request.thinking.budget, limited.field_of("thinking.budget")) == (5, "reasoning.max_tokens")
 
 
 def test_another_server_gets_images() -> None:

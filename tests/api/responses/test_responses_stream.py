@@ -12,7 +12,7 @@ import httpx
 import pytest
 from openai import OpenAI
 from openai._streaming import SSEDecoder
-from openai.types.responses import Response, ResponseInputParam, ResponseStreamEvent
+from openai.types.responses import ResponseInputParam, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from chatglm_server.service import Service
@@ -138,6 +138,12 @@ def test_openai_python_puts_several_calls_together(tmp_path: Path) -> None:
     assert [json.loads(call.arguments)["city"] for call in calls if call.type == "function_call"] == ["Paris", "Oslo"]
     assert response.usage is not None
     assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+
+
+def test_only_one_call_if_the_client_wants_no_more(tmp_path: Path) -> None:
+    with replayed(recorded(tmp_path, PARALLEL)) as (url, _):
+        _, call = items_of(streamed(url, tools=[TOOL], parallel_tool_calls=False))
+    assert json.loads(call["arguments"]) == {"city": "Paris"}
 
 
 def test_all_kinds_of_items(tmp_path: Path) -> None:
@@ -271,26 +277,3 @@ def test_a_prompt_that_is_too_long(tmp_path: Path) -> None:
     assert refused.status_code == 400
     assert refused.json()["error"]["code"] == "context_length_exceeded"
     assert refused.json()["error"]["param"] == "input"
-
-
-def test_the_answer_has_every_key_of_open_responses(tmp_path: Path) -> None:
-    with replayed(recorded(tmp_path, {"raw": "Hm.</think>Yes.<|user|>"})) as (url, _):
-        body = {"input": QUESTION, "store": True, "metadata": {"a": "b"}, "tools": [{"type": "function", "name": "f"}]}
-        answer = httpx.post(f"{url}/v1/responses", json=body, timeout=60).json()
-    Response.model_validate(answer, strict=False)
-    assert answer.keys() >= OPEN_RESPONSES
-    assert answer["store"] is False
-    assert answer["metadata"] == {"a": "b"}
-    assert answer["tools"] == [
-        {"type": "function", "name": "f", "description": None, "parameters": None, "strict": None}
-    ]
-
-
-OPEN_RESPONSES = {
-    *("id", "object", "created_at", "completed_at", "status", "incomplete_details", "model", "previous_response_id"),
-    *("instructions", "output", "error", "tools", "tool_choice", "truncation", "parallel_tool_calls", "text", "top_p"),
-    *("presence_penalty", "frequency_penalty", "top_logprobs", "temperature", "reasoning", "user", "usage"),
-    *("max_output_tokens", "max_tool_calls", "store", "background", "service_tier", "metadata", "safety_identifier"),
-    "prompt_cache_key",
-}
-"""The keys that the specification of Open Responses demands of a response."""

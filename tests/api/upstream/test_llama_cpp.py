@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -95,3 +96,7 @@ def test_its_errors_come_back(client: OpenAI) -> None:
     with pytest.raises(BadRequestError) as caught:
         client.chat.completions.create(model=MODEL, messages=user("x" * 5000), max_tokens=64)  # type: ignore[arg-type]
     assert "2048" in caught.value.message
+    assert caught.value.code == "context_length_exceeded"
+    body = {"model": MODEL, "messages": user("x" * 5000), "max_tokens": 64}
+    message = httpx.post(f"{client.base_url}messages", json=body, timeout=60).json()["error"]["message"]
+    assert re.fullmatch(r"prompt is too long: \d{4} tokens > 2048 maximum", message)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import httpx
 import pytest
 from anthropic import Anthropic
 
@@ -68,6 +69,26 @@ def test_a_stop_string_that_the_backend_names(
     answer = client.messages.create(**ASK, stop_sequences=["END"])
     assert (answer.stop_reason, answer.stop_sequence) == (reason, said if reason == "stop_sequence" else None)
     assert backend.requests[0].body["stop"] == ["END"]
+
+
+def test_a_prompt_too_long_for_the_backend(client: Anthropic, backend: RawBackend) -> None:
+    """In the words by which Claude Code compacts the conversation, and with the code by which Codex does."""
+    words = "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens."
+    refusal = {"message": words, "type": "BadRequestError", "code": 400}
+    backend.play(whole({"error": refusal}, "400 Bad Request"))
+    with pytest.raises(anthropic.BadRequestError, match="prompt is too long: 5000 tokens > 4096 maximum"):
+        client.messages.create(**ASK)
+    items = {"model": "some-model", "input": "Weather?"}
+    for more in ({}, {"stream": True}):
+        refused = httpx.post(f"{client.base_url}/v1/responses", json=items | more, timeout=60)
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"], error["message"]) == (400, "context_length_exceeded", words)
+    backend.play(stream(*text("Hi"), {"error": refusal}))  # some servers find out late
+    responses = httpx.post(f"{client.base_url}/v1/responses", json=items | {"stream": True}, timeout=60).text
+    assert '"type":"response.failed"' in responses
+    assert '"code":"context_length_exceeded"' in responses
+    messages = httpx.post(f"{client.base_url}/v1/messages", json=ASK | {"stream": True}, timeout=60).text
+    assert "prompt is too long: 5000 tokens > 4096 maximum" in messages
 
 
 def test_errors(client: Anthropic, backend: RawBackend) -> None:

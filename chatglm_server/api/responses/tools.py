@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from ...chat import JsonObject, Tool, ToolChoice
+from ...chat import GrammarFormat, JsonObject, RegexFormat, Tool, ToolChoice
 from ...errors import InvalidRequest
 from ...json_text import NotAnObject, load_object
 from ...log_once import log_once
@@ -78,13 +78,17 @@ class AllowedTools(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class OfferedTool:
-    """A tool as the client named it, `place` in its request, and the `function` that the model is offered."""
+    """A tool as the client named it, `place` in its request, and the `function` that the model is offered.
+
+    `input_form`: what the input of a custom tool has to be.
+    """
 
     place: str
     name: str
     namespace: str | None
     custom: bool
     function: JsonObject
+    input_form: RegexFormat | GrammarFormat | None = None
 
 
 class OfferedTools:
@@ -95,7 +99,7 @@ class OfferedTools:
 
     @property
     def functions(self) -> tuple[Tool, ...]:
-        return tuple(Tool(dict(tool.function)) for tool in self._tools.values())
+        return tuple(Tool(dict(tool.function), input_form=tool.input_form) for tool in self._tools.values())
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -184,9 +188,19 @@ def _offered(item: Any, place: str, namespace: str | None) -> Iterator[OfferedTo
         yield OfferedTool(place, function.name, namespace, False, {"name": name, **said})
     elif kind == "custom":
         custom: CustomTool = read(CustomTool, item, place)
-        yield OfferedTool(place, custom.name, namespace, True, _function_of(custom, namespace))
+        form = _input_form(custom.format, f"{place}.format")
+        yield OfferedTool(place, custom.name, namespace, True, _function_of(custom, namespace), form)
     else:
         log_once(f"dropping tools of the type {kind[:64]!r}: they are services of OpenAI's")
+
+
+def _input_form(form: InputFormat | None, place: str) -> RegexFormat | GrammarFormat | None:
+    """Raises: InvalidRequest for a grammar without a definition."""
+    if form is None or form.type == "text":
+        return None
+    if form.definition is None:
+        raise InvalidRequest(f"{place}.definition: a grammar needs it", param=f"{place}.definition")
+    return RegexFormat(form.definition) if form.syntax == "regex" else GrammarFormat(form.definition, "lark")
 
 
 def _function_of(tool: CustomTool, namespace: str | None) -> JsonObject:

@@ -14,13 +14,10 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from ...chat import GrammarFormat, JsonObject, RegexFormat, Tool, ToolChoice
 from ...errors import InvalidRequest
-from ...json_text import NotAnObject, load_object
 from ...log_once import log_once
 from ..openai.tools import MAX_NAME, MAX_TOOLS, Mode, ReadTools, function_name, read_tool_choice
 from ..validation import read
-
-_INPUT = "input"
-"""The one argument of a custom tool."""
+from .custom_input import INPUT
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(function_name)]
 
@@ -116,20 +113,6 @@ def flat_name(name: str, namespace: str | None) -> str:
     return name if namespace is None else f"{namespace}__{name}"
 
 
-def custom_arguments(text: str) -> dict[str, Any]:
-    """The arguments of a call of a custom tool with the input `text`."""
-    return {_INPUT: text}
-
-
-def custom_input(arguments: str) -> str:
-    """The input in the JSON text of a custom tool's arguments, or all of the text if it holds none."""
-    try:
-        text = load_object(arguments).get(_INPUT)
-    except NotAnObject:
-        return arguments
-    return text if isinstance(text, str) else arguments
-
-
 def read_offered_tools(value: Any) -> OfferedTools:
     """Reads ``tools``. Raises: InvalidRequest."""
     offered: dict[str, OfferedTool] = {}
@@ -210,5 +193,5 @@ def _function_of(tool: CustomTool, namespace: str | None) -> JsonObject:
     if form is not None and form.type == "grammar" and form.definition:
         told.append(f"The input must fit this grammar ({form.syntax or 'lark'}):\n{form.definition}")
     text: JsonObject = {"type": "string", "description": "The input of the tool, as plain text"}
-    schema: JsonObject = {"type": "object", "properties": {_INPUT: text}, "required": [_INPUT]}
+    schema: JsonObject = {"type": "object", "properties": {INPUT: text}, "required": [INPUT]}
     return {"name": flat_name(tool.name, namespace), "description": "\n\n".join(told), "parameters": schema}

@@ -73,7 +73,7 @@ async def inputs(engine: LocalEngine, form: RegexFormat | GrammarFormat, count: 
             (tool(form),),
             ToolChoice("named", "apply"),
             parallel_tool_calls=False,
-            sampling=Sampling(temperature=1.5, seed=seed, max_tokens=400, logit_bias=bias),
+            sampling=Sampling(temperature=1.5, seed=seed, max_tokens=300, logit_bias=bias),
         )
         return Answer.of([event async for event in engine.chat(request)])
 
@@ -91,7 +91,7 @@ def test_every_input_is_in_its_form(model: Path, name: str) -> None:
         engine = load_local_engine(Settings(_env_file=None, model=str(model), parallel=4, threads=1))
         await engine.load()
         try:
-            return await inputs(engine, form, 8)
+            return await inputs(engine, form, 5)
         finally:
             engine.stop()
 

@@ -23,7 +23,7 @@ from ..formats.call_grammar import CallGrammar
 from ..formats.values.json_grammar import json_rule
 from ..formats.values.json_schema import SchemaError, subschemas
 from ..formats.values.lark import lark_string, nested
-from ..formats.values.text_grammar import TextGrammarError, check_grammar, check_length, regex_grammar
+from ..formats.values.text_grammar import NOTHING_FORCED, TextGrammarError, check_grammar, check_length, regex_grammar
 from ..log_once import log_once
 
 NOUN = "response_format"
@@ -102,7 +102,7 @@ def _answer(wanted: ResponseFormat) -> str:
     if isinstance(wanted, RegexFormat):
         return nested(regex_grammar(wanted.pattern))
     assert isinstance(wanted, GrammarFormat)  # noqa: S101  # the only one left
-    return nested(_converted(wanted))
+    return nested(NOTHING_FORCED + _converted(wanted))
 
 
 def _json(wanted: JsonSchemaFormat) -> str:

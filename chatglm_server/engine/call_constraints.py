@@ -13,7 +13,7 @@ from ..decoding.constraints.triggered import Beginning, TextTrigger, TokenTrigge
 from ..errors import InvalidRequest
 from ..formats.base import ChatFormat, Prompt
 from ..formats.call_grammar import CallGrammar, CallsAfterToken
-from ..formats.values.input_forms import input_grammar
+from ..formats.values.input_forms import check_form
 from ..formats.values.json_schema import SchemaError
 from ..formats.values.text_grammar import TextGrammarError
 from ..log_once import log_once
@@ -117,7 +117,7 @@ class CallConstraints:
         if tool.input_form is None:
             return tool
         try:
-            self._grammars.compile(f"%llguidance {{}} {input_grammar(tool.input_form)}")  # so it counts lines from 1
+            self._grammars.compile(f"%llguidance {{}} {check_form(tool.input_form)}")  # so it counts lines from 1
         except (TextGrammarError, GrammarError) as error:
             raise InvalidRequest(
                 f"the input of {tool.name!r} cannot be held to its grammar: {error}",

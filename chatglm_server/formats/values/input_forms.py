@@ -5,19 +5,32 @@ from __future__ import annotations
 from ...chat import GrammarFormat, RegexFormat, Tool
 from .json_schema import SchemaError
 from .lark_reader import LarkGrammar, portable_pattern
-from .text_grammar import TextGrammarError, check_grammar, regex_grammar
+from .text_grammar import NOTHING_FORCED, TextGrammarError, check_grammar, regex_grammar
 
 
-def input_grammar(form: RegexFormat | GrammarFormat) -> str:
-    """The rules of a grammar for the texts in the form, in llguidance's dialect of Lark.
+def check_form(form: RegexFormat | GrammarFormat) -> str:
+    """The form as a client wrote it, as the rules of a grammar, for the compiler to find faults with the right line.
 
-    Faults that only the compiler sees may be left. Raises: TextGrammarError.
+    Raises: TextGrammarError for what is not read here.
     """
     if isinstance(form, RegexFormat):
         return regex_grammar(form.pattern)
     check_grammar(form.grammar)
     LarkGrammar(form.grammar)
     return form.grammar
+
+
+def input_grammar(form: RegexFormat | GrammarFormat) -> str:
+    """The rules of a grammar for the texts in the form: one terminal, if the form is regular.
+
+    Then nothing depends on where a terminal ends, and text that leaves no choice may be forced.
+    """
+    if isinstance(form, RegexFormat):
+        return regex_grammar(form.pattern)
+    try:
+        return regex_grammar(LarkGrammar(form.grammar).pattern())
+    except TextGrammarError:
+        return NOTHING_FORCED + form.grammar
 
 
 def input_parameters(tool: Tool) -> object:

@@ -7,6 +7,11 @@ _MOST_RULES = 1000  # the compiler goes into rules of rules by recursion, and it
 _MOST_INTERSECTIONS = 8  # each further one doubles the time to compile
 
 
+NOTHING_FORCED = '%llguidance {"no_forcing": true}\n'
+"""The first line of a client's grammar. llguidance never returns from looking for the text that it forces where only
+one letter is allowed, for ever: behind the first letter of ``/a+/ /a+/``, for a terminal takes as much as it can."""
+
+
 class TextGrammarError(ValueError):
     """No text can be held to it; the message is one line."""
 

@@ -15,7 +15,7 @@ from ..formats.base import ChatFormat, Prompt
 from ..formats.call_grammar import CallGrammar, CallsAfterToken
 from ..formats.values.input_forms import check_form
 from ..formats.values.json_schema import SchemaError
-from ..formats.values.text_grammar import TextGrammarError
+from ..formats.values.text_grammar import NOTHING_FORCED, TextGrammarError
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
 from ..recent import Recent
@@ -117,7 +117,7 @@ class CallConstraints:
         if tool.input_form is None:
             return tool
         try:
-            self._grammars.compile(f"%llguidance {{}} {check_form(tool.input_form)}")  # so it counts lines from 1
+            self._grammars.compile(NOTHING_FORCED + check_form(tool.input_form))
         except (TextGrammarError, GrammarError) as error:
             raise InvalidRequest(
                 f"the input of {tool.name!r} cannot be held to its grammar: {error}",

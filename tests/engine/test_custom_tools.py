@@ -18,6 +18,7 @@ from chatglm_server.engine.local import LocalEngine
 from chatglm_server.loader import load_local_engine
 from chatglm_server.sampling import Sampling
 from chatglm_server.settings import Settings
+from tests.engine.test_call_constraints import Dialect
 from tests.random_expert_gguf import FLASH
 from tests.random_gguf import write_random_gguf
 from tests.random_models import write_random_model
@@ -100,3 +101,14 @@ def test_every_input_is_in_its_form(model: Path, name: str) -> None:
     if name != "balanced" or model.suffix == ".gguf":
         for text in given:
             assert judge(text), text
+
+
+@pytest.mark.parametrize(
+    ("grammar", "ends"),
+    [("start: /a+/ /a+/", True), ('start: x\nx: /a+/ /a+/ | "b" x', False), ('start: "a" start', False)],
+)
+def test_a_text_that_has_no_end_is_cut(grammar: str, ends: bool) -> None:
+    """A terminal takes as much as it can, so some texts cannot end; a grammar without recursion is one terminal."""
+    dialect = Dialect("glm47")
+    tokens = dialect.noise(dialect.constraint([tool(GrammarFormat(grammar, "lark"))]), 1, most=60)
+    assert (tokens[-1] in dialect.ends) == ends

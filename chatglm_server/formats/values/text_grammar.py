@@ -7,9 +7,9 @@ _MOST_RULES = 1000  # the compiler goes into rules of rules by recursion, and it
 _MOST_INTERSECTIONS = 8  # each further one doubles the time to compile
 
 
-NOTHING_FORCED = '%llguidance {"no_forcing": true}\n'
-"""The first line of a client's grammar. llguidance never returns from looking for the text that it forces where only
-one letter is allowed, for ever: behind the first letter of ``/a+/ /a+/``, for a terminal takes as much as it can."""
+NOTHING_FORCED = '%llguidance {"no_forcing": true} '
+"""What begins a client's grammar, on its first line. llguidance never returns from looking for the text that it forces
+where only one letter is allowed, for ever: in ``/a+/ /a+/``, for a terminal takes as much as it can."""
 
 
 class TextGrammarError(ValueError):

@@ -67,7 +67,7 @@ def test_inputs_fit_their_grammars(url: str) -> None:
     [
         ('start: "a" <tool_call>', "lark", "line 1: '<tool_call>' is not read here"),
         ('start: "a"\n}\nx: %lark {\nstart: "b"', "lark", "line 2: '}'"),
-        ('start: "a"\n  | word', "lark", 'at 1(22): unknown name: "word"'),
+        ('start: "a"\n  | word', "lark", 'unknown name: "word"'),
         ('other: "a"', "lark", "no start rule found"),
         ("start: start", "lark", "no text fits it"),
         ("start: /(?=a)b/", "lark", "look-around"),

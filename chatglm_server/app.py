@@ -23,6 +23,7 @@ from .api.http.cross_origin import CrossOrigin
 from .api.http.drain import DrainBody
 from .api.http.paths import TypedPaths
 from .api.http.security import HostCheck, KeyCheck
+from .api.metrics import Metrics, metrics_router
 from .api.models import models_router
 from .api.pages import ASSETS, pages_router
 from .api.validation import invalid_request
@@ -61,6 +62,9 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
     app.include_router(embeddings_router(service.embedder))
     app.include_router(health_router(service))
     app.include_router(pages_router(service.engine))
+    metrics = Metrics(service) if settings.metrics else None
+    if metrics is not None:
+        app.include_router(metrics_router(metrics))
     for kind in (ChatGLMServerError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _on_error)
 
@@ -73,7 +77,7 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
     app.add_middleware(HostCheck, names=[settings.host, *settings.allowed_host])
     app.add_middleware(CrossOrigin, origins=settings.allowed_origin)
     app.add_middleware(TypedPaths)
-    app.add_middleware(AccessLog)
+    app.add_middleware(AccessLog, noted=metrics.note if metrics is not None else None)
     app.add_middleware(DrainBody)
     return app
 

@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     keep_alive_s: float = Field(
         10.0, gt=0, description="Seconds between the signs of life that keep a stream open while a prompt is read."
     )
+    metrics: bool = Field(
+        True, description="Show counts of tokens, times and the queue at /metrics, in Prometheus' format."
+    )
     any_model: bool = Field(
         True,
         description="Answer agents that speak Anthropic's API or OpenAI's Responses whatever model they name, since "
@@ -240,7 +243,7 @@ class Settings(BaseSettings):
 GROUPS: dict[str, tuple[str, ...]] = {
     "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "thinking_budget", "report_repairs"),
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
-    "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "any_model"),
+    "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "metrics", "any_model"),
     "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type", "speculation"),
     "Embeddings": ("embedding_model", "embedding_alias"),
     "In front of another server": (

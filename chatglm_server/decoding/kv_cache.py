@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ..queueing.status import CacheStatus
 from .runner import Runner
 
 
@@ -38,6 +39,10 @@ class KVCache:
         self._slots = [Slot(index) for index in range(runner.slots)]
         self._clock = 0
         self.pending: list[Callable[[], None]] = []
+
+    def status(self) -> CacheStatus:
+        """How full the cache is."""
+        return {"tokens": self._held(), "most": self._most}
 
     @property
     def free(self) -> int:

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from ..errors import ModelFailure
 from ..queueing.admission import Admission
-from ..queueing.status import DraftStatus, QueueStatus, ReadingStatus
+from ..queueing.status import CacheStatus, DraftStatus, QueueStatus, ReadingStatus
 from .drafting.base import DRAFT_ROWS, Draft
 from .drafting.lengths import draft_lengths
 from .drafting.pass_costs import PassCosts
@@ -70,6 +70,10 @@ class Scheduler:
         running = sum(not sequence.ended for sequence in self._running)
         waiting = sum(not sequence.ended for sequence in self._waiting)
         return {"running": running, "waiting": waiting, "max": self._admission.max_queue}
+
+    def kv_cache(self) -> CacheStatus:
+        """How full the KV cache is. The model has to be loaded."""
+        return self._cache.status()
 
     def reading(self) -> list[ReadingStatus]:
         """The prompts that are being read, as ``/health`` shows them."""

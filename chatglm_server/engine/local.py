@@ -90,8 +90,14 @@ class LocalEngine:
 
     async def status(self) -> Status:
         drafts = self._scheduler.drafts if self._speculates else None
-        reading = self._scheduler.reading()
-        return Status(self._runner is not None, self._scheduler.status(), drafts=drafts, reading=reading)
+        ready = self._runner is not None
+        return Status(
+            ready,
+            self._scheduler.status(),
+            drafts=drafts,
+            reading=self._scheduler.reading(),
+            kv_cache=self._scheduler.kv_cache() if ready else None,
+        )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         runner = self._ready_runner()

@@ -31,10 +31,18 @@ class ReadingStatus(TypedDict):
     seconds: float
 
 
+class CacheStatus(TypedDict):
+    """Tokens whose keys and values are in memory, and how many there may be."""
+
+    tokens: int
+    most: int
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """`ready`: the model is loaded. `backend`: the address of the server that requests go on to, if there is one.
     `drafts`: what was guessed ahead, if anything ever is. `reading`: the prompts that are being read.
+    `kv_cache`: of an engine that has one, once it is ready.
 
     `problem` says why requests would fail now, though the engine is ready; None if nothing is known to be wrong.
     """
@@ -45,3 +53,4 @@ class Status:
     problem: str | None = None
     drafts: DraftStatus | None = None
     reading: Sequence[ReadingStatus] = ()
+    kv_cache: CacheStatus | None = None

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -103,10 +104,11 @@ def request_record(scope: Scope) -> RequestRecord:
 
 
 class AccessLog:
-    """Logs each request once it is over, with what its `RequestRecord` holds."""
+    """Logs each request once it is over, with what its `RequestRecord` holds. `noted` gets that too, and the status."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, noted: Callable[[RequestRecord, int], None] | None = None) -> None:
         self._app = app
+        self._noted = noted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -129,4 +131,6 @@ class AccessLog:
             seconds = time.perf_counter() - started
             path = quote(scope["path"][:200])  # percent-encoded: a path cannot forge a log line
             outcome = f"{status}" if whole else f"{status or '-'} cut off"
+            if self._noted is not None:
+                self._noted(record, status)
             _log.info("%s", f"{scope['method']} {path} {outcome} {seconds:.2f}s {record.summary()}".rstrip())

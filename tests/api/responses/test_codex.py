@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from chatglm_server.settings import Settings
+from tests.agents import installed, no_other_address
 from tests.serving_here import serving
 
-CLIENT = Path(__file__).parents[2] / "clients" / "codex"
 CONFIG = """
 model = "glm"
 model_provider = "local"
@@ -54,14 +52,7 @@ COMMAND = "<tool_call>exec_command<arg_key>cmd</arg_key><arg_value>{}</arg_value
 
 @pytest.fixture(scope="session")
 def codex() -> Path:
-    """The program, installed beside its package.json: 420 MB, so only once."""
-    program = CLIENT / "node_modules" / ".bin" / "codex"
-    if not program.exists():
-        words = ["npm", "ci", "--no-audit", "--no-fund"]
-        done = subprocess.run(words, cwd=CLIENT, capture_output=True, text=True, timeout=600, check=False)
-        if done.returncode:
-            pytest.skip(f"npm cannot install Codex here: {done.stderr[-500:]}")
-    return program
+    return installed("codex", "codex")
 
 
 def run(codex: Path, url: str, folder: Path, question: str, settings: str = "") -> subprocess.CompletedProcess[str]:
@@ -69,25 +60,18 @@ def run(codex: Path, url: str, folder: Path, question: str, settings: str = "") 
     home = folder / ".home"
     home.mkdir()
     (home / "config.toml").write_text(settings + CONFIG.format(url=url))
-    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
-        proxy = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
-        proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), proxy)
-        own = {"PATH": os.environ["PATH"], "HOME": str(home), "CODEX_HOME": str(home), "LOCAL_KEY": "none"}
+    with no_other_address(home) as env:
         words = [str(codex), "exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", question]
-        done = subprocess.run(
+        return subprocess.run(
             words,
             cwd=folder,
-            env=own | proxies | {"NO_PROXY": "127.0.0.1"},
+            env=env | {"CODEX_HOME": str(home), "LOCAL_KEY": "none"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        elsewhere.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            elsewhere.accept()
-    return done
 
 
 def test_codex_edits_a_file(codex: Path, tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""What requests took, for Prometheus: counts of tokens, times, the queue and the memory of the KV cache."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+from ..service import Service
+from .http.access_log import RequestRecord
+
+_FIRST_TOKEN_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)  # a long prompt takes minutes on a CPU
+_TOKEN_S = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1)
+
+
+class Metrics:
+    """The figures of one server, since its start. Labels are the model that is served, and the status of answers."""
+
+    def __init__(self, service: Service) -> None:
+        self._engine = service.engine
+        self._registry = CollectorRegistry()
+        self._requests = self._counter("requests", "Requests for answers, by status", "status")
+        self._read = self._counter("prompt_tokens", "Tokens of prompts, those in the KV cache too")
+        self._cached = self._counter("prompt_tokens_cached", "Tokens of prompts that were in the KV cache")
+        self._written = self._counter("generated_tokens", "Tokens of answers")
+        self._drafted = self._counter("draft_tokens", "Tokens that were guessed ahead and checked")
+        self._accepted = self._counter("draft_tokens_accepted", "Tokens that were guessed ahead and right")
+        self._first = self._histogram("time_to_first_token", "From an answer's turn to its first token", _FIRST_TOKEN_S)
+        self._each = self._histogram("time_per_output_token", "Of each token of an answer but the first", _TOKEN_S)
+        self._running = self._gauge("requests_running", "Requests that are answered now")
+        self._waiting = self._gauge("requests_waiting", "Requests that wait")
+        self._held = self._gauge("kv_cache_tokens", "Tokens whose keys and values are in memory")
+        self._most = self._gauge("kv_cache_tokens_max", "Tokens that there is memory for")
+
+    def note(self, record: RequestRecord, status: int) -> None:
+        """Count a request that is over. Mutates the figures."""
+        if "model" not in record.notes:  # it asked for no answer
+            return
+        model, usage = self._engine.info.id, record.usage
+        self._requests.labels(model, status).inc()
+        self._read.labels(model).inc(usage.prompt_tokens)
+        self._cached.labels(model).inc(usage.cached_tokens)
+        self._written.labels(model).inc(usage.completion_tokens)
+        self._accepted.labels(model).inc(usage.accepted_tokens or 0)
+        self._drafted.labels(model).inc((usage.accepted_tokens or 0) + (usage.rejected_tokens or 0))
+        for timings in record.timings:
+            self._first.labels(model).observe(timings.first_token)
+        seconds = sum(timings.generation for timings in record.timings)
+        after_first = usage.completion_tokens - len(record.timings)
+        if seconds > 0 and after_first > 0:
+            self._each.labels(model).observe(seconds / after_first)
+
+    async def exposed(self, accept: str) -> tuple[bytes, str]:
+        """The figures in the format that the header `accept` prefers, and its content type."""
+        model, status = self._engine.info.id, await self._engine.status()
+        self._running.labels(model).set(status.queue["running"])
+        self._waiting.labels(model).set(status.queue["waiting"])
+        if status.kv_cache is not None:
+            self._held.labels(model).set(status.kv_cache["tokens"])
+            self._most.labels(model).set(status.kv_cache["most"])
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(f"chatglm_{name}", documentation, ("model", *labels), registry=self._registry)
+
+    def _gauge(self, name: str, documentation: str) -> Gauge:
+        return Gauge(f"chatglm_{name}", documentation, ("model",), registry=self._registry)
+
+    def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
+        name = f"chatglm_{name}_seconds"
+        return Histogram(name, f"{documentation}, in seconds", ("model",), registry=self._registry, buckets=buckets)
+
+
+def metrics_router(metrics: Metrics) -> APIRouter:
+    """``GET /metrics``. It needs the key, if there is one."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/metrics", summary="Figures for Prometheus")
+    async def figures(request: Request) -> Response:
+        """Tokens, times, the queue and the KV cache, in Prometheus' text format or OpenMetrics."""
+        body, content_type = await metrics.exposed(request.headers.get("accept", ""))
+        return Response(body, media_type=content_type)
+
+    return router

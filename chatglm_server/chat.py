@@ -69,11 +69,13 @@ class Message:
 class Tool:
     """A function the model may call: the client's bare function object, keys in the client's order.
 
-    `extras` are the keys that the client put beside the function object.
+    `extras` are the keys that the client put beside the function object. With an `input_form` the function has one
+    argument, a string, which is in this form; the syntax of a grammar is "lark".
     """
 
     function: dict[str, Any]
     extras: JsonObject = field(default_factory=dict)
+    input_form: RegexFormat | GrammarFormat | None = None
 
     @property
     def name(self) -> str:

@@ -22,13 +22,11 @@ from ..errors import InvalidRequest
 from ..formats.call_grammar import CallGrammar
 from ..formats.values.json_grammar import json_rule
 from ..formats.values.json_schema import SchemaError, subschemas
-from ..formats.values.lark import lark_string
+from ..formats.values.lark import lark_string, nested
+from ..formats.values.text_grammar import NOTHING_FORCED, TextGrammarError, check_grammar, check_length, regex_grammar
 from ..log_once import log_once
 
 NOUN = "response_format"
-_MOST_CHARACTERS = 64_000  # of a client's grammar, regular expression or list
-_MOST_RULES = 1000  # the compiler goes into rules of rules by recursion, and its stack holds some 2,000
-_MOST_INTERSECTIONS = 8  # each further one doubles the time to compile
 _MOST_PLACES = 300  # schemas that are compiled one by one to find the one at fault
 
 EMPTY_LEAD = 'lead: ""\n'
@@ -42,7 +40,10 @@ def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str, calls:
 
     Raises: InvalidRequest for what no answer can be held to.
     """
-    answer = _answer(wanted)
+    try:
+        answer = _answer(wanted)
+    except TextGrammarError as error:
+        raise InvalidRequest(str(error), param=NOUN) from None
     try:
         grammars.compile(_lark(EMPTY_LEAD, answer))  # behind a lead it does not show that no text fits
         grammar = grammars.compile(_lark(lead, answer, calls))
@@ -88,6 +89,7 @@ def with_schema(messages: Sequence[Message], wanted: ResponseFormat | None) -> S
 
 
 def _answer(wanted: ResponseFormat) -> str:
+    """A Lark expression. Raises: InvalidRequest, TextGrammarError."""
     if isinstance(wanted, JsonObjectFormat):
         return json_rule({"type": "object"}, strict=True)
     if isinstance(wanted, JsonSchemaFormat):
@@ -95,13 +97,12 @@ def _answer(wanted: ResponseFormat) -> str:
     if isinstance(wanted, ChoiceFormat):
         if not wanted.options or "" in wanted.options:
             raise InvalidRequest("a choice needs options, none of them empty", param=NOUN)
-        _check_length(sum(map(len, wanted.options)))
+        check_length(sum(map(len, wanted.options)))
         return " | ".join(map(lark_string, wanted.options))
     if isinstance(wanted, RegexFormat):
-        _check_length(len(wanted.pattern))
-        return _nested(f"start: /{_slashes_escaped(wanted.pattern)}/\n")
+        return nested(regex_grammar(wanted.pattern))
     assert isinstance(wanted, GrammarFormat)  # noqa: S101  # the only one left
-    return _nested(_converted(wanted))
+    return nested(NOTHING_FORCED + _converted(wanted))
 
 
 def _json(wanted: JsonSchemaFormat) -> str:
@@ -119,11 +120,7 @@ def _refused(error: SchemaError) -> InvalidRequest:
 def _converted(wanted: GrammarFormat) -> str:
     """The client's grammar as Lark. vLLM's and llama.cpp's clients write GBNF; Lark names its first rule ``start``."""
     grammar = wanted.grammar
-    _check_length(len(grammar))
-    if grammar.count(":") > _MOST_RULES:
-        raise InvalidRequest(f"the grammar has more than {_MOST_RULES} rules", param=NOUN)
-    if grammar.count("&") > _MOST_INTERSECTIONS:
-        raise InvalidRequest(f"the grammar has more than {_MOST_INTERSECTIONS} intersections (&)", param=NOUN)
+    check_grammar(grammar)
     if "%json" in grammar:
         raise InvalidRequest("a grammar must not hold %json; send the schema as a response_format", param=NOUN)
     if wanted.syntax == "lark" or (wanted.syntax is None and "::=" not in grammar):
@@ -134,21 +131,3 @@ def _converted(wanted: GrammarFormat) -> str:
         raise InvalidRequest("the grammar is nested too deep", param=NOUN) from None
     except Exception as error:  # the converter has no class of its own for most
         raise InvalidRequest(f"the grammar is not GBNF: {str(error)[:200]}", param=NOUN) from None
-
-
-def _nested(lark: str) -> str:
-    return f"%lark {{\n{lark}\n}}"
-
-
-def _slashes_escaped(pattern: str) -> str:
-    r"""`pattern` between slashes: a slash that is not escaped gets a backslash."""
-    escaped, result = False, ""
-    for char in pattern:
-        result += "\\/" if char == "/" and not escaped else "\\n" if char == "\n" else char
-        escaped = char == "\\" and not escaped
-    return result
-
-
-def _check_length(characters: int) -> None:
-    if characters > _MOST_CHARACTERS:
-        raise InvalidRequest(f"{characters} characters, and at most {_MOST_CHARACTERS} are read", param=NOUN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import marshal
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..chat import Tool
 from ..decoding.constraints.grammars import GrammarError, Grammars
@@ -13,7 +13,9 @@ from ..decoding.constraints.triggered import Beginning, TextTrigger, TokenTrigge
 from ..errors import InvalidRequest
 from ..formats.base import ChatFormat, Prompt
 from ..formats.call_grammar import CallGrammar, CallsAfterToken
+from ..formats.values.input_forms import check_form
 from ..formats.values.json_schema import SchemaError
+from ..formats.values.text_grammar import NOTHING_FORCED, TextGrammarError
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
 from ..recent import Recent
@@ -63,8 +65,12 @@ class CallConstraints:
         self._written: Recent[bytes, _Written] = Recent(_KEPT_BYTES)
 
     def binding(self, tools: Sequence[Tool]) -> set[str]:
-        """The names of those `tools` whose schemas are binding. A request with none is never refused."""
-        return {tool.name for tool in tools if self._strict or tool.function.get("strict") is True}
+        """The names of those `tools` whose schemas or input forms are binding. A request with none is never refused."""
+        return {
+            tool.name
+            for tool in tools
+            if self._strict or tool.function.get("strict") is True or tool.input_form is not None
+        }
 
     def held(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> HeldCalls | None:
         """The compiled grammar of calls of `tools` in an answer to `prompt`; None if calls are free.
@@ -77,7 +83,8 @@ class CallConstraints:
         Raises: InvalidRequest for a binding schema that cannot be honoured.
         """
         # equal tools have the same bytes: those of version 2 hold no references
-        key = marshal.dumps((prompt.ends_in_think, [tool.function for tool in tools]), 2)
+        forms = [repr(tool.input_form) for tool in tools]
+        key = marshal.dumps((prompt.ends_in_think, [tool.function for tool in tools], forms), 2)
         written = self._written.get(key)
         if written is None:
             written = _Written(self._write(tools, places, prompt))
@@ -87,6 +94,7 @@ class CallConstraints:
     def _write(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> CallGrammar | None:
         """A grammar that can be compiled. Raises: InvalidRequest."""
         strict = self.binding(tools)
+        tools = [self._with_held_input(tool, places, prompt) for tool in tools]
         try:
             return self._checked(tools, strict, (), prompt)
         except (SchemaError, GrammarError):
@@ -100,6 +108,27 @@ class CallConstraints:
                 ) from None
             log_once(f"calls are not held to the tools' schemas: {error}")
             return None
+
+    def _with_held_input(self, tool: Tool, places: Mapping[str, int], prompt: Prompt) -> Tool:
+        """The tool; without its input form, if that can be compiled, but not in the notation of the format's calls.
+
+        Raises: InvalidRequest for an input form that no text can be held to.
+        """
+        if tool.input_form is None:
+            return tool
+        try:
+            self._grammars.compile(NOTHING_FORCED + check_form(tool.input_form))
+        except (TextGrammarError, GrammarError) as error:
+            raise InvalidRequest(
+                f"the input of {tool.name!r} cannot be held to its grammar: {error}",
+                param=f"tools[{places[tool.name]}].input_form",
+            ) from None
+        try:
+            self._checked([tool], {tool.name}, (), prompt)
+        except (SchemaError, GrammarError) as error:
+            log_once(f"the input of {tool.name[:64]!r} is any text: {error}")
+            return replace(tool, input_form=None)
+        return tool
 
     def _without_grammar(
         self, tools: Sequence[Tool], strict: Collection[str], places: Mapping[str, int], prompt: Prompt

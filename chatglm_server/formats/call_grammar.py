@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .values.lark import nested
+
 
 @dataclass(frozen=True, slots=True)
 class CallsAfterToken:
@@ -15,7 +17,7 @@ class CallsAfterToken:
 
     def first(self, lead: str, answer: str) -> str:
         """A Lark expression for an answer that is a call, or `answer`, behind `lead`."""
-        return f"{lead} ({answer} | {self.token} {_nested(self.grammar)})"
+        return f"{lead} ({answer} | {self.token} {nested(self.grammar)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,8 @@ class CallsAfterText:
 
     def first(self, lead: str, answer: str) -> str:
         """A Lark expression for an answer that is a call, or `answer` behind `lead`. A thought is before both."""
-        call = _nested(self.grammar)
+        call = nested(self.grammar)
         return f"{lead} ({answer} | {call})" if self.thought_end else f"{lead} {answer} | / ?/ {call}"
 
 
 CallGrammar = CallsAfterToken | CallsAfterText
-
-
-def _nested(grammar: str) -> str:
-    return f"%lark {{\n{grammar.removeprefix('%llguidance {}')}\n}}"

@@ -63,6 +63,7 @@ def replay_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function"),
         ({"tools": [{"type": "function", "function": {"name": "f\n<|user|>"}}]}, "tools[0].function"),
         ({"tools": [{"type": "magic"}]}, "tools[0].type"),
+        ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
         ({"tools": [WEATHER] * 2}, "tools[1].function.name"),
         ({"tools": [{"type": "function", "function": {"name": f"f{n}"}} for n in range(200)]}, "tools"),
         ({"tool_choice": "required"}, "tool_choice"),

@@ -38,13 +38,13 @@ def test_head_is_get_without_the_body(server: RunningServer, path: str) -> None:
 
 
 def test_streams_are_the_default(server: RunningServer) -> None:
-    """Bodies as `curl` and JavaScript send them; slashes and a byte order mark as everywhere."""
+    """Bodies as `curl -d` and JavaScript send them; slashes and a byte order mark as everywhere."""
     body = {"model": "demo", "messages": user("Hello!"), "options": {"temperature": 0}, "a_new_field": 1}
-    for path, content in (
-        ("/api/chat", json.dumps(body).encode()),
-        ("//api/chat/", b"\xef\xbb\xbf" + json.dumps(body | {"stream": None}).encode()),
+    for path, kind, content in (
+        ("/api/chat", "application/x-www-form-urlencoded", json.dumps(body).encode()),
+        ("//api/chat/", "application/json", b"\xef\xbb\xbf" + json.dumps(body | {"stream": None}).encode()),
     ):
-        answer = httpx.post(server.url + path, content=content, headers={"Content-Type": "application/json"})
+        answer = httpx.post(server.url + path, content=content, headers={"Content-Type": kind})
         assert answer.headers["content-type"] == "application/x-ndjson"
         assert answer.content.endswith(b"}\n")
         lines = [json.loads(line) for line in answer.content.splitlines()]
@@ -117,8 +117,8 @@ def test_other_errors(server: RunningServer) -> None:
         (server.post("/api/chat", json=ASK | {"model": "llama3"}), 404),
         (server.post("/api/web_search", json={}), 404),
         (httpx.get(f"{server.url}/api/chat"), 405),
-        (httpx.post(f"{server.url}/api/chat", content=b"{}"), 415),
-        (httpx.post(f"{server.url}/api/chat", content=b"{", headers={"Content-Type": "application/json"}), 400),
+        (httpx.post(f"{server.url}/api/chat", content=b"{}", headers={"Origin": "https://a.page"}), 415),
+        (httpx.post(f"{server.url}/api/chat", content=b"{"), 400),
     ):
         assert response.status_code == status
         assert isinstance(response.json()["error"], str)

@@ -112,6 +112,15 @@ def test_a_grammar_that_cannot_be_used_is_the_clients_fault(vocabulary: Vocabula
     assert error.value.param == "response_format"
 
 
+@pytest.mark.parametrize("grammar", ["start: /a+/ /a+/", 'start: "a" start', 'root ::= "a" root'])
+def test_a_text_that_never_ends_is_not_forced(vocabulary: Vocabulary, grammar: str) -> None:
+    """llguidance would look for its end for ever."""
+    constraint = answer_grammar(vocabulary.grammars, GrammarFormat(grammar), EMPTY_LEAD).constraint()
+    tokens = vocabulary.noise(constraint, 1, most=9)
+    assert set(vocabulary.text(tokens)) == set(b"a")
+    assert constraint.forced() == []
+
+
 def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in text)
 

@@ -103,8 +103,9 @@ EXAMPLES: dict[type, dict[str, object]] = {
 }
 """For each field of each noun a value that the noun below does not have."""
 
-NOT_WRITTEN = {"defaults"}
-"""How engines of our own sample: another server has its own defaults."""
+NOT_WRITTEN = {"defaults", "input_form"}
+"""How engines of our own sample, as another server has its own defaults; and what chat completions cannot say of a
+function."""
 
 
 def chat(**fields: Any) -> Json:

@@ -8,6 +8,7 @@ from typing import Any
 import pydantic_core
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 
 from ...errors import InvalidRequest, UnsupportedMediaType
@@ -55,9 +56,9 @@ class JsonRoute(APIRoute):
         async def checked(request: Request) -> Response:
             if request.method != "POST":
                 return await handle(request)
-            media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if media_type != "application/json":
+            if not self.accepts_type(request):
                 raise UnsupportedMediaType('the body must be JSON: send "Content-Type: application/json"')
+            MutableHeaders(scope=request.scope)["content-type"] = "application/json"  # FastAPI reads it again
             request = JsonRequest(request.scope, request.receive)
             try:
                 await request.json()  # here, because FastAPI makes one message of whatever fails while it reads
@@ -66,6 +67,19 @@ class JsonRoute(APIRoute):
             return await handle(request)
 
         return checked
+
+    def accepts_type(self, request: Request) -> bool:
+        return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+class UndeclaredJsonRoute(JsonRoute):
+    """A route that takes JSON declared as anything from programs, which browsers tell from pages by an origin.
+
+    A browser names the origin with every POST. Source: https://fetch.spec.whatwg.org/#append-a-request-origin-header.
+    """
+
+    def accepts_type(self, request: Request) -> bool:
+        return "origin" not in request.headers or super().accepts_type(request)
 
 
 def _explained(error: str) -> str:

@@ -16,7 +16,7 @@ from ...errors import NotReady, NotSupported
 from ...service import Service
 from ..dialect import Json
 from ..endpoint import Endpoint
-from ..http.body import JsonRoute
+from ..http.body import UndeclaredJsonRoute
 from .answers import ChatAnswer, GenerateAnswer
 from .bodies import ChatBody, GenerateBody, NamedBody
 from .embeddings import add_embedding_routes
@@ -36,10 +36,10 @@ class ErrorBody(BaseModel):
 
 
 def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
-    """The routes below ``/api``."""
+    """The routes below ``/api``. Ollama's clients and its documentation's curl do not say that they send JSON."""
     engine = service.engine
     kinds: dict[int | str, dict[str, object]] = {"4XX": {"model": ErrorBody}}
-    router = APIRouter(prefix="/api", route_class=JsonRoute, tags=["Ollama"], responses=kinds)
+    router = APIRouter(prefix="/api", route_class=UndeclaredJsonRoute, tags=["Ollama"], responses=kinds)
 
     @router.post("/chat", summary="Answer a conversation, as Ollama does")
     async def chat(request: Request, body: ChatBody) -> Response:

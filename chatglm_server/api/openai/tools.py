@@ -103,6 +103,9 @@ def read_tools(value: Any, *, foreign: bool, field: str = "tools") -> ReadTools:
             if foreign and isinstance(item, dict):
                 others.append(item)
                 continue
+            if isinstance(item, dict) and item.get("type") == "custom":
+                param = f"{field}[{number}].type"
+                raise InvalidRequest(f"{param}: custom tools are for /v1/responses", param=param) from None
             raise
         tool = Tool(body.function, body.model_extra or {})
         if tool.name in names and not foreign:

@@ -145,7 +145,7 @@ class ReadRequest:
         if noun.startswith("messages"):
             return self._conversation.field_of(noun)
         if tool := _TOOL.match(noun):
-            return self._tools.places[int(tool[1])] + noun[tool.end() :]
+            return self._tools.places[int(tool[1])] + noun[tool.end() :].replace(".input_form", ".format.definition")
         match = _NOUN.match(noun)
         head = match[0] if match else noun
         for name in (head, head.partition(".")[0]):

@@ -16,7 +16,8 @@ from ...log_once import log_once
 from ..openai.conversation import MAX_MESSAGES, TEXT_PARTS, read_messages
 from ..sealed_thoughts import unsealed
 from ..validation import read
-from .tools import Name, custom_arguments, flat_name
+from .custom_input import custom_arguments
+from .tools import Name, flat_name
 
 MAX_ITEMS = 4 * MAX_MESSAGES
 """A turn has up to four kinds of items: a thought, text, calls, and their results."""

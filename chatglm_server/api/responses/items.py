@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 
 from ..dialect import Json
 from ..sealed_thoughts import sealed
-from .tools import OfferedTool, custom_input
+from .custom_input import InputReader, custom_input
+from .tools import OfferedTool
 
 Status = Literal["in_progress", "completed", "incomplete"]
 
@@ -178,22 +179,31 @@ class CallItem:
 
 
 class CustomCallItem(CallItem):
-    """A call of a custom tool. Its input comes whole: the model writes it as JSON text, clients read plain text.
+    """A call of a custom tool: the model writes its input as JSON text, clients read plain text.
 
-    Of a call that was cut off the input is left out: clients would use what there is of it.
+    Of a call that was cut off, the input is never done, and the item has none: clients would use what there is of it.
     """
 
     def __init__(self, tool: OfferedTool, call_id: str) -> None:
         super().__init__(tool, call_id, "ctc_")
+        self._reader = InputReader()
+        self._sent = StringIO()
 
     def add(self, text: str, logprobs: Sequence[Json] = ()) -> Iterator[Json]:
         self._arguments.write(text)
-        yield from ()
+        yield from self._delta(self._reader.add(text))
 
     def close(self, status: Status) -> Iterator[Json]:
-        text = self._input(status)
-        yield {"type": "response.custom_tool_call_input.delta", "item_id": self.id, "delta": text}
-        yield {"type": "response.custom_tool_call_input.done", "item_id": self.id, "input": text}
+        if status == "completed":
+            text = self._input(status)
+            # what is left is an input that is not the first argument, or is no string
+            yield from self._delta(text.removeprefix(self._sent.getvalue()))
+            yield {"type": "response.custom_tool_call_input.done", "item_id": self.id, "input": text}
+
+    def _delta(self, text: str) -> Iterator[Json]:
+        if text:
+            self._sent.write(text)
+            yield {"type": "response.custom_tool_call_input.delta", "item_id": self.id, "delta": text}
 
     def object(self, status: Status) -> Json:
         return self._object("custom_tool_call", status, {"input": self._input(status)})

@@ -12,15 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from ...chat import JsonObject, Tool, ToolChoice
+from ...chat import GrammarFormat, JsonObject, RegexFormat, Tool, ToolChoice
 from ...errors import InvalidRequest
-from ...json_text import NotAnObject, load_object
 from ...log_once import log_once
 from ..openai.tools import MAX_NAME, MAX_TOOLS, Mode, ReadTools, function_name, read_tool_choice
 from ..validation import read
-
-_INPUT = "input"
-"""The one argument of a custom tool."""
+from .custom_input import INPUT
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(function_name)]
 
@@ -78,13 +75,17 @@ class AllowedTools(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class OfferedTool:
-    """A tool as the client named it, `place` in its request, and the `function` that the model is offered."""
+    """A tool as the client named it, `place` in its request, and the `function` that the model is offered.
+
+    `input_form`: what the input of a custom tool has to be.
+    """
 
     place: str
     name: str
     namespace: str | None
     custom: bool
     function: JsonObject
+    input_form: RegexFormat | GrammarFormat | None = None
 
 
 class OfferedTools:
@@ -95,7 +96,7 @@ class OfferedTools:
 
     @property
     def functions(self) -> tuple[Tool, ...]:
-        return tuple(Tool(dict(tool.function)) for tool in self._tools.values())
+        return tuple(Tool(dict(tool.function), input_form=tool.input_form) for tool in self._tools.values())
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -110,20 +111,6 @@ class OfferedTools:
 def flat_name(name: str, namespace: str | None) -> str:
     """The name of a function for the model."""
     return name if namespace is None else f"{namespace}__{name}"
-
-
-def custom_arguments(text: str) -> dict[str, Any]:
-    """The arguments of a call of a custom tool with the input `text`."""
-    return {_INPUT: text}
-
-
-def custom_input(arguments: str) -> str:
-    """The input in the JSON text of a custom tool's arguments, or all of the text if it holds none."""
-    try:
-        text = load_object(arguments).get(_INPUT)
-    except NotAnObject:
-        return arguments
-    return text if isinstance(text, str) else arguments
 
 
 def read_offered_tools(value: Any) -> OfferedTools:
@@ -184,9 +171,19 @@ def _offered(item: Any, place: str, namespace: str | None) -> Iterator[OfferedTo
         yield OfferedTool(place, function.name, namespace, False, {"name": name, **said})
     elif kind == "custom":
         custom: CustomTool = read(CustomTool, item, place)
-        yield OfferedTool(place, custom.name, namespace, True, _function_of(custom, namespace))
+        form = _input_form(custom.format, f"{place}.format")
+        yield OfferedTool(place, custom.name, namespace, True, _function_of(custom, namespace), form)
     else:
         log_once(f"dropping tools of the type {kind[:64]!r}: they are services of OpenAI's")
+
+
+def _input_form(form: InputFormat | None, place: str) -> RegexFormat | GrammarFormat | None:
+    """Raises: InvalidRequest for a grammar without a definition."""
+    if form is None or form.type == "text":
+        return None
+    if form.definition is None:
+        raise InvalidRequest(f"{place}.definition: a grammar needs it", param=f"{place}.definition")
+    return RegexFormat(form.definition) if form.syntax == "regex" else GrammarFormat(form.definition, "lark")
 
 
 def _function_of(tool: CustomTool, namespace: str | None) -> JsonObject:
@@ -196,5 +193,5 @@ def _function_of(tool: CustomTool, namespace: str | None) -> JsonObject:
     if form is not None and form.type == "grammar" and form.definition:
         told.append(f"The input must fit this grammar ({form.syntax or 'lark'}):\n{form.definition}")
     text: JsonObject = {"type": "string", "description": "The input of the tool, as plain text"}
-    schema: JsonObject = {"type": "object", "properties": {_INPUT: text}, "required": [_INPUT]}
+    schema: JsonObject = {"type": "object", "properties": {INPUT: text}, "required": [INPUT]}
     return {"name": flat_name(tool.name, namespace), "description": "\n\n".join(told), "parameters": schema}

@@ -103,4 +103,6 @@ class Grammars:
 
 def one_line(error: str) -> str:
     """llguidance's message without the excerpt of the grammar behind it."""
+    if error.startswith("NoExtension"):
+        return "no text fits it"
     return " ".join(_EXCERPT.split(error)[0].split())[:300]

@@ -10,6 +10,7 @@ from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.assertions import check_object
 from ..values.call_rules import CallRules
+from ..values.input_forms import input_parameters
 from ..values.json_grammar import WHITESPACE
 from ..values.json_schema import SchemaError
 from ..values.json_values import json_pair
@@ -46,7 +47,7 @@ class _Calls(CallRules):
         """Mutates the grammar. Raises: SchemaError."""
         call = self._begin_call()
         head = tool.name + _BETWEEN
-        parameters = tool.function.get("parameters")
+        parameters = input_parameters(tool)
         if not isinstance(parameters, dict):
             parameters = {"type": "object"}
         arguments = declared_arguments(parameters)

@@ -12,6 +12,7 @@ from ..call_grammar import CallsAfterText
 from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
 from ..values.assertions import ASSERTIONS, OF_ANY, OF_ARRAYS, OF_OBJECTS, check_held, check_object
 from ..values.call_rules import CallRules
+from ..values.input_forms import input_parameters
 from ..values.json_grammar import WHITESPACE
 from ..values.json_schema import SchemaError
 from ..values.lark import lark_string
@@ -67,7 +68,7 @@ class _Calls(CallRules):
         self._strict, self._loose = strict, loose
         call = self._begin_call()
         head = f"{call}: {lark_string(tool.name)} HEAD WS?"
-        parameters = tool.function.get("parameters")
+        parameters = input_parameters(tool)
         arguments = declared_arguments(parameters)
         if arguments is None:
             if strict and parameters:

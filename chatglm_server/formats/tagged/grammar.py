@@ -13,8 +13,9 @@ from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.argument_values import ArgumentValues
 from ..values.assertions import ASSERTIONS, OF_STRINGS, check_held, check_object
 from ..values.call_rules import CallRules
+from ..values.input_forms import input_grammar
 from ..values.json_schema import SchemaError
-from ..values.lark import lark_string
+from ..values.lark import lark_string, nested
 from .tags import CALL_END, CALL_START, KEY_END, KEY_START, VALUE_END, VALUE_START
 
 _GAP = r"/\n?/"
@@ -55,7 +56,10 @@ class _Calls(CallRules):
         values = ArgumentValues(parameters)
         pairs = []
         for argument in arguments:
-            text = "raw" if loose else self._value(values, argument.name, argument.schema, strict=strict)
+            if tool.input_form is not None:
+                text = nested(input_grammar(tool.input_form))
+            else:
+                text = "raw" if loose else self._value(values, argument.name, argument.schema, strict=strict)
             pairs.append(self._pairs.name(_pair(lark_string(argument.name), text)))
         self._lines += in_any_order(f"{call}_args", pairs, sum(argument.required for argument in arguments))
 

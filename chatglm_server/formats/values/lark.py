@@ -10,6 +10,11 @@ def lark_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def nested(grammar: str) -> str:
+    """An expression for the sentences of `grammar`, whose rules no other grammar sees."""
+    return f"%lark {{\n{grammar.removeprefix('%llguidance {}')}\n}}"
+
+
 def lark_json_string(text: str) -> str:
     """The JSON string `text`, quotes included, as a word of a grammar."""
     return lark_string(json.dumps(text, ensure_ascii=False))

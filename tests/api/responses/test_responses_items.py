@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from chatglm_server.api.responses.bodies import ReadRequest, ResponsesBody
+from chatglm_server.api.responses.custom_input import InputReader, custom_input
 from chatglm_server.api.sealed_thoughts import sealed
 from chatglm_server.chat import JsonObjectFormat, JsonSchemaFormat, Message, TextFormat, ToolCall, ToolChoice
 from chatglm_server.engine.capabilities import Capability
 from chatglm_server.errors import InvalidRequest
+from chatglm_server.json_text import join_surrogates
 
 WEATHER = {"type": "function", "name": "weather", "description": "The weather", "strict": False}
 SPAWN = {"type": "function", "name": "spawn", "parameters": {"type": "object", "properties": {}}, "strict": True}
@@ -109,6 +115,22 @@ def test_a_custom_call_is_a_call_with_one_text() -> None:
     answer, result = messages(sent, {"type": "custom_tool_call_output", "call_id": "a", "output": "done"})
     assert answer.tool_calls == (ToolCall("a", "patch", {"input": "x"}),)
     assert (result.tool_call_id, result.content) == ("a", "done")
+
+
+@given(text=st.text(), ascii=st.booleans(), cuts=st.lists(st.integers(0, 60)))
+@example(text='a"\\😀\n\x00é', ascii=True, cuts=list(range(60)))
+def test_an_input_is_read_while_it_arrives(text: str, ascii: bool, cuts: list[int]) -> None:
+    sent = json.dumps({"input": text}, ensure_ascii=ascii)
+    places = [0, *sorted(min(cut, len(sent)) for cut in cuts), len(sent)]
+    reader = InputReader()
+    pieces = [reader.add(sent[start:end]) for start, end in pairwise(places)]
+    assert "".join(pieces) == custom_input(sent) == join_surrogates(text)
+
+
+@pytest.mark.parametrize("sent", ['{"other": "a", "input": "b"}', '{"input": ["a"]}', "{}", '{"input": 1}', "x" * 99])
+def test_what_is_no_input_is_not_read_early(sent: str) -> None:
+    reader = InputReader()
+    assert not any(reader.add(char) for char in sent)
 
 
 def test_a_call_in_a_namespace_has_both_names() -> None:

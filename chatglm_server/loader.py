@@ -12,6 +12,7 @@ from .embeddings.embedder import SentenceEmbedder
 from .engine.base import Engine, FileFacts, ModelInfo
 from .engine.capabilities import LOGITS, Capability
 from .engine.local import LocalEngine
+from .engine.recorder import Recorder
 from .engine.replay import load_replay
 from .engine.upstream.address import is_address_of, upstream_address
 from .engine.upstream.engine import load_upstream
@@ -135,6 +136,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         settings.tool_grammar,
         speculates=settings.speculation == "auto",
         thinking_budget=settings.thinking_budget,
+        recorder=None if settings.record is None else Recorder(settings.record.expanduser()),
     )
 
 

@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     keep_alive_s: float = Field(
         10.0, gt=0, description="Seconds between the signs of life that keep a stream open while a prompt is read."
     )
+    record: Path | None = Field(
+        None,
+        description="File for answers whose calls were repaired or given up, or that failed, with the requests. It "
+        "holds what users wrote. parse and --model replay:FILE read it.",
+    )
     metrics: bool = Field(
         True, description="Show counts of tokens, times and the queue at /metrics, in Prometheus' format."
     )
@@ -243,7 +248,7 @@ class Settings(BaseSettings):
 GROUPS: dict[str, tuple[str, ...]] = {
     "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "thinking_budget", "report_repairs"),
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
-    "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "metrics", "any_model"),
+    "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "record", "metrics", "any_model"),
     "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type", "speculation"),
     "Embeddings": ("embedding_model", "embedding_alias"),
     "In front of another server": (

@@ -8,13 +8,49 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from ..answer import Answer
-from ..chat import AnswerEvent, Finish, ParserEvent, PromptRead, Timings, TokenLogprob, TokenSampled, Usage
+from ..chat import (
+    AnswerEvent,
+    Finish,
+    FinishReason,
+    ParserEvent,
+    PromptRead,
+    Timings,
+    TokenLogprob,
+    TokenSampled,
+    ToolCallAbandoned,
+    ToolCallRepaired,
+    Usage,
+)
 from ..decoding.constraints.forced_prefix import begins_with_any
 from ..decoding.runner import PromptProgress, SampledToken
 from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
+from ..errors import ModelFailure
 from ..model_files.tokenizer import Detokenizer, Tokenizer
 from .output import Output
+
+
+class EndedAnswer:
+    """An answer that is over: its tokens, but for the one that ended it, and what they say.
+
+    `faults`: how its calls were repaired, which were given up, and why it failed.
+    """
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.said = Answer()
+        self.faults: list[str] = []
+        self.reason: FinishReason = "length"
+        self.whole = False
+        """True if it says all that its tokens do: it has not failed, and no stop string ended it."""
+
+    def add(self, event: ParserEvent) -> None:
+        """Mutates the answer."""
+        self.said.add(event)
+        if isinstance(event, ToolCallRepaired):
+            self.faults += event.repairs
+        elif isinstance(event, ToolCallAbandoned):
+            self.faults.append("a call was given up")
 
 
 async def choice_events(
@@ -27,50 +63,58 @@ async def choice_events(
     counts_prompt: bool,
     reports_tokens: bool,
     openings: Sequence[Sequence[int]] = (),
-    keep: Callable[[Sequence[int], Answer], None] | None = None,
+    ended: Callable[[EndedAnswer], None] | None = None,
 ) -> AsyncGenerator[AnswerEvent, None]:
     """The events of the answer number `choice`.
 
     If the answer has to begin with one of `openings`, its text is held back until something follows the opening: an
     answer that is cut before that has no content.
 
-    `keep` gets the tokens of the answer, without the one that ended it, and what they say; unless the answer ended
-    before its last tokens did, as at a stop string.
+    `ended` gets the answer when it is over, or has failed.
 
     Raises: ShuttingDown, ModelFailure.
     """
-    text, answer = _Text(tokenizer, output), Answer()
+    text, answer = _Text(tokenizer, output), EndedAnswer()
     held: list[int] = []
-    generated, ended, opened, first_token = 0, False, not openings, 0.0
-    async with aclosing(scheduler.answer(sequence)) as tokens:
-        async for sampled in tokens:
-            if isinstance(sampled, PromptProgress):
-                length, cached = sequence.prompt_length, sequence.cached or 0
-                yield PromptRead(length, cached, *sampled, choice=choice)
-                continue
-            generated += 1
-            if sampled.token in sequence.stop_tokens:
-                ended = True
-            else:
-                held.append(sampled.token)
-                if reports_tokens:
-                    yield _token_sampled(tokenizer, sampled, choice)
-            opened = opened or begins_with_any(held[: generated - 1], openings)
-            if opened:
-                first_token = first_token or time.perf_counter()
-                for event in text.feed(held):
-                    answer.add(event)
-                    yield _numbered(event, choice)
-                held.clear()
-            if output.complete:
-                break
+    stopped, opened, first_token = False, not openings, 0.0
+    try:
+        async with aclosing(scheduler.answer(sequence)) as tokens:
+            async for sampled in tokens:
+                if isinstance(sampled, PromptProgress):
+                    length, cached = sequence.prompt_length, sequence.cached or 0
+                    yield PromptRead(length, cached, *sampled, choice=choice)
+                    continue
+                generated = len(answer.tokens)
+                if sampled.token in sequence.stop_tokens:
+                    stopped = True
+                else:
+                    answer.tokens.append(sampled.token)
+                    held.append(sampled.token)
+                    if reports_tokens:
+                        yield _token_sampled(tokenizer, sampled, choice)
+                opened = opened or begins_with_any(held[:generated], openings)
+                if opened:
+                    first_token = first_token or time.perf_counter()
+                    for event in text.feed(held):
+                        answer.add(event)
+                        yield _numbered(event, choice)
+                    held.clear()
+                if output.complete:
+                    break
+    except ModelFailure as error:
+        answer.faults.append(f"failed: {error.message}")
+        if ended is not None:
+            ended(answer)
+        raise
     last = text.flush() if opened else []
-    events, reason = output.finish(cut=not ended)
+    events, answer.reason = output.finish(cut=not stopped)
     for event in [*last, *events]:
         answer.add(event)
         yield _numbered(event, choice)
-    if keep is not None and not output.complete:
-        keep(sequence.tokens[sequence.prompt_length :][: generated - ended], answer)
+    answer.whole = not output.complete
+    if ended is not None:
+        ended(answer)
+    generated = len(answer.tokens) + stopped
     prompt = (sequence.prompt_length, sequence.cached or 0) if counts_prompt else (0, 0)
     accepted = min(sequence.accepted, generated)  # behind a stop string there may be more
     usage = Usage(
@@ -80,7 +124,7 @@ async def choice_events(
         rejected_tokens=sequence.drafted - sequence.accepted if sequence.drafts else None,
     )
     timings = Timings(first_token - sequence.began, time.perf_counter() - first_token) if first_token else None
-    yield Finish(reason, usage, timings, output.stop_string, choice=choice)
+    yield Finish(answer.reason, usage, timings, output.stop_string, choice=choice)
 
 
 class _Text:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeGuard
 
-from ..answer import Answer
 from ..chat import AnswerEvent, ChatRequest, CompletionRequest, Event, ResponseFormat, TextFormat, Thinking
 from ..decoding.constraints.base import Constraint
 from ..decoding.constraints.grammars import Grammar, Grammars
@@ -28,12 +27,13 @@ from .base import ModelInfo, Token
 from .call_constraints import CallConstraints, HeldCalls, LateTrigger
 from .capabilities import Capability
 from .chat_constraint import ChatConstraint, ThoughtLimit
-from .choice import choice_events
+from .choice import EndedAnswer, choice_events
 from .choices import merge_choices
 from .continuation import beginning_of
 from .draft_sources import DraftSources
 from .output import Output, PlainText
 from .prompts import Prompts
+from .recorder import Recorder
 
 
 class LocalEngine:
@@ -56,6 +56,7 @@ class LocalEngine:
         *,
         speculates: bool = True,
         thinking_budget: int | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.info = info
         self._format = chat_format
@@ -67,6 +68,7 @@ class LocalEngine:
         self._tool_grammar = tool_grammar
         self._speculates = speculates
         self._thinking_budget = thinking_budget
+        self._recorder = recorder
         self._runner: Runner | None = None
         self._scheduler = Scheduler(info.choices, max_queue)
 
@@ -146,8 +148,12 @@ class LocalEngine:
                     made.begin(begun.pieces, beginning.content.lstrip())
                 return made
 
-            def keep(tokens: Sequence[int], answer: Answer) -> None:
-                self._prompts.keep_answer(encoded, beginning, [*begun_ids, *tokens], answer)
+            def ended(answer: EndedAnswer) -> None:
+                answer.tokens[:0] = begun_ids
+                if answer.whole:
+                    self._prompts.keep_answer(encoded, beginning, answer.tokens, answer.said)
+                if answer.faults and self._recorder is not None:
+                    self._recorder.note(request, self._format, self._tokenizer, answer, prompt)
 
             answers = self._answers(
                 runner,
@@ -159,7 +165,7 @@ class LocalEngine:
                 sources,
                 openings,
                 background=request.background,
-                keep=keep,
+                ended=ended,
             )
             async with aclosing(merge_choices(list(answers), self.info.choices, len(ids))) as events:
                 async for event in events:
@@ -291,12 +297,12 @@ class LocalEngine:
         openings: Sequence[Sequence[int]] = (),
         *,
         background: bool,
-        keep: Callable[[Sequence[int], Answer], None] | None = None,
+        ended: Callable[[EndedAnswer], None] | None = None,
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
         """Answers to one prompt, each with a `constraint` of its own. Each begins with one of `openings`, if any.
         In the `background`, if nobody waits for them.
 
-        Drafts come from `sources`, too. `keep` as for `choice_events`. `numbers` are theirs among the request's
+        Drafts come from `sources`, too. `ended` as for `choice_events`. `numbers` are theirs among the request's
         answers. A seed gives each its own random numbers, by its place among the answers to the prompt.
         """
         room = self.info.context_length - len(ids)
@@ -320,7 +326,7 @@ class LocalEngine:
                 counts_prompt=place == 0,
                 reports_tokens=sampling.top_logprobs is not None,
                 openings=openings,
-                keep=keep,
+                ended=ended,
             )
 
 

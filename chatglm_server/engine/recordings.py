@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
@@ -24,7 +24,9 @@ class Recording(BaseModel):
     """The format's name in the registry; None: the engine's default."""
     prompt_ends_in_think: bool = False
     chunk_size: int = Field(0, ge=0, le=1 << 30)
-    """Characters a piece; 0: all at once."""
+    """Characters a piece; 0: all at once, or as `cuts` say."""
+    cuts: list[Annotated[int, Field(ge=0, le=1 << 30)]] = []
+    """Characters of each piece, as the model's tokens were; `chunk_size` counts more."""
     delay_ms: float = Field(0, ge=0, le=600_000)
     """Milliseconds between two pieces."""
     finish_reason: Literal["stop", "tool_calls", "length"] = "stop"
@@ -38,10 +40,16 @@ class Recording(BaseModel):
         return value
 
     def pieces(self, length: int) -> Iterator[str]:
-        """Yields the first `length` characters in pieces of `chunk_size`."""
+        """Yields the first `length` characters in pieces of `chunk_size`, or as they were cut."""
+        text = self.raw[:length]
+        if self.cuts and not self.chunk_size:
+            for size in self.cuts:
+                piece, text = text[:size], text[size:]
+                if piece:
+                    yield piece
         size = self.chunk_size or max(length, 1)
-        for start in range(0, min(length, len(self.raw)), size):
-            yield self.raw[start : min(start + size, length)]
+        for start in range(0, len(text), size):
+            yield text[start : start + size]
 
 
 def read_recordings(path: Path) -> list[Recording]:

@@ -105,7 +105,7 @@ class ResponsesBody(Body):
     metadata: Annotated[dict[str, Any] | None, SkipValidation] = None
     max_tool_calls: int | None = Field(None, description="changes nothing: it counts calls of OpenAI's services")
     truncation: str | None = Field(None, description="changes nothing: a prompt is never cut")
-    service_tier: str | None = None
+    service_tier: str | None = Field(None, description='"flex": nobody waits for the answer; other requests come first')
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -127,6 +127,7 @@ class ReadRequest:
             tools=self._tools.functions,
             tool_choice=read_chosen_tool(body.tool_choice, self._tools),
             parallel_tool_calls=body.parallel_tool_calls,
+            background=body.service_tier == "flex",
             sampling=_sampling(body),
             thinking=reasoning.thinking,
             response_format=_read_format(body.text),
@@ -224,7 +225,7 @@ def _echo(body: ResponsesBody) -> Json:
         "prompt_cache_key": body.prompt_cache_key,
         "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")},
         "safety_identifier": body.safety_identifier,
-        "service_tier": "default",
+        "service_tier": "flex" if body.service_tier == "flex" else "default",
         "store": False,
         "temperature": said("temperature", GLM_DEFAULTS.temperature),
         "text": text | {"format": form},

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from .context_length import check_memory, context_length, room_for_tokens
 from .decoding.backends import BACKENDS, BackendOptions, choose_backend
+from .decoding.snapshots.folder import default_folder
+from .decoding.snapshots.options import SnapshotOptions
 from .embeddings.embedder import SentenceEmbedder
 from .engine.base import Engine, FileFacts, ModelInfo
 from .engine.capabilities import LOGITS, Capability
@@ -96,13 +98,16 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         )
     check_memory(file.spec)
     context = context_length(file.spec, settings.context_length)
-    options = BackendOptions(context, settings.parallel, settings.threads, settings.cpu)
+    name = settings.model if settings.model in DEMO_MODELS else model_id(settings.model, path, chat_format.name)
+    options = BackendOptions(
+        context, settings.parallel, settings.threads, settings.cpu, _snapshot_options(settings, name)
+    )
     backend = choose_backend(settings.engine, file, options)
     parallel = min(settings.parallel, backend.most_parallel or settings.parallel)
     if parallel < settings.parallel and "parallel" in settings.model_fields_set:
         _log.warning("--parallel %d: this backend runs at most %d", settings.parallel, parallel)
     info = ModelInfo(
-        id=settings.model if settings.model in DEMO_MODELS else model_id(settings.model, path, chat_format.name),
+        id=name,
         aliases=tuple(settings.alias),
         context_length=context,
         chat_format=chat_format.name,
@@ -138,6 +143,12 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         thinking_budget=settings.thinking_budget,
         recorder=None if settings.record is None else Recorder(settings.record.expanduser()),
     )
+
+
+def _snapshot_options(settings: Settings, name: str) -> SnapshotOptions | None:
+    if not settings.kv_disk_mb:
+        return None
+    return SnapshotOptions(default_folder(), settings.kv_disk_mb << 20, settings.kv_disk_after_s, name)
 
 
 def _facts(file: ModelFile) -> FileFacts:

@@ -141,6 +141,16 @@ class Settings(BaseSettings):
         description="How the native core keeps keys and values. f16: 16 bits a number. q8: 8 bits, for half "
         "the memory, with less exact answers. auto: f16.",
     )
+    kv_disk_mb: int = Field(
+        8192,
+        ge=0,
+        description="Disk space for keys and values, in MiB: long prompts that were read once are not read again after "
+        "a restart. The files hold what users wrote, and only this user may read them; chatglm-server cache shows and "
+        "deletes them. 0: none.",
+    )
+    kv_disk_after_s: float = Field(
+        2.0, ge=0, description="Seconds of reading from which on a prompt is worth keeping on disk. 0: any prompt."
+    )
     speculation: Literal["auto", "off"] = Field(
         "auto",
         description="Guess the next tokens from the conversation and the server's latest answers where the answer "
@@ -249,7 +259,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "thinking_budget", "report_repairs"),
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
     "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "record", "metrics", "any_model"),
-    "Computing": ("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type", "speculation"),
+    "Computing": (
+        *("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type"),
+        *("kv_disk_mb", "kv_disk_after_s", "speculation"),
+    ),
     "Embeddings": ("embedding_model", "embedding_alias"),
     "In front of another server": (
         *("openai_base_url", "upstream_api_key", "upstream_tools"),

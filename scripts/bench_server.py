@@ -167,7 +167,7 @@ def start(options: argparse.Namespace, stack: ExitStack) -> list[Server]:
     threads = options.threads or len(machine.usable_cpus())
     if options.model or not options.url:
         words = ["--model", options.model or "demo", "--context-length", str(options.context_length)]
-        words += ["--threads", str(threads)]
+        words += ["--threads", str(threads), "--kv-disk-mb", "0"]  # or else cold prompts would be known from before
         words += ["--parallel", str(options.parallel)] if options.parallel else []
         servers.append(stack.enter_context(ours(words, extra)))
     if options.llama_cpp:

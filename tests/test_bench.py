@@ -267,3 +267,12 @@ def test_the_cost_of_constraints_has_every_dialect_and_figure() -> None:
     assert all(len(figures.pop(name)) == 7 for name in dialects)
     assert len(figures.pop("response_format")) == 2
     assert not figures
+
+
+def test_a_restarted_server_answers_as_before(tmp_path: Path) -> None:
+    words = ["--model", "demo", "--tokens", "300", "--rounds", "1", "--after-s", "0"]
+    done = run(*words, "--folder", tmp_path, script="bench_restart.py")
+    assert done.returncode == 0, done.stderr
+    assert "prompt: 300 tokens; on disk: 1 MB" in done.stdout
+    assert "first token: cold " in done.stdout
+    assert list(tmp_path.iterdir()) == []

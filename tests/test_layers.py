@@ -38,6 +38,8 @@ ALLOWED: dict[str, set[str]] = {
         "engine",
         "formats",
         "decoding.backends",
+        "decoding.snapshots.folder",
+        "decoding.snapshots.options",
         "model_files",
         "embeddings.embedder",
         "hub",
@@ -63,7 +65,8 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
         "__init__",
     }
-    | {"api.http.connection", "api.openai", "engine.capabilities", "decoding.backends.cpus"},
+    | {"api.http.connection", "api.openai", "engine.capabilities", "decoding.backends.cpus"}
+    | {"decoding.snapshots.folder"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -17,8 +17,8 @@ def health_router(service: Service) -> APIRouter:
 
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
-        """503 while a model loads, then 200: the models, their queues, how far prompts are read, drafts, and what is
-        wrong with a backend.
+        """503 while a model loads, then 200: the models, their queues, how far prompts are read, drafts, prefixes on
+        disk, and what is wrong with a backend.
         """
         status = await engine.status()
         ready = status.ready
@@ -30,6 +30,8 @@ def health_router(service: Service) -> APIRouter:
             state["reading"] = status.reading
         if status.drafts is not None:
             state["drafts"] = status.drafts
+        if status.kv_disk is not None:
+            state["kv_disk"] = status.kv_disk
         if embedder is not None:
             own = embedder.status()
             ready = ready and own.ready

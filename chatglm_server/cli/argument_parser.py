@@ -38,9 +38,10 @@ def command_line_parser(
 
     Those in `words` are given by place, without a name.
     """
+    shown = [word.upper() if options.model_fields[word].is_required() else f"[{word.upper()}]" for word in words]
     parser = argparse.ArgumentParser(
         prog=program,
-        usage=" ".join([program, *map(str.upper, words), *(["[--option VALUE ...]"] if groups else [])]),
+        usage=" ".join([program, *shown, *(["[--option VALUE ...]"] if groups else [])]),
         description=inspect.getdoc(options),
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -49,7 +50,9 @@ def command_line_parser(
         add_help=False,
     )
     for name in words:
-        parser.add_argument(name, metavar=name.upper(), help=options.model_fields[name].description)
+        required = options.model_fields[name].is_required()
+        help_text = options.model_fields[name].description
+        parser.add_argument(name, nargs=None if required else "?", metavar=name.upper(), help=help_text)
     for title, names in groups.items():
         group = parser.add_argument_group(title)
         for name in names:

@@ -91,6 +91,18 @@ class ShowOptions(BaseSettings):
     )
 
 
+class CacheOptions(BaseSettings):
+    """Show the long prompts whose keys and values are on disk, or delete them: cache clear.
+
+    They were read once, and a server that is started again does not read them anew (--kv-disk-mb). The files hold
+    what users wrote. Servers may run meanwhile.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_CACHE_")
+
+    action: Literal["list", "clear"] = Field("list", description="list or clear; without it: list.")
+
+
 class ConvertOptions(BaseSettings):
     """Write a model as a GGUF file: a folder from Hugging Face, or a chatglm.cpp .bin file.
 
@@ -121,6 +133,7 @@ COMMANDS: dict[str, Command] = {
     "list": Command(ListOptions, "model_commands:run_list", "shows the models on this machine"),
     "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a model that was fetched", ("model",)),
     "show": Command(ShowOptions, "show_command:show", "says what a model file is", ("model",)),
+    "cache": Command(CacheOptions, "cache_command:run_cache", "shows and deletes prompts on disk", ("action",)),
     "convert": Command(ConvertOptions, "convert_command:run_convert", "writes a model as GGUF", ("model",)),
     "parse": Command(ParseOptions, "format_commands:parse", "reads text that a model wrote"),
     "render": Command(RenderOptions, "format_commands:render", "writes prompts"),

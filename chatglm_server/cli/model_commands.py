@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ModelFileError
@@ -17,6 +16,7 @@ from ..hub.sizes import size_text
 from ..hub.unfinished import Unfinished
 from ..model_files.gguf import read_gguf
 from .commands import ListOptions, PullOptions, RemoveOptions
+from .tables import print_table
 
 _MISSING = "–"
 _LONGEST_NAME = 40
@@ -35,7 +35,7 @@ def run_pull(options: PullOptions) -> int:
 
 def run_list(_options: ListOptions) -> int:
     rows = [*map(_row, local_models()), *map(_unfinished_row, unfinished())]
-    _print_table([("NAME", "SIZE", "NETWORK", "WHERE"), *rows] if rows else [])
+    print_table([("NAME", "SIZE", "NETWORK", "WHERE"), *rows] if rows else [])
     names = (f"{name} ({entry.size_gb:g} GB)" for name, entry in CATALOG.items())
     print(f"{chr(10) if rows else 'No models here. '}chatglm-server pull knows {', '.join(names)}")
     return 0
@@ -71,9 +71,3 @@ def _architecture(path: Path) -> str:
     except ModelFileError:
         return _MISSING
     return name if isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST_NAME else _MISSING
-
-
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -27,6 +27,31 @@ class ScheduledSequence:
     wanted: int
 
 
+class PortableCache(Protocol):
+    """A KV cache whose content can be taken out and put in again, into the same model in another process."""
+
+    kernels: str
+    """The instructions that it computes with, on which the bits of keys and values depend."""
+
+    def cache_bytes(self, count: int) -> int:
+        """Bytes of the keys and values of `count` positions, a multiple of 16."""
+        ...
+
+    def read_cache(self, slot: int, start: int, count: int) -> bytes:
+        """The keys and values of `count` positions from `start` on, both multiples of 16.
+
+        Raises: ModelFailure.
+        """
+        ...
+
+    def write_cache(self, slot: int, start: int, count: int, data: bytes) -> None:
+        """Put what `read_cache` returned into a slot. Positions behind it are undefined then. Mutates the cache.
+
+        Raises: ModelFailure.
+        """
+        ...
+
+
 class Model(Protocol):
     """A network and the KV caches ("slots") of some sequences. One thread at a time may call it."""
 

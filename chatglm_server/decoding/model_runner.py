@@ -13,6 +13,7 @@ from .constraints.base import Constraint, TokenMask, accept_and_force, constrain
 from .model import Model, ScheduledSequence
 from .runner import SampledToken, Step, StepResult
 from .sampler import make_sampler
+from .snapshots.snapshots import Snapshots
 
 _Sampled = tuple[int, float, Sequence[tuple[int, float]]]  # a token of -1: the mask allows none
 
@@ -37,10 +38,11 @@ class ModelRunner:
 
     verifies_drafts = True
 
-    def __init__(self, model: Model, pool: chatglm_native.ThreadPool) -> None:
-        """The threads of `pool` sample, each the tokens of one sequence at a time."""
+    def __init__(self, model: Model, pool: chatglm_native.ThreadPool, snapshots: Snapshots | None = None) -> None:
+        """The threads of `pool` sample, each the tokens of one sequence at a time. `snapshots` are of this model."""
         self._model = model
         self._pool = pool
+        self.snapshots = snapshots
         self.vocab_size = model.vocab_size
         self.slots = model.slots
         self.chunk = model.chunk

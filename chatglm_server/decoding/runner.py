@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from ..errors import ModelFailure
 from ..sampling import SamplingParams
 from .constraints.base import Constraint
+from .snapshots.snapshots import Snapshots
 
 
 class Sampler(Protocol):
@@ -81,6 +82,11 @@ class Runner(Protocol):
     def chunk(self) -> int: ...
     @property
     def reuses_prefixes(self) -> bool: ...
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """Prefixes on disk; None if there are none."""
+        ...
+
     @property
     def verifies_drafts(self) -> bool:
         """True if a step may have a draft."""

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from ..errors import ModelFailure
 from ..queueing.admission import Admission
-from ..queueing.status import CacheStatus, DraftStatus, QueueStatus, ReadingStatus
+from ..queueing.status import CacheStatus, DiskStatus, DraftStatus, QueueStatus, ReadingStatus
 from .drafting.base import DRAFT_ROWS, Draft
 from .drafting.lengths import draft_lengths
 from .drafting.pass_costs import PassCosts
@@ -27,6 +27,7 @@ from .drafting.recent_answers import RecentAnswers
 from .kv_cache import KVCache, Slot, common_prefix
 from .runner import PromptProgress, Runner, SampledToken, Step, StepResult
 from .sequence import AnswerSequence, Phase
+from .snapshots.snapshots import Moves, Snapshots
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ class Scheduler:
         self._running: dict[AnswerSequence, Slot] = {}
         self._driver: asyncio.Task[None] | None = None
         self._costs = PassCosts()
+        self._snapshots: Snapshots | None = None
         self.drafts: DraftStatus = {"drafted": 0, "accepted": 0}
         """Draft tokens that passes have verified, and accepted, since the start."""
         self.recent = RecentAnswers()
@@ -64,6 +66,16 @@ class Scheduler:
     def stopping(self) -> bool:
         """True if `stop` was called."""
         return self._admission.stopping
+
+    @property
+    def kv_disk(self) -> DiskStatus | None:
+        """The traffic of prefixes that are kept on disk; None if none are."""
+        return None if self._snapshots is None else self._snapshots.status()
+
+    @property
+    def idle(self) -> bool:
+        """True if there is nothing to compute, and nothing to copy out for the disk."""
+        return self._driver is None
 
     def status(self) -> QueueStatus:
         """The queue as ``/health`` shows it."""
@@ -104,6 +116,7 @@ class Scheduler:
         runner = await self._on_worker(load_runner)
         self._admission.check_open()
         self._runner, self._cache = runner, KVCache(runner, most_positions)
+        self._snapshots = runner.snapshots
         return runner
 
     async def answer(self, sequence: AnswerSequence) -> AsyncGenerator[SampledToken | PromptProgress, None]:
@@ -130,10 +143,17 @@ class Scheduler:
         """End all answers with ShuttingDown, at the latest after the current pass."""
         self._admission.stopping = True
 
+    async def close(self) -> None:
+        """Wait until the last pass has ended, and what it gave the disk is written. Call `stop` first."""
+        if self._driver is not None:
+            await asyncio.gather(self._driver, return_exceptions=True)
+        if self._snapshots is not None:
+            await asyncio.to_thread(self._snapshots.close)
+
     async def _drive(self) -> None:
         """Run passes until no sequence is left."""
         try:
-            while self._waiting or self._running:
+            while self._waiting or self._running or self._unsaved():
                 pause = await self._pass()
                 await asyncio.sleep(pause)  # here clients get their tokens, and may close their answers
         except Exception as error:  # mostly ShuttingDown; every answer raises it
@@ -150,11 +170,12 @@ class Scheduler:
         self._admit()
         await self._begin_answers()
         steps = self._steps()
-        if not steps:
+        moves = self._moves(steps)
+        if not steps and not moves:
             return self._pause()
         pending, self._cache.pending = self._cache.pending, []
         try:
-            results, seconds = await self._on_worker(lambda: self._forward(pending, list(steps.values())))
+            results, seconds = await self._on_worker(lambda: self._forward(pending, moves, list(steps.values())))
         except Exception as error:
             for sequence in self._running:
                 sequence.fail(error)
@@ -162,6 +183,7 @@ class Scheduler:
             return 0
         self._admission.check_open()
         self._note_cost(steps, results, seconds)
+        self._note_moves(moves)
         for (sequence, step), result in zip(steps.items(), results, strict=True):
             self._advance(sequence, step, result)
         return 0
@@ -173,21 +195,54 @@ class Scheduler:
         return _PAUSE_S if all(sequence.falls_behind() for sequence in self._waiting) else 0
 
     def _forward(
-        self, pending: list[Callable[[], None]], steps: list[Step]
+        self, pending: list[Callable[[], None]], moves: Moves, steps: list[Step]
     ) -> tuple[list[StepResult | ModelFailure], float]:
         """The results of a pass, and the seconds that it took."""
         for action in pending:
             action()
+        if self._snapshots is not None:
+            self._snapshots.carry_out(moves)
         started = time.perf_counter()
-        return self._runner.run(steps), time.perf_counter() - started
+        return self._runner.run(steps) if steps else [], time.perf_counter() - started
 
     def _note_cost(
         self, steps: dict[AnswerSequence, Step], results: Sequence[StepResult | ModelFailure], seconds: float
     ) -> None:
-        """Learn what a pass with a sequence that decodes costs."""
+        """Learn what a pass with a sequence that decodes costs, and a token of a prompt."""
+        if self._snapshots is not None:
+            self._snapshots.note_pass(sum(len(step.tokens) for step in steps.values()), seconds)
         if any(sequence.phase == Phase.DECODE for sequence in steps):
             drafted = sum(result.drafted for result in results if isinstance(result, StepResult))
             self._costs.note(sum(len(step.tokens) for step in steps.values()) + drafted, seconds, drafted)
+
+    def _moves(self, steps: dict[AnswerSequence, Step]) -> Moves:
+        """What goes to disk, and comes from there, before the pass over `steps`. A sequence whose prefix has no room in
+        memory waits again.
+        """
+        if self._snapshots is None:
+            return Moves()
+        read = sum(len(step.tokens) + len(step.draft) for step in steps.values())
+        moves = self._snapshots.plan(
+            self._cache.slots,
+            lambda tokens: self._cache.make_room(read + tokens),
+            short=any(sequence.phase == Phase.DECODE for sequence in steps),
+        )
+        coming = [restore.slot for restore in moves.restores]
+        for sequence, slot in reversed(list(self._running.items())):
+            if slot.awaited and slot not in coming:
+                self._suspend(sequence)
+        return moves
+
+    def _note_moves(self, moves: Moves) -> None:
+        """Note what came from disk in its slots, and as cached in their sequences."""
+        if self._snapshots is not None and moves.restores:
+            sequences = {slot.index: sequence for sequence, slot in self._running.items()}
+            for restore in moves.restores:
+                sequences[restore.slot.index].note_restored(self._snapshots.note_restore(restore))
+
+    def _unsaved(self) -> bool:
+        """True if a slot holds something that should go to disk."""
+        return self._snapshots is not None and bool(self._snapshots.unsaved(self._cache.slots))
 
     def _advance(self, sequence: AnswerSequence, step: Step, result: StepResult | ModelFailure) -> None:
         """Note what a step read into its slot, and give the sequence what was sampled."""
@@ -306,7 +361,11 @@ class Scheduler:
         """How many tokens each sequence reads. A decode never waits for a prefill. Prefills have equal shares of the
         room, so that a short prompt does not wait for a long one.
         """
-        unread = {sequence: sequence.readable - len(slot.tokens) for sequence, slot in self._running.items()}
+        unread = {
+            sequence: sequence.readable - len(slot.tokens)
+            for sequence, slot in self._running.items()
+            if not slot.awaited
+        }
         chunk = self._runner.chunk
         # there may be forced tokens after the last sampled one
         counts = {

@@ -65,6 +65,7 @@ class AnswerSequence:
         """True if the answer has begun with what `prepare` returned."""
         self.cached: int | None = None
         """Tokens of the prompt that were in the cache when the sequence first ran; None: it has not run."""
+        self._reading = False  # True once it has read anything
         self.began = 0.0
         self.drafted = 0
         """Drafted tokens that passes have verified."""
@@ -113,8 +114,14 @@ class AnswerSequence:
         """The sequence runs from now on, with `cached` tokens in its slot. Mutates the sequence."""
         self.phase = Phase.PREFILL
         self.read = cached
-        if self.cached is None:
-            self.cached, self.began = cached, time.perf_counter()
+        if not self._reading:
+            self.cached, self.began = cached, self.began or time.perf_counter()
+
+    def note_restored(self, count: int) -> None:
+        """So many tokens more came into its slot from disk. Mutates the sequence."""
+        self.read += count
+        if not self._reading:
+            self.cached = (self.cached or 0) + count
 
     @property
     def readable(self) -> int:
@@ -136,8 +143,9 @@ class AnswerSequence:
 
     def step(self, slot: Slot, count: int, draft: Sequence[int] = ()) -> Step:
         """A step over the next `count` tokens that `slot` does not hold. If these are all it samples, and verifies
-        `draft`.
+        `draft`. Mutates the sequence.
         """
+        self._reading = True
         position = len(slot.tokens)
         samples = position + count == len(self.tokens)
         tokens = self.tokens[position : position + count]

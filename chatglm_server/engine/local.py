@@ -85,7 +85,7 @@ class LocalEngine:
         self._scheduler.stop()
 
     async def close(self) -> None:
-        """There is nothing to release."""
+        await self._scheduler.close()
 
     async def models(self) -> list[ModelInfo]:
         return [self.info]
@@ -99,6 +99,7 @@ class LocalEngine:
             drafts=drafts,
             reading=self._scheduler.reading(),
             kv_cache=self._scheduler.kv_cache() if ready else None,
+            kv_disk=self._scheduler.kv_disk,
         )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:

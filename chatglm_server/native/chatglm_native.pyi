@@ -106,6 +106,20 @@ class Model:
         """
     def truncate(self, slot: int, kept: int) -> None:
         """Gives back the memory of a slot's positions but the first `kept`. Raises: ValueError."""
+    def cache_bytes(self, count: int) -> int:
+        """Bytes of `count` positions, a multiple of 16, for `read_cache` and `write_cache`. Raises: ValueError."""
+    def read_cache(self, slot: int, start: int, count: int) -> bytes:
+        """The keys and values of `count` positions from `start` on, both multiples of 16, in the memory's own order.
+
+        They mean something to a model of the same weights, cache type and kernels only.
+
+        Raises: ValueError, MemoryError.
+        """
+    def write_cache(self, slot: int, start: int, count: int, data: bytes) -> None:
+        """Puts what `read_cache` returned into a slot; positions behind it are undefined afterwards.
+
+        Raises: ValueError, MemoryError.
+        """
     @property
     def kernels(self) -> str: ...
 

@@ -38,6 +38,28 @@ void KVCache::copy(int from, int to, int count, ThreadPool &pool) {
     });
 }
 
+size_t KVCache::bytes(int positions) const {
+    return size_t(shape_.layers) * shape_.heads * groups_of(positions) * group_bytes_;
+}
+
+template <class Move>
+void KVCache::for_each_head(int slot, int start, int count, ThreadPool &pool, const Move &move) const {
+    const size_t bytes = groups_of(count) * group_bytes_, before = groups_of(start) * group_bytes_;
+    pool.run(shape_.layers * shape_.heads, 1, [&](int begin, int end, int) {
+        for (int i = begin; i < end; ++i) move(slots_[slot].data() + i * head_bytes_ + before, i * bytes, bytes);
+    });
+}
+
+void KVCache::read(int slot, int start, int count, uint8_t *out, ThreadPool &pool) const {
+    for_each_head(slot, start, count, pool,
+                  [&](const uint8_t *place, size_t offset, size_t bytes) { std::memcpy(out + offset, place, bytes); });
+}
+
+void KVCache::write(int slot, int start, int count, const uint8_t *in, ThreadPool &pool) {
+    for_each_head(slot, start, count, pool,
+                  [&](uint8_t *place, size_t offset, size_t bytes) { std::memcpy(place, in + offset, bytes); });
+}
+
 void KVCache::truncate(int slot, int kept) {
     Memory &memory = slots_[slot];
     if (memory.data() == nullptr) return;

@@ -33,10 +33,23 @@ class KVCache {
     // Copies the first `count` positions; what else `to` held is undefined.
     void copy(int from, int to, int count, ThreadPool &pool);
 
+    // Bytes of so many positions, a multiple of 16, of one slot.
+    size_t bytes(int positions) const;
+
+    // Copies positions of a reserved slot out of it, or into it: all layers and heads, (layers, heads, groups of
+    // positions) as the slot has them, `bytes(count)` in all. `start` and `count` are multiples of 16.
+    void read(int slot, int start, int count, uint8_t *out, ThreadPool &pool) const;
+    void write(int slot, int start, int count, const uint8_t *in, ThreadPool &pool);
+
     // Gives back the memory of the positions from `kept` on, rounded up to 16 and to pages.
     void truncate(int slot, int kept);
 
   private:
+    // Calls move(place, offset, bytes) for the positions of each layer and head: `place` is that in the slot, `offset`
+    // that among the bytes of these positions.
+    template <class Move>
+    void for_each_head(int slot, int start, int count, ThreadPool &pool, const Move &move) const;
+
     CacheShape shape_;
     size_t group_bytes_, head_bytes_;
     std::vector<Memory> slots_;  // (layers, heads, groups of positions), see CacheHead

@@ -64,6 +64,34 @@ void Model::copy(int from, int to, int count) {
     cache_->copy(from, to, count, *pool_);
 }
 
+size_t Model::cache_bytes(int positions) const {
+    check_piece(0, 0, positions);
+    return cache_->bytes(positions);
+}
+
+void Model::read_cache(int slot, int start, int count, uint8_t *out) {
+    check_piece(slot, start, count);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cache_->reserve(slot);
+    cache_->read(slot, start, count, out, *pool_);
+}
+
+void Model::write_cache(int slot, int start, int count, const uint8_t *in) {
+    check_piece(slot, start, count);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cache_->reserve(slot);
+    cache_->write(slot, start, count, in, *pool_);
+}
+
+void Model::check_piece(int slot, int start, int count) const {
+    if (!has_slot(slot) || start < 0 || count < 0 || start > context_ || count > context_ - start) {
+        throw std::invalid_argument("a slot or a count is outside the model");
+    }
+    if (start % kPositions != 0 || count % kPositions != 0) {
+        throw std::invalid_argument("a start or a count is not a multiple of " + std::to_string(kPositions));
+    }
+}
+
 void Model::check_rows(const std::vector<Row> &rows, const std::vector<int> &wanted) const {
     std::vector<std::pair<int, int>> places;
     for (const Row &row : rows) {

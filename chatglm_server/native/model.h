@@ -39,11 +39,22 @@ class Model {
     // std::invalid_argument.
     void truncate(int slot, int kept);
 
+    // Bytes that `read_cache` and `write_cache` move of so many positions. Throws std::invalid_argument unless these
+    // are a multiple of 16 within the context.
+    size_t cache_bytes(int positions) const;
+
+    // Copies positions of a slot out of it, or into it; those behind them are undefined afterwards. The bytes are those
+    // of the memory, and mean something to a model of the same weights, cache type and kernels only. Throw
+    // std::invalid_argument for numbers that are not multiples of 16 within the context, and std::bad_alloc.
+    void read_cache(int slot, int start, int count, uint8_t *out);
+    void write_cache(int slot, int start, int count, const uint8_t *in);
+
     int vocab_size() const { return vocab_size_; }
     const Kernels &kernels() const { return compute_.kernels; }
 
   private:
     void check_rows(const std::vector<Row> &rows, const std::vector<int> &wanted) const;
+    void check_piece(int slot, int start, int count) const;
     bool has_slot(int slot) const { return 0 <= slot && slot < cache_->slots(); }
 
     const int vocab_size_, context_;

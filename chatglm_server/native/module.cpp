@@ -151,6 +151,24 @@ Logits forward(Model &model, const Rows &rows, const std::vector<int> &wanted) {
     return owned<Logits>(std::move(logits), {wanted.size(), vocab});
 }
 
+nb::bytes read_cache(Model &model, int slot, int start, int count) {
+    const size_t bytes = model.cache_bytes(count);
+    // the bytes of a new object may be written until Python sees it
+    nb::bytes copied = nb::steal<nb::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes)));
+    if (!copied.is_valid()) throw nb::python_error();
+    auto *const out = reinterpret_cast<uint8_t *>(PyBytes_AS_STRING(copied.ptr()));
+    const nb::gil_scoped_release released;
+    model.read_cache(slot, start, count, out);
+    return copied;
+}
+
+void write_cache(Model &model, int slot, int start, int count, const nb::bytes &data) {
+    if (data.size() != model.cache_bytes(count)) throw std::invalid_argument("data is of another size");
+    const auto *const in = static_cast<const uint8_t *>(data.data());
+    const nb::gil_scoped_release released;
+    model.write_cache(slot, start, count, in);
+}
+
 using Values = nb::ndarray<nb::array_api, float, nb::c_contig, nb::device::cpu>;
 using Activation = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
@@ -218,6 +236,11 @@ NB_MODULE(chatglm_native, m) {
              "Makes the first positions of the target those of the source; what else the target held is lost.")
         .def("truncate", &Model::truncate, nb::arg("slot"), nb::arg("kept"), nb::call_guard<nb::gil_scoped_release>(),
              "Gives back the memory of a slot's positions but the first.")
+        .def("cache_bytes", &Model::cache_bytes, nb::arg("count"), "Bytes of so many positions, for the next two.")
+        .def("read_cache", &read_cache, nb::arg("slot"), nb::arg("start"), nb::arg("count"),
+             "The keys and values of positions of a slot, in the order of its memory.")
+        .def("write_cache", &write_cache, nb::arg("slot"), nb::arg("start"), nb::arg("count"), nb::arg("data"),
+             "Puts what `read_cache` returned into a slot; positions behind it are undefined afterwards.")
         .def_prop_ro("kernels", [](const Model &model) { return model.kernels().name; });
     nb::class_<LoadedMatrix>(m, "Matrix", "A matrix of weights alone: what it holds, and its products.")
         .def(nb::new_(&make_matrix), nb::arg("pool"), nb::arg("tensor"), nb::kw_only(), nb::arg("cpu") = "auto")

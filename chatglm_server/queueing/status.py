@@ -38,11 +38,18 @@ class CacheStatus(TypedDict):
     most: int
 
 
+class DiskStatus(TypedDict):
+    """Tokens of prompts that were read from disk since the start, and tokens that were written there."""
+
+    read: int
+    written: int
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """`ready`: the model is loaded. `backend`: the address of the server that requests go on to, if there is one.
     `drafts`: what was guessed ahead, if anything ever is. `reading`: the prompts that are being read.
-    `kv_cache`: of an engine that has one, once it is ready.
+    `kv_cache`: of an engine that has one, once it is ready. `kv_disk`: the traffic of prefixes on disk, if any.
 
     `problem` says why requests would fail now, though the engine is ready; None if nothing is known to be wrong.
     """
@@ -54,3 +61,4 @@ class Status:
     drafts: DraftStatus | None = None
     reading: Sequence[ReadingStatus] = ()
     kv_cache: CacheStatus | None = None
+    kv_disk: DiskStatus | None = None

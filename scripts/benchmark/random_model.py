@@ -23,8 +23,8 @@ PIECES = 64789
 """Size of ChatGLM3's SentencePiece vocabulary; its role tokens follow."""
 
 
-def header(layers: int) -> ModelHeader:
-    """The numbers of ChatGLM3-6B (its ``config.json``), which has 28 layers."""
+def header(layers: int, context: int = 8192) -> ModelHeader:
+    """The numbers of ChatGLM3-6B (its ``config.json``), which has 28 layers; that of 32k has a `context` of 32,768."""
     return ModelHeader(
         model_type=ModelType.CHATGLM3,
         vocab_size=65024,
@@ -33,19 +33,19 @@ def header(layers: int) -> ModelHeader:
         num_key_value_heads=2,
         num_hidden_layers=layers,
         intermediate_size=13696,
-        max_length=8192,
+        max_length=context,
         eos_token_id=2,
     )
 
 
-def write_random_model(path: Path, layers: int, dtype: DType, seed: int = 0) -> None:
+def write_random_model(path: Path, layers: int, dtype: DType, seed: int = 0, context: int = 8192) -> None:
     """Writes the file; the same for the same arguments. At most one matrix is in memory."""
     random = np.random.Generator(np.random.SFC64(seed))
 
     def data(name: str, shape: tuple[int, ...], kind: DType) -> bytes:
         return b"".join(random_tensor(random, name, shape, kind.name))
 
-    write_encoded(path, header(layers), serialize(_pieces()), data, dtype)
+    write_encoded(path, header(layers, context), serialize(_pieces()), data, dtype)
 
 
 def _pieces() -> Iterator[tuple[str, int]]:

@@ -23,6 +23,7 @@ class ListModel:
     chunk = 4
     reuses_prefixes = True
     verifies_drafts = False
+    snapshots = None
 
     def __init__(self, slots: int, most: int) -> None:
         self.slots, self.most = slots, most

@@ -10,6 +10,7 @@ from typing import Protocol
 from ...errors import ModelFileError
 from ...model_files.model_file import ModelFile
 from ..runner import Runner
+from ..snapshots.options import SnapshotOptions
 
 _HERE = "chatglm_server.decoding.backends"
 BACKENDS = {
@@ -24,12 +25,15 @@ KEPT_PREFIXES = 256
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
-    """How a model is to be run. `threads` of None: as many as the CPUs that this process may use."""
+    """How a model is to be run. `threads` of None: as many as the CPUs that this process may use. `snapshots` of None:
+    no prefixes are kept on disk.
+    """
 
     context_length: int
     parallel: int = 1
     threads: int | None = None
     cpu: str = "auto"
+    snapshots: SnapshotOptions | None = None
 
 
 class Backend(Protocol):

@@ -69,6 +69,7 @@ class ChatGLMCppRunner:
             raise ModelFileError(f"{path}: chatglm_cpp cannot load the file: {_first_line(error)}") from None
         self.chunk = context_length if bidirectional else 1
         self.reuses_prefixes = not bidirectional
+        self.snapshots = None
         self.vocab_size = int(self._pipeline.model.config.vocab_size)
         self._ids: list[int] = []
 

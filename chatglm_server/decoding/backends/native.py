@@ -11,6 +11,8 @@ from ...model_files.model_file import ModelFile
 from ...model_files.spec import ModelSpec
 from ..model import Logits, ScheduledSequence
 from ..model_runner import ModelRunner
+from ..snapshots.blocks import BLOCK
+from ..snapshots.options import open_snapshots
 from . import KEPT_PREFIXES, BackendOptions
 from .cpus import usable_cpus
 from .loading import progress_bar
@@ -53,6 +55,7 @@ class NativeModel:
         self.chunk = chunk_of(spec)
         self.vocab_size = spec.vocab_size
         self.slots = slots
+        self.kernels = self._model.kernels
 
     def forward(self, batch: Sequence[ScheduledSequence]) -> Logits:
         rows: list[tuple[int, int, int]] = []
@@ -74,6 +77,21 @@ class NativeModel:
 
     def truncate(self, slot: int, kept: int) -> None:
         self._model.truncate(slot, kept)
+
+    def cache_bytes(self, count: int) -> int:
+        return self._model.cache_bytes(count)
+
+    def read_cache(self, slot: int, start: int, count: int) -> bytes:
+        try:
+            return self._model.read_cache(slot, start, count)
+        except MemoryError:
+            raise ModelFailure("the native core has no memory for a copy of a prefix") from None
+
+    def write_cache(self, slot: int, start: int, count: int, data: bytes) -> None:
+        try:
+            self._model.write_cache(slot, start, count, data)
+        except MemoryError:
+            raise ModelFailure("the native core has no memory for a prefix from disk") from None
 
 
 class NativeBackend:
@@ -103,7 +121,9 @@ class NativeBackend:
                 cpu=options.cpu,
                 progress=progress,
             )
-        return ModelRunner(model, model.pool)
+        kept = options.snapshots is not None and options.context_length >= BLOCK
+        snapshots = open_snapshots(options.snapshots, file.spec, model) if options.snapshots and kept else None
+        return ModelRunner(model, model.pool, snapshots)
 
 
 def chunk_of(spec: ModelSpec) -> int:

@@ -60,7 +60,7 @@ class TextTokens:
             return []
         if was_in_text:
             return tokens
-        text = event.text.encode().lstrip()
+        text = event.text.encode("utf-8", "surrogatepass").lstrip()
 
         def is_mark(token: TokenSampled) -> bool:
             piece = token.sampled.bytes.lstrip()

@@ -150,11 +150,11 @@ class LocalEngine:
                 return made
 
             def ended(answer: EndedAnswer) -> None:
-                answer.tokens[:0] = begun_ids
+                tokens = [*begun_ids, *answer.tokens]
                 if answer.whole:
-                    self._prompts.keep_answer(encoded, beginning, answer.tokens, answer.said)
+                    self._prompts.keep_answer(encoded, beginning, tokens, answer.said)
                 if answer.faults and self._recorder is not None:
-                    self._recorder.note(request, self._format, self._tokenizer, answer, prompt)
+                    self._recorder.note(request, self._format, prompt, self._tokenizer, tokens, answer)
 
             answers = self._answers(
                 runner,

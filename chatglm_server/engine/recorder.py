@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..chat import ChatRequest
@@ -32,11 +33,17 @@ class Recorder:
             raise ModelFileError(f"--record {path}: {error.strerror or error}") from None
 
     def note(
-        self, request: ChatRequest, chat_format: ChatFormat, tokenizer: Tokenizer, answer: EndedAnswer, prompt: Prompt
+        self,
+        request: ChatRequest,
+        chat_format: ChatFormat,
+        prompt: Prompt,
+        tokenizer: Tokenizer,
+        tokens: Sequence[int],
+        answer: EndedAnswer,
     ) -> None:
-        """Append an answer to `prompt`. What is too long, or finds the file full, is left out."""
+        """Append an answer to `prompt`, of these `tokens`. What is too long, or finds the file full, is left out."""
         detokenizer = Detokenizer(tokenizer)
-        pieces = [piece for token in answer.tokens for piece in detokenizer.feed(token)] + detokenizer.flush()
+        pieces = [piece for token in tokens for piece in detokenizer.feed(token)] + detokenizer.flush()
         texts = [piece.name if isinstance(piece, Special) else piece for piece in pieces]
         line = {
             "faults": answer.faults,

@@ -86,7 +86,7 @@ def test_faults_in_the_words_of_the_dialect(server: RunningServer, path: str) ->
         (b"{}", JSON_TYPE | {"Content-Encoding": "br"}, 415, "gzip"),
         (b"x", JSON_TYPE | {"Content-Encoding": "gzip"}, 400, "gzip"),
         (b"{}", JSON_TYPE | {"Host": "evil.example"}, 403, "--allowed-host"),
-        (b"{}", {"Content-Type": "text/plain"}, 415, "application/json"),
+        (b"{}", {"Content-Type": "text/plain", "Origin": server.url}, 415, "application/json"),
         (b"{", JSON_TYPE, 400, "not valid JSON"),
         (b'{"a": "\\ud800"}', JSON_TYPE, 400, "surrogate"),
         (b'{"a": 1e999}', JSON_TYPE, 400, "out of range"),

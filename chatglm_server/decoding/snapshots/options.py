@@ -43,5 +43,6 @@ def open_snapshots(options: SnapshotOptions, spec: ModelSpec, cache: PortableCac
         _log.warning("kv: no prefixes are kept on disk: %s: %s", options.folder, error.strerror or error)
         return None
     sizes = [file.size for file in stored_files(options.folder)]
-    _log.info("kv: %d blocks of prefixes on disk, %.2f GB", len(sizes), sum(sizes) / 1e9)
+    if sizes:
+        _log.info("kv: %d blocks of prefixes on disk, %.2f GB", len(sizes), sum(sizes) / 1e9)
     return Snapshots(cache, store, options.after_s)

@@ -249,8 +249,9 @@ class ChoiceEvent:
 
 @dataclass(frozen=True, slots=True)
 class PromptRead(ChoiceEvent):
-    """A part of a long prompt has been read, which took `seconds` so far: `read` of its `tokens` are known, of which
-    `cached` were in the KV cache. It comes before all of the answer, from an engine of our own.
+    """How far a long prompt is read: `read` of its `tokens`, after `seconds`. `cached` of them were in the KV cache.
+
+    Only engines of our own send it, before anything of the answer.
     """
 
     tokens: int

@@ -1,4 +1,4 @@
-"""What requests took, for Prometheus: counts of tokens, times, the queue and the memory of the KV cache."""
+"""Figures for Prometheus: tokens, times, the queue, and how full the KV cache is."""
 
 from __future__ import annotations
 

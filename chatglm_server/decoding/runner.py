@@ -84,7 +84,7 @@ class Runner(Protocol):
     def reuses_prefixes(self) -> bool: ...
     @property
     def snapshots(self) -> Snapshots | None:
-        """Prefixes on disk; None if there are none."""
+        """The prefixes on disk; None if the runner keeps none."""
         ...
 
     @property

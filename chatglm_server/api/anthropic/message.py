@@ -88,7 +88,7 @@ class MessageAnswer(AnswerShape):
         elif isinstance(event, Finish):
             yield from self._close()
             yield _event("message_delta", delta=self._stop(event), usage=_usage(event.usage))
-        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead):  # there are no events for these
+        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead):  # the API has no events for these
             assert_never(event)
 
     def waiting(self) -> StreamEvent:

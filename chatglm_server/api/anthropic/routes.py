@@ -46,7 +46,7 @@ def messages_router(endpoint: Endpoint) -> APIRouter:
 
 
 def telemetry_router() -> APIRouter:
-    """Where Claude Code reports its use, unless it is told not to."""
+    """Claude Code sends its usage statistics here, unless it is told not to. They are not read."""
     router = APIRouter(include_in_schema=False)
 
     @router.post("/api/event_logging/{rest:path}")

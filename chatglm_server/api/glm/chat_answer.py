@@ -75,7 +75,7 @@ class NewText(AnswerShape):
             yield self._chunk({"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]})
         elif isinstance(event, Finish):
             yield self._chunk({}, event.reason)
-        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead):  # there is no place for these
+        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead):  # streams do not tell these
             assert_never(event)
 
     def _chunk(self, delta: Json, finish_reason: str | None = None) -> StreamEvent:

@@ -73,9 +73,9 @@ class JsonRoute(APIRoute):
 
 
 class UndeclaredJsonRoute(JsonRoute):
-    """A route that takes JSON declared as anything from programs, which browsers tell from pages by an origin.
+    """A route that takes JSON of any declared type from programs. A web page has to declare it as JSON.
 
-    A browser names the origin with every POST. Source: https://fetch.spec.whatwg.org/#append-a-request-origin-header.
+    Browsers send an Origin header with every POST of a page, and programs send none. Source: https://fetch.spec.whatwg.org/#append-a-request-origin-header.
     """
 
     def accepts_type(self, request: Request) -> bool:

@@ -196,7 +196,7 @@ class CustomCallItem(CallItem):
     def close(self, status: Status) -> Iterator[Json]:
         if status == "completed":
             text = self._input(status)
-            # what is left is an input that is not the first argument, or is no string
+            # nothing was sent of an input that is not the first argument, or not a string
             yield from self._delta(text.removeprefix(self._sent.getvalue()))
             yield {"type": "response.custom_tool_call_input.done", "item_id": self.id, "input": text}
 

@@ -38,7 +38,7 @@ class ThoughtBudget:
         self._samples_all = samples_all
         self._tokens: list[int] = []
         self._opened: int | None = 0 if inside else None  # tokens of the answer before the thought
-        self._closed: int | None = None  # tokens up to the end of the thought, or to what says there is none
+        self._closed: int | None = None  # tokens up to the end of the thought, or of what begins an answer without one
 
     @property
     def ready(self) -> bool:

@@ -5,22 +5,21 @@
 
 A client sends 12 tools and a page of instructions, and goes through --turns turns of a loop: the model thinks, writes a
 text and calls a tool, and the client sends all of it back with the tool's result. The model is small and random, with
-GLM-4.7's format and a vocabulary of single letters. The server is the real one; only what the model says comes from a
+GLM-4.7's format and a vocabulary of single letters. The server is the real one. Only what the model says comes from a
 script, as the format allows it, but not as its layout would write it (scripts/benchmark/scripted_server.py). Figures are
-those of GET /metrics, before and after each request:
+those of GET /metrics before and after each request:
 
 prompt     tokens of the last turn's prompt
-added      tokens that are new in a turn, median: the result, and the marks around it
+added      tokens that a turn adds to the conversation, median: the result, and the marks around it
 read       tokens of a turn's prompt that were not in the KV cache, median and most, from the second turn on
 cached     the share of all prompts' tokens that was
-rendered   as `read`, of a server that does not know its answers again, and reads them as the client writes them; of two
-           clients for each API
+rendered   as `read`, of a server that does not know its answers again and reads them as the client writes them; with
+           chat completions, for the first client and the last
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -29,6 +28,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -134,7 +134,7 @@ def bench(options: argparse.Namespace, model: Path) -> None:
         rendered = {
             (dialect, habit): loop(Meter(server), dialect(habit), options.turns)
             for dialect, habit in cases
-            if habit in (HABITS[0], HABITS[-1])
+            if dialect is Chat and habit in (HABITS[0], HABITS[-1])
         }
     print("\n| API | client | prompt | added | read (most) | cached | rendered (most) |")
     print("|---|---|---:|---:|---:|---:|---:|")
@@ -143,9 +143,7 @@ def bench(options: argparse.Namespace, model: Path) -> None:
         print(f"| {dialect.name} | {habit.name} | {figures(turns)} | {without} |")
     print("\n| | prompt | added | read (most) | cached |")
     print("|---|---:|---:|---:|---:|")
-    for name, turns in others:
-        print(f"| {name} | {figures(turns)} |")
-    for name, turns in restarted(model, options.turns):
+    for name, turns in [*others, restarted(model, options.turns)]:
         print(f"| {name} | {figures(turns)} |")
 
 
@@ -167,14 +165,14 @@ def loop(meter: Meter, conversation: Chat, turns: int, first: int = 0) -> list[R
         answer, taken = meter.post(conversation.path, conversation.body())
         reads.append(taken)
         if conversation.go_on(answer, result(turn)) != f"pages/{turn}":
-            raise ServerFailed(f"{conversation.path}: another call than that of turn {turn}: {json.dumps(answer)}")
+            raise ServerFailed(f"{conversation.path}: another call than that of turn {turn}: {answer}")
     return reads
 
 
 def interleaved(meter: Meter, turns: int) -> list[tuple[str, list[Read]]]:
     """An agent's conversation, and between its turns a title by another prompt, and a summary of all."""
     main, titles, summaries = list[Read](), list[Read](), list[Read]()
-    conversation = Chat(Habit("", keeps_thoughts=False), "For three. " + INSTRUCTIONS)
+    conversation = Chat(Habit("drops thoughts", keeps_thoughts=False), "For three. " + INSTRUCTIONS)
     for turn in range(turns):
         main += loop(meter, conversation, 1, turn)
         title = {"messages": [{"role": "system", "content": _TITLE}, {"role": "user", "content": f"Page {turn}?"}]}
@@ -182,12 +180,12 @@ def interleaved(meter: Meter, turns: int) -> list[tuple[str, list[Read]]]:
         summary = conversation.body()
         summary["messages"].append({"role": "user", "content": "Sum up what was done."})
         summaries.append(meter.post(Chat.path, summary | {"max_tokens": 16})[1])
-    return [("main prompt", main), ("title between its turns", titles), ("summary between its turns", summaries)]
+    return [("an agent's turns", main), ("a title after each", titles), ("a summary after each", summaries)]
 
 
 def broken_off(server: Server) -> tuple[str, list[Read]]:
     """A prompt whose client leaves while it is read, and its retry."""
-    conversation = Chat(Habit(""), "Not yet known. " + 2 * INSTRUCTIONS)
+    conversation = Chat(HABITS[0], "Not yet known. " + 2 * INSTRUCTIONS)
     meter = Meter(server)
     with httpx.stream("POST", server.url + Chat.path, json=conversation.body() | {"stream": True}, timeout=60) as left:
         next(line for line in left.iter_lines() if line.startswith(": reading a prompt"))
@@ -195,17 +193,15 @@ def broken_off(server: Server) -> tuple[str, list[Read]]:
     return "the retry of a prompt whose client left", loop(meter, conversation, 1)
 
 
-def restarted(model: Path, turns: int) -> Iterator[tuple[str, list[Read]]]:
+def restarted(model: Path, turns: int) -> tuple[str, list[Read]]:
     """A conversation in whose middle the server is stopped and started again, with prompts on disk."""
-    words = ("--kv-disk-after-s", "0")
-    for name, forgets in (("server restarted in mid-loop", False), ("the same, answers rendered", True)):
-        conversation = Chat(Habit("", keeps_thoughts=False), f"{name}. {INSTRUCTIONS}")
-        with served(model, *words, forgets=forgets) as server:
-            before = loop(Meter(server), conversation, turns // 2)
-            wait_for_blocks(before[-1].prompt // BLOCK)
-        with served(model, *words, forgets=forgets) as server:
-            yield name, [before[-1], *loop(Meter(server), conversation, turns - turns // 2, turns // 2)]
-        blocks.clear(blocks.default_folder())
+    conversation = Chat(Habit("drops thoughts", keeps_thoughts=False), "On disk. " + INSTRUCTIONS)
+    with served(model, "--kv-disk-after-s", "0") as server:
+        before = loop(Meter(server), conversation, turns // 2)
+        wait_for_blocks(before[-1].prompt // BLOCK)
+    with served(model, "--kv-disk-after-s", "0") as server:
+        after = loop(Meter(server), conversation, turns - turns // 2, turns // 2)
+    return "an agent's turns, the server started again between", [before[-1], *after]
 
 
 def wait_for_blocks(count: int) -> None:
@@ -219,10 +215,9 @@ def wait_for_blocks(count: int) -> None:
 
 def figures(turns: Sequence[Read]) -> str:
     """The cells of a row."""
-    added = [turn.prompt - before.prompt - before.written for before, turn in zip(turns, turns[1:], strict=False)]
+    added = median(max(0, turn.prompt - last.prompt - last.written) for last, turn in pairwise([Read(), *turns]))
     share = sum(turn.cached for turn in turns) / sum(turn.prompt for turn in turns)
-    new = f"{median(added):.0f}" if added else ""
-    return f"{turns[-1].prompt:,} | {new} | {read(turns)} | {100 * share:.1f}%"
+    return f"{turns[-1].prompt:,} | {added:.0f} | {read(turns)} | {100 * share:.1f}%"
 
 
 def read(turns: Sequence[Read]) -> str:

@@ -42,9 +42,7 @@ class Server:
 
 
 @contextmanager
-def ours(
-    options: Sequence[str], extra: Mapping[str, Any], module: str = "chatglm_server"
-) -> Iterator[Server]:
+def ours(options: Sequence[str], extra: Mapping[str, Any], module: str = "chatglm_server") -> Iterator[Server]:
     """``python -m chatglm_server`` with options, or another `module` that takes them. Raises: ServerFailed."""
     command = [sys.executable, "-m", module, "--port", "0", *options]
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Agents' conversations: calls of tools and their results, by every API, as clients with habits of their own write them."""
+"""Agents' conversations by every API: calls of tools and their results, as clients write them, each with its habit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ QUESTION = "Find the mistake in the cache."
 
 
 def said(turn: int) -> str:
-    """What the model says in a turn, as GLM-4.7 may, but not as its layout would write it. Each third turn has no text."""
+    """What the model says in a turn, as GLM-4.7 may, but not as its layout does. Each third turn has no text."""
     text = "" if turn % 3 == 2 else f"See {turn}.\n\nThen.\n"
     return (
         f"Page {turn}.</think>{text}<tool_call>read_page<arg_key>line</arg_key><arg_value>{turn + 1}"
@@ -98,11 +98,10 @@ HABITS = (
     Habit("puts keys into another order", sorts_keys=True),
     Habit("indents arguments", needs="text", indent=2),
     Habit("adds defaults to arguments", adds_defaults=True),
-    Habit("trims text", trims=True),
     Habit('sends "" for no text', needs="null", empty_text=True),
     Habit("sends text in several parts", needs="parts", parts=True),
     Habit("gives calls other ids", needs="ids", new_ids=True),
-    Habit("drops thoughts, trims, sorts and indents", keeps_thoughts=False, trims=True, sorts_keys=True, indent=2),
+    Habit("drops thoughts, trims text, sorts and indents", keeps_thoughts=False, trims=True, sorts_keys=True, indent=2),
 )
 
 
@@ -202,7 +201,9 @@ class Responses(Chat):
                 self.history.append({"type": "function_call_output", "call_id": id_, "output": result})
             elif item["type"] == "message":
                 (part,) = item["content"]
-                self.history.append(item | {"content": [part | {"text": one} for one in self.habit.texts(part["text"])]})
+                self.history.append(
+                    item | {"content": [part | {"text": one} for one in self.habit.texts(part["text"])]}
+                )
             elif self.habit.keeps_thoughts:
                 self.history.append(item)
         return str(path)

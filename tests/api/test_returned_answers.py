@@ -11,9 +11,12 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from benchmark import tool_loops
+from benchmark.scripted_server import ScriptedBackend
 
 from chatglm_server.decoding.backends import BACKENDS, BackendOptions
 from chatglm_server.decoding.model_runner import ModelRunner
+from chatglm_server.decoding.snapshots.blocks import BLOCK
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.model_file import ModelFile
@@ -300,3 +303,30 @@ def test_thoughts_of_earlier_turns_stay_out(tmp_path: Path) -> None:
         for _ in CITIES[:2]:
             conversation.go_on(ask(url, conversation), "Sunny.")
         assert text_of(Turns.made.last).count("Hm.") == 2
+
+
+def test_a_server_that_is_started_again_knows_its_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core computes, so that prompts are on disk. The client drops thoughts, and writes JSON anew."""
+    monkeypatch.setitem(BACKENDS, "scripted", f"{ScriptedBackend.__module__}:ScriptedBackend")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    settings = Settings(
+        _env_file=None,
+        model=str(write_random_gguf(tmp_path / "model.gguf", SHAPE, vocabulary="glm47")),
+        engine="scripted",
+        chat_format="glm47",
+        tool_grammar="off",
+        speculation="off",
+        kv_disk_after_s=0,
+    )
+    conversation = tool_loops.Chat(tool_loops.HABITS[-1], "Look at all pages.")
+    held = 0
+    for turns in (range(3), range(3, 6)):
+        with serving(settings) as (url, _):
+            for turn in turns:
+                answer = httpx.post(url + conversation.path, json=conversation.body(), timeout=60).json()
+                usage = answer["usage"]
+                cached = usage["prompt_tokens_details"]["cached_tokens"]
+                assert held - BLOCK < cached <= held
+                assert cached == held - 1 or turn == turns[0]
+                held = usage["total_tokens"]
+                conversation.go_on(answer, tool_loops.result(turn))

@@ -6,8 +6,8 @@
 A client sends 12 tools and a page of instructions, and goes through --turns turns of a loop: the model thinks, writes a
 text and calls a tool, and the client sends all of it back with the tool's result. The model is small and random, with
 GLM-4.7's format and a vocabulary of single letters. The server is the real one. Only what the model says comes from a
-script, as the format allows it, but not as its layout would write it (scripts/benchmark/scripted_server.py). Figures are
-those of GET /metrics before and after each request:
+script, as the format allows it, but not as its layout would write it (scripts/benchmark/scripted_server.py). Figures
+are those of GET /metrics before and after each request:
 
 prompt     tokens of the last turn's prompt
 added      tokens that a turn adds to the conversation, median: the result, and the marks around it
@@ -215,9 +215,9 @@ def wait_for_blocks(count: int) -> None:
 
 def figures(turns: Sequence[Read]) -> str:
     """The cells of a row."""
-    added = median(max(0, turn.prompt - last.prompt - last.written) for last, turn in pairwise([Read(), *turns]))
+    added = [max(0, turn.prompt - last.prompt - last.written) for last, turn in pairwise(turns)] or [turns[0].prompt]
     share = sum(turn.cached for turn in turns) / sum(turn.prompt for turn in turns)
-    return f"{turns[-1].prompt:,} | {added:.0f} | {read(turns)} | {100 * share:.1f}%"
+    return f"{turns[-1].prompt:,} | {median(added):,.0f} | {read(turns)} | {100 * share:.1f}%"
 
 
 def read(turns: Sequence[Read]) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from chatglm_server.cli.main import main
 from chatglm_server.loader import load_engine
@@ -26,6 +29,11 @@ def ask(server: RunningServer) -> tuple[str, int, int]:
     return answer["choices"][0]["message"]["content"], usage["prompt_tokens_details"]["cached_tokens"], held
 
 
+def figures(server: RunningServer) -> dict[str, float]:
+    text = httpx.get(f"{server.url}/metrics").text
+    return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
 def wait_for_files(folder: Path, count: int) -> None:
     deadline = time.monotonic() + 60
     while len(found := list(folder.rglob("*.kv"))) < count:
@@ -43,14 +51,20 @@ def test_a_server_that_is_started_again_knows_long_prompts(
         blocks = held // 128
         assert blocks >= 3
         wait_for_files(tmp_path, blocks)
-        assert server.health()["kv_disk"] == {"read": 0, "written": blocks * 128}
+        disk: Any = server.health()["kv_disk"]
+        assert (disk["read"], disk["written"], disk["most_bytes"]) == (0, blocks * 128, 8192 << 20)
+    held = sum(path.stat().st_size for path in tmp_path.rglob("*.*") if path.suffix in {".kv", ".note"})
     with RunningServer("--kv-disk-after-s", "0") as server:
         assert server.wait_for_line("kv: ").endswith(f"{blocks} blocks of prefixes on disk, 0.00 GB")
+        disk = server.health()["kv_disk"]
+        assert disk["bytes"] == figures(server)["chatglm_kv_disk_bytes"] == held
         again, cached, _ = ask(server)
         assert again == text
         assert cached in {blocks * 128, (blocks - 1) * 128}  # the last one may hold tokens of the answer
         server.wait_for_line(f"kv: {cached} tokens from disk in ")
-        assert server.health()["kv_disk"] == {"read": cached, "written": 0}
+        disk = server.health()["kv_disk"]
+        assert (disk["read"], disk["written"]) == (cached, 0)
+        assert figures(server)["chatglm_kv_disk_tokens_read_total"] == cached
 
     assert main(["cache"]) == 0
     head, row, _, total = capsys.readouterr().out.splitlines()
@@ -72,4 +86,4 @@ def test_it_can_be_turned_off() -> None:
         return (await engine.status()).kv_disk
 
     assert asyncio.run(traffic(0)) is None
-    assert asyncio.run(traffic(1)) == {"read": 0, "written": 0}
+    assert asyncio.run(traffic(1)) == {"read": 0, "written": 0, "bytes": 0, "most_bytes": 1 << 20}

@@ -107,8 +107,10 @@ class Snapshots:
         return self._store.read_note(name)
 
     def status(self) -> DiskStatus:
-        """Tokens read from disk, and written there, since the start."""
-        return {"read": self._restored, "written": self._store.written * BLOCK}
+        """Tokens read from disk, and written there, since the start, and how full the folder is."""
+        store = self._store
+        written = store.written * BLOCK
+        return {"read": self._restored, "written": written, "bytes": store.held, "most_bytes": store.limit}
 
     def note_pass(self, tokens: int, seconds: float) -> None:
         """Learn from a pass how fast prompts are read. Mutates this."""

@@ -43,12 +43,14 @@ class BlockStore:
         self._folder = root / key
         self._title = title
         self._block_bytes = block_bytes
-        self._limit = limit
+        self.limit = limit
         if root.exists():
             check_own(root)
         remove_leftovers(root)
         self.written = 0
         """Blocks, since the start."""
+        self.held = 0
+        """Bytes in the folder, of all models, as they were counted last, and what was written since."""
         self._room = 0
         self._rests_until = 0.0
         self._make_room(file_size(block_bytes))
@@ -99,6 +101,7 @@ class BlockStore:
             if self._has_room(file_size(self._block_bytes)):
                 write_block(path, block, data, date)
                 self.written += 1
+                self.held += file_size(self._block_bytes)
         except FileNotFoundError:  # the parent was deleted
             return
         except OSError as error:
@@ -112,6 +115,7 @@ class BlockStore:
                 return
             if self._has_room(note_size(note)):
                 write_note(self._folder / (name + NOTE_SUFFIX), note, time.time_ns())
+                self.held += note_size(note)
         except OSError as error:
             self._rest(error.strerror or str(error))
 
@@ -154,9 +158,10 @@ class BlockStore:
         it before the next look.
         """
         total = sum(file.size for file in stored_files(self.root))
-        if total + size > self._limit:
-            total = remove_oldest(self.root, int(_KEPT * self._limit) - size)
-        self._room = min(self._limit - total - size, int(_LOOK_AGAIN * self._limit))
+        if total + size > self.limit:
+            total = remove_oldest(self.root, int(_KEPT * self.limit) - size)
+        self.held = total
+        self._room = min(self.limit - total - size, int(_LOOK_AGAIN * self.limit))
 
     def _rest(self, why: str) -> None:
         self._rests_until = time.monotonic() + _REST_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,19 @@ def test_a_server_that_is_started_again_knows_long_prompts(
     assert main(["cache"]) == 0
     assert capsys.readouterr().out.startswith("No prompts in ")
     assert main(["cache", "away"]) == 2
+
+
+def test_a_disk_that_takes_no_more_stops_no_answer(tmp_path: Path) -> None:
+    """A file may not be as long as a block is, as with a quota: writing it fails in the middle."""
+    env = {"XDG_CACHE_HOME": str(tmp_path)}
+    with RunningServer("--kv-disk-after-s", "0", env=env) as server:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
+        text, _, held = ask(server)
+        assert server.wait_for_line("kv: prefixes are not written to ").endswith(" for now: File too large")
+        assert ask(server) == (text, held - 20, held)
+        assert server.health()["status"] == "ok"
+        assert server.output.count("kv: ") == 1
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["model.txt"]
 
 
 def test_it_can_be_turned_off() -> None:

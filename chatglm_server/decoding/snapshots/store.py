@@ -53,6 +53,7 @@ class BlockStore:
         """Bytes in the folder, of all models, as they were counted last, and what was written since."""
         self._room = 0
         self._rests_until = 0.0
+        self._told = ""  # why nothing is written
         self._make_room(file_size(block_bytes))
 
     @property
@@ -102,6 +103,7 @@ class BlockStore:
                 write_block(path, block, data, date)
                 self.written += 1
                 self.held += file_size(self._block_bytes)
+                self._told = ""
         except FileNotFoundError:  # the parent was deleted
             return
         except OSError as error:
@@ -165,7 +167,9 @@ class BlockStore:
 
     def _rest(self, why: str) -> None:
         self._rests_until = time.monotonic() + _REST_S
-        _log.warning("kv: prefixes are not written to %s for now: %s", self._folder, why)
+        if why != self._told:
+            _log.warning("kv: prefixes are not written to %s for now: %s", self._folder, why)
+            self._told = why
 
     def _path(self, block: Block) -> Path:
         return self._folder / (block.name + SUFFIX)

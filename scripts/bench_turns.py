@@ -10,11 +10,13 @@ script, as the format allows it, but not as its layout would write it (scripts/b
 are those of GET /metrics before and after each request:
 
 prompt     tokens of the last turn's prompt
-added      tokens that a turn adds to the conversation, median: the result, and the marks around it
-read       tokens of a turn's prompt that were not in the KV cache, median and most, from the second turn on
+added      tokens that a turn adds to the conversation: the result, and the marks around it
+read       tokens of a turn's prompt that were not in the KV cache, from the second turn on
 cached     the share of all prompts' tokens that was
-rendered   as `read`, of a server that does not know its answers again and reads them as the client writes them; with
-           chat completions, for the first client and the last
+rendered   what is read by a server that does not know its answers again and reads them as the client writes them; with
+           chat completions, for two of the clients
+
+Of all turns these are the median and, in brackets, the most.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import median
 
@@ -48,6 +50,7 @@ from tests.random_gguf import GLM4_0414, write_random_gguf  # noqa: E402
 _SERVER = "scripts.benchmark.scripted_server"
 _FORMAT, _FORGETS = "glm47", "TURNS_FORGETS"
 _WAIT_S = 60
+_RENDERED = (HABITS[0], HABITS[-1])
 _TITLE = "Write a title of at most six words for what the user asks. " * 20
 
 
@@ -58,10 +61,6 @@ class Read:
     prompt: int = 0
     cached: int = 0
     written: int = 0
-
-    @property
-    def new(self) -> int:
-        return self.prompt - self.cached
 
 
 class Meter:
@@ -126,25 +125,29 @@ def bench(options: argparse.Namespace, model: Path) -> None:
     """Take all figures, and print them. Raises: ServerFailed."""
     for line in machine.describe(machine.usable_cpus()):
         print(line)
-    cases = [(dialect, habit) for dialect in DIALECTS for habit in HABITS if dialect.can(habit)]
     with served(model, "--kv-disk-mb", "0") as server:
-        known = [loop(Meter(server), dialect(habit), options.turns) for dialect, habit in cases]
+        known = {
+            (dialect, habit): loop(Meter(server), dialect(habit), options.turns)
+            for dialect, habit in product(DIALECTS, HABITS)
+            if dialect.can(habit)
+        }
         others = [*interleaved(Meter(server), options.turns), broken_off(server)]
     with served(model, "--kv-disk-mb", "0", forgets=True) as server:
-        rendered = {
-            (dialect, habit): loop(Meter(server), dialect(habit), options.turns)
-            for dialect, habit in cases
-            if dialect is Chat and habit in (HABITS[0], HABITS[-1])
-        }
-    print("\n| API | client | prompt | added | read (most) | cached | rendered (most) |")
-    print("|---|---|---:|---:|---:|---:|---:|")
-    for (dialect, habit), turns in zip(cases, known, strict=True):
-        without = read(rendered[dialect, habit]) if (dialect, habit) in rendered else ""
-        print(f"| {dialect.name} | {habit.name} | {figures(turns)} | {without} |")
-    print("\n| | prompt | added | read (most) | cached |")
+        rendered = {habit: loop(Meter(server), Chat(habit), options.turns) for habit in HABITS if habit in _RENDERED}
+    others.append(restarted(model, options.turns))
+    lengths = [turns[-1].prompt for turns in known.values()]
+    new = [tokens for turns in known.values() for tokens in added(turns)]
+    print(f"prompts of {options.turns} turns: {min(lengths):,}-{max(lengths):,} tokens; added by a turn: {spread(new)}")
+    print(f"\n| read by a turn | {' | '.join(dialect.name for dialect in DIALECTS)} | rendered |")
+    print(f"|---|{'---:|' * len(DIALECTS)}---:|")
+    for habit in HABITS:
+        cells = [read(known[dialect, habit]) if (dialect, habit) in known else "" for dialect in DIALECTS]
+        print(f"| {habit.name} | {' | '.join(cells)} | {read(rendered[habit]) if habit in rendered else ''} |")
+    print("\n| | prompt | added | read | cached |")
     print("|---|---:|---:|---:|---:|")
-    for name, turns in [*others, restarted(model, options.turns)]:
-        print(f"| {name} | {figures(turns)} |")
+    for name, turns in others:
+        share = sum(turn.cached for turn in turns) / sum(turn.prompt for turn in turns)
+        print(f"| {name} | {turns[-1].prompt:,} | {spread(added(turns))} | {read(turns)} | {100 * share:.1f}% |")
 
 
 @contextmanager
@@ -213,17 +216,20 @@ def wait_for_blocks(count: int) -> None:
         time.sleep(0.1)
 
 
-def figures(turns: Sequence[Read]) -> str:
-    """The cells of a row."""
-    added = [max(0, turn.prompt - last.prompt - last.written) for last, turn in pairwise(turns)] or [turns[0].prompt]
-    share = sum(turn.cached for turn in turns) / sum(turn.prompt for turn in turns)
-    return f"{turns[-1].prompt:,} | {median(added):,.0f} | {read(turns)} | {100 * share:.1f}%"
+def added(turns: Sequence[Read]) -> list[int]:
+    """Tokens that each turn but the first adds to the conversation, or the only one."""
+    between = [turn.prompt - last.prompt - last.written for last, turn in pairwise(turns)]
+    return [max(0, tokens) for tokens in between] or [turns[0].prompt]
 
 
 def read(turns: Sequence[Read]) -> str:
-    """Tokens that a turn reads, from the second on, or of the only one."""
-    new = [turn.new for turn in turns[1:] or turns]
-    return f"{median(new):.0f} ({max(new):,})"
+    """Tokens that a turn reads, from the second on, or the only one."""
+    return spread([turn.prompt - turn.cached for turn in turns[1:] or turns])
+
+
+def spread(values: Sequence[int]) -> str:
+    """The median, and the most."""
+    return f"{median(values):,.0f} ({max(values):,})"
 
 
 if __name__ == "__main__":

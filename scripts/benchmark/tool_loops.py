@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -112,9 +113,10 @@ class Chat:
     path: ClassVar[str] = "/v1/chat/completions"
     has: ClassVar[frozenset[str]] = frozenset({"text", "null", "parts", "ids"})
 
-    def __init__(self, habit: Habit, instructions: str = INSTRUCTIONS) -> None:
+    def __init__(self, habit: Habit, instructions: str = INSTRUCTIONS, tools: Sequence[Json] = TOOLS) -> None:
         self.habit = habit
         self.instructions = instructions
+        self.tools = tools
         question = f"{QUESTION} I am a client by {self.name} that {habit.name}."  # no conversation knows another's
         self.history: list[Json] = [{"role": "user", "content": question}]
 
@@ -125,7 +127,7 @@ class Chat:
 
     def body(self) -> Json:
         messages = [{"role": "system", "content": self.instructions}, *self.history]
-        return {"messages": messages, "tools": [{"type": "function", "function": tool} for tool in TOOLS]}
+        return {"messages": messages, "tools": [{"type": "function", "function": tool} for tool in self.tools]}
 
     def ask(self, text: str) -> None:
         """Add a user's message."""
@@ -158,7 +160,7 @@ class Messages(Chat):
     has = frozenset({"parts", "ids"})
 
     def body(self) -> Json:
-        tools = [{"input_schema" if key == "parameters" else key: tool[key] for key in tool} for tool in TOOLS]
+        tools = [{"input_schema" if key == "parameters" else key: tool[key] for key in tool} for tool in self.tools]
         system = [{"type": "text", "text": self.instructions, "cache_control": {"type": "ephemeral"}}]
         return {"model": "claude", "max_tokens": 500, "system": system, "messages": self.history, "tools": tools}
 
@@ -188,7 +190,7 @@ class Responses(Chat):
         return {
             "instructions": self.instructions,
             "input": self.history,
-            "tools": [{"type": "function", **tool} for tool in TOOLS],
+            "tools": [{"type": "function", **tool} for tool in self.tools],
             "store": False,
             "include": ["reasoning.encrypted_content"],
         }
@@ -217,7 +219,7 @@ class Ollama(Chat):
     has = frozenset()
 
     def body(self) -> Json:
-        return super().body() | {"model": "random", "stream": False}
+        return super().body() | {"model": "default-model", "stream": False}
 
     def go_on(self, answer: Json, result: str) -> str:
         message = answer["message"]

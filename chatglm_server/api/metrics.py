@@ -1,4 +1,4 @@
-"""Figures for Prometheus: tokens, times, the queue, and how full the KV cache is."""
+"""Figures for Prometheus: tokens, times, the queue, how full the KV cache is, and prompts on disk."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ class Metrics:
         self._waiting = self._gauge("requests_waiting", "Requests that wait")
         self._held = self._gauge("kv_cache_tokens", "Tokens whose keys and values are in memory")
         self._most = self._gauge("kv_cache_tokens_max", "Tokens that there is memory for")
+        self._from_disk = self._counter("kv_disk_tokens_read", "Tokens of prompts that came from disk")
+        self._to_disk = self._counter("kv_disk_tokens_written", "Tokens of prompts that were written to disk")
+        self._disk = self._gauge("kv_disk_bytes", "Bytes of prompts on disk, of all models")
+        self._most_disk = self._gauge("kv_disk_bytes_max", "Bytes of prompts that may be on disk")
+        self._disk_before = (0, 0)
 
     def note(self, record: RequestRecord, status: int) -> None:
         """Count a request that is over. Mutates the figures."""
@@ -52,13 +57,20 @@ class Metrics:
             self._each.labels(model).observe(seconds / after_first)
 
     async def exposed(self, accept: str) -> tuple[bytes, str]:
-        """The figures in the format that the header `accept` prefers, and its content type."""
+        """The figures in the format that the header `accept` prefers, and its content type. Mutates the figures."""
         model, status = self._engine.info.id, await self._engine.status()
         self._running.labels(model).set(status.queue["running"])
         self._waiting.labels(model).set(status.queue["waiting"])
         if status.kv_cache is not None:
             self._held.labels(model).set(status.kv_cache["tokens"])
             self._most.labels(model).set(status.kv_cache["most"])
+        if status.kv_disk is not None:
+            read, written = status.kv_disk["read"], status.kv_disk["written"]
+            self._from_disk.labels(model).inc(read - self._disk_before[0])
+            self._to_disk.labels(model).inc(written - self._disk_before[1])
+            self._disk_before = read, written
+            self._disk.labels(model).set(status.kv_disk["bytes"])
+            self._most_disk.labels(model).set(status.kv_disk["most_bytes"])
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 

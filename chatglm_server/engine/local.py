@@ -75,6 +75,7 @@ class LocalEngine:
     async def load(self) -> None:
         load = partial(self._load_runner, lambda: self._scheduler.stopping)
         self._runner = runner = await self._scheduler.load(load, self._cache_positions)
+        self._prompts.sampled.notes = runner.snapshots
         self._speculates &= runner.verifies_drafts and runner.vocab_size <= MOST_TOKENS_KNOWN
         self._grammars = Grammars(self._tokenizer, self._stop_tokens, runner.vocab_size)
         self._calls = CallConstraints(

@@ -36,7 +36,7 @@ class Prompts:
         self._info = info
         self._format = chat_format
         self._tokenizer = tokenizer
-        self._sampled = SampledAnswers()
+        self.sampled = SampledAnswers()
 
     def render(self, request: ChatRequest, history: Sequence[Message]) -> Prompt:
         """The prompt that asks for an answer to `history`, the messages of `request`. Raises: InvalidRequest."""
@@ -82,7 +82,7 @@ class Prompts:
 
         for answer in prompt.answers:
             read_up_to(answer.start)
-            sampled = self._sampled.find(place.key, answer)
+            sampled = self.sampled.find(place.key, answer)
             if sampled is not None:
                 add(sampled)
                 read = answer.end
@@ -99,7 +99,8 @@ class Prompts:
         the client puts both together.
         """
         if prompt.place is not None:
-            self._sampled.add(prompt.place, [*prompt.ids[prompt.answer_start :], *tokens], answer, begun)
+            before, opening = prompt.ids[: prompt.answer_start], prompt.ids[prompt.answer_start :]
+            self.sampled.add(prompt.place, before, [*opening, *tokens], answer, begun)
 
     def check_length(self, tokens: int, param: str) -> None:
         """Raises: ContextLengthExceeded if no token of an answer fits behind so many."""

@@ -11,8 +11,11 @@ import hashlib
 import json
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ..answer import Answer
 from ..chat import Message
@@ -21,6 +24,9 @@ from ..recent import Recent
 
 _KEPT_BYTES = 16_000_000
 _MOST_ALTERNATIVES = 16  # answers to one prompt
+_Token = Annotated[int, Field(ge=0, lt=1 << 32)]
+_NOTE = TypeAdapter(list[tuple[list[_Token], str, str, tuple[tuple[str, str, Any], ...]]])
+"""Of each answer the tokens, its text, its thought, and its calls."""
 
 
 class Place:
@@ -48,15 +54,26 @@ class _Sampled:
     calls: tuple[tuple[str, str, Any], ...]  # id, name, arguments
 
 
+class Notes(Protocol):
+    """What outlives the server: see `Snapshots`."""
+
+    def keep_note(self, name: str, prefix: Sequence[int], note: bytes) -> None: ...
+    def find_note(self, name: str) -> bytes | None: ...
+
+
 class SampledAnswers:
     """The answers that were given last, or came back last, within a bound on memory. Any thread may ask."""
 
     def __init__(self) -> None:
         self._answers: Recent[bytes, tuple[_Sampled, ...]] = Recent(_KEPT_BYTES)
+        self.notes: Notes | None = None
+        """Where answers are kept beyond the server's life."""
 
-    def add(self, place: bytes, tokens: Sequence[int], answer: Answer, begun: Message | None) -> None:
-        """Keep an answer that was given at the place with the key `place`. If it went on from the message `begun`, the
-        `tokens` are those of both. Mutates the collection.
+    def add(
+        self, place: bytes, before: Sequence[int], tokens: Sequence[int], answer: Answer, begun: Message | None
+    ) -> None:
+        """Keep an answer that was given at the place with the key `place`, behind the tokens `before`. If it went on
+        from the message `begun`, the `tokens` are those of both. Mutates the collection.
         """
         calls = tuple((call.id, call.name, _parsed(call.arguments)) for call in answer.tool_calls)
         content = (begun.content if begun else "") + answer.content
@@ -64,18 +81,45 @@ class SampledAnswers:
         sampled = _Sampled(array("I", tokens), content, reasoning, calls)
         others = [one for one in self._answers.get(place) or () if one.tokens != sampled.tokens]
         kept = (sampled, *others[: _MOST_ALTERNATIVES - 1])
-        size = sum(4 * len(one.tokens) + 4 * len(one.content + one.reasoning) + 1_000 for one in kept)
-        self._answers.keep(place, kept, size)
+        self._keep(place, kept)
+        if self.notes is not None:
+            with suppress(RecursionError):  # arguments that are nested too deeply to be written
+                self.notes.keep_note(place.hex(), before, _note_of(kept))
 
     def find(self, place: bytes, answer: EarlierAnswer) -> Sequence[int] | None:
         """The tokens of an answer that comes back at the place with the key `place`; None if it is not known.
 
         What the format leaves out of the prompt is not read from here either: thoughts of earlier turns.
         """
-        for sampled in self._answers.get(place) or ():
+        for sampled in self._answers.get(place) or self._from_disk(place):
             if (answer.keeps_thought or not sampled.reasoning) and _is_same(answer.message, sampled):
                 return sampled.tokens
         return None
+
+    def _from_disk(self, place: bytes) -> tuple[_Sampled, ...]:
+        note = None if self.notes is None else self.notes.find_note(place.hex())
+        if note is None:
+            return ()
+        kept = _noted(note)
+        self._keep(place, kept)
+        return kept
+
+    def _keep(self, place: bytes, kept: tuple[_Sampled, ...]) -> None:
+        size = sum(4 * len(one.tokens) + 4 * len(one.content + one.reasoning) + 1_000 for one in kept)
+        self._answers.keep(place, kept, size)
+
+
+def _note_of(answers: tuple[_Sampled, ...]) -> bytes:
+    return json.dumps([[one.tokens.tolist(), one.content, one.reasoning, one.calls] for one in answers]).encode()
+
+
+def _noted(note: bytes) -> tuple[_Sampled, ...]:
+    """What `_note_of` has written; nothing if another program has."""
+    try:
+        read = _NOTE.validate_json(note)
+    except ValidationError:
+        return ()
+    return tuple(_Sampled(array("I", tokens), content, reasoning, calls) for tokens, content, reasoning, calls in read)
 
 
 def _is_same(message: Message, sampled: _Sampled) -> bool:

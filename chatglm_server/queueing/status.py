@@ -39,10 +39,14 @@ class CacheStatus(TypedDict):
 
 
 class DiskStatus(TypedDict):
-    """Tokens of prompts that were read from disk since the start, and tokens that were written there."""
+    """Tokens of prompts that were read from disk since the start, and tokens that were written there. `bytes` are on
+    disk, of all models, as they were counted last; at most `most_bytes`.
+    """
 
     read: int
     written: int
+    bytes: int
+    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,9 @@ class Server:
 
 
 @contextmanager
-def ours(options: Sequence[str], extra: Mapping[str, Any]) -> Iterator[Server]:
-    """``python -m chatglm_server`` with options. Raises: ServerFailed."""
-    command = [sys.executable, "-m", "chatglm_server", "--port", "0", *options]
+def ours(options: Sequence[str], extra: Mapping[str, Any], module: str = "chatglm_server") -> Iterator[Server]:
+    """``python -m chatglm_server`` with options, or another `module` that takes them. Raises: ServerFailed."""
+    command = [sys.executable, "-m", module, "--port", "0", *options]
     started = time.perf_counter()
     with _running(command) as (process, log):
 

@@ -11,7 +11,7 @@ import pytest
 
 from chatglm_server.answer import Answer
 from chatglm_server.chat import Message, ReasoningDelta, TextDelta, ToolCall, ToolCallDelta, ToolCallStart
-from chatglm_server.engine.sampled_answers import Place, SampledAnswers
+from chatglm_server.engine.sampled_answers import Notes, Place, SampledAnswers
 from chatglm_server.formats.base import EarlierAnswer
 
 ARGUMENTS = {"path": "a.py", "edits": [{"old": "1", "new": "2.0"}], "count": 1, "all": True}
@@ -21,7 +21,7 @@ SENT = Message(
 )
 
 
-def given(begun: Message | None = None) -> SampledAnswers:
+def given(begun: Message | None = None, notes: Notes | None = None) -> SampledAnswers:
     """One answer, of the tokens 1, 2, 3."""
     answer = Answer.of(
         [
@@ -32,7 +32,8 @@ def given(begun: Message | None = None) -> SampledAnswers:
         ]
     )
     answers = SampledAnswers()
-    answers.add(PLACE, [1, 2, 3], answer, begun)
+    answers.notes = notes
+    answers.add(PLACE, [], [1, 2, 3], answer, begun)
     return answers
 
 
@@ -101,9 +102,36 @@ def test_an_answer_that_went_on_from_text() -> None:
 def test_one_of_several_answers() -> None:
     answers = given()
     for number in range(3):
-        answers.add(PLACE, [number], Answer.of([TextDelta(f"Answer {number}.")]), None)
+        answers.add(PLACE, [], [number], Answer.of([TextDelta(f"Answer {number}.")]), None)
     assert found(Message("assistant", "Answer 1."), answers) == [1]
     assert found(SENT, answers) == [1, 2, 3]
+
+
+class Shelf:
+    """Notes in a dictionary."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, bytes] = {}
+
+    def keep_note(self, name: str, prefix: Sequence[int], note: bytes) -> None:
+        self.notes[name] = note
+
+    def find_note(self, name: str) -> bytes | None:
+        return self.notes.get(name)
+
+
+def test_another_server_finds_what_was_noted() -> None:
+    shelf = Shelf()
+    given(notes=shelf)
+    another = SampledAnswers()
+    assert found(SENT, another) == []
+    another.notes = shelf
+    assert found(with_call(more=1), another) == [1, 2, 3]
+    for broken in (b"", b'[[[-1],"","",[]]]', b'[[[1],"",2,[]]]', b"[[" * 100_000):
+        shelf.notes = dict.fromkeys(shelf.notes, broken)
+        again = SampledAnswers()
+        again.notes = shelf
+        assert found(SENT, again) == []
 
 
 def test_a_place_is_known_by_its_tokens() -> None:

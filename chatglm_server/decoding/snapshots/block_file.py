@@ -18,6 +18,7 @@ import fcntl
 import os
 import struct
 import tempfile
+from collections.abc import Sequence
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
@@ -44,12 +45,20 @@ def write_block(path: Path, block: Block, data: bytes, used_ns: int) -> None:
     Raises: OSError.
     """
     head = _head(block)
+    write_whole(path, (head, _digest(head, data), data), used_ns)
+
+
+def write_whole(path: Path, pieces: Sequence[bytes], used_ns: int) -> None:
+    """Write a file that has `pieces`, one after the other, and the date `used_ns`: all of it or none.
+
+    Raises: OSError.
+    """
     # mkstemp gives the file to this user alone
     descriptor, name = tempfile.mkstemp(suffix=PART, dir=path.parent)
     part = Path(name)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed, or this process ends: see `remove_leftover`
-        for piece in (head, _digest(head, data), data):
+        for piece in pieces:
             _write_all(descriptor, piece)
         os.utime(descriptor, ns=(used_ns, used_ns))
         os.fsync(descriptor)
@@ -66,7 +75,7 @@ def read_block(path: Path, block: Block, block_bytes: int) -> bytes | None:
 
     Raises: OSError, FileNotFoundError among them.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         if os.fstat(file.fileno()).st_size != file_size(block_bytes):
             return None
         head, digest, data = file.read(_HEAD.size), file.read(_DIGEST), file.read(block_bytes)
@@ -78,7 +87,7 @@ def read_place(path: Path) -> tuple[str, int] | None:
 
     Raises: OSError.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         head = file.read(_HEAD.size)
     if len(head) != _HEAD.size:
         return None
@@ -88,7 +97,7 @@ def read_place(path: Path) -> tuple[str, int] | None:
 
 def remove_leftover(path: Path) -> None:
     """Delete a file that was being written when its writer ended. Raises: OSError."""
-    with _opened(path) as file:
+    with opened(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # another server is writing it
@@ -112,6 +121,6 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _opened(path: Path) -> FileIO:
-    """Not through a symbolic link, and without waiting for the writer of a pipe."""
+def opened(path: Path) -> FileIO:
+    """A file to read, not through a symbolic link, and without waiting for the writer of a pipe. Raises: OSError."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)

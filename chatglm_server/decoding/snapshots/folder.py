@@ -1,4 +1,4 @@
-"""The folder of all blocks on this machine: a folder for each model, in it a file for each block.
+"""The folder of all blocks on this machine: a folder for each model, in it a file for each block and each note.
 
 Its files hold what users wrote, as tokens, so only this user may read them. Servers may share the folder: a file
 appears whole, its content depends on its name alone, and any may be deleted at any time.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .block_file import PART, SUFFIX, read_place, remove_leftover
 from .blocks import BLOCK
+from .note_file import NOTE_SUFFIX
 
 TITLE = "model.txt"
 """In a model's folder: the model's name for people."""
@@ -31,7 +32,7 @@ def default_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A block's file; `used` is when it was last used, in nanoseconds."""
+    """A file of a block or a note; `used` is when it was last used, in nanoseconds."""
 
     path: Path
     size: int
@@ -66,10 +67,10 @@ def check_own(folder: Path) -> None:
 
 
 def stored_files(root: Path) -> Iterator[StoredFile]:
-    """The files of all blocks. Passes over what cannot be read, or is deleted meanwhile."""
+    """The files of all blocks and notes. Passes over what cannot be read, or is deleted meanwhile."""
     for folder in _model_folders(root):
         for entry in _entries(folder):
-            if entry.name.endswith(SUFFIX):
+            if entry.name.endswith((SUFFIX, NOTE_SUFFIX)):
                 with suppress(OSError):
                     found = entry.stat(follow_symlinks=False)
                     yield StoredFile(Path(entry.path), found.st_size, found.st_mtime_ns)
@@ -125,7 +126,7 @@ def stored_prefixes(root: Path) -> list[StoredPrefix]:
 
 
 def clear(root: Path) -> int:
-    """Delete all blocks. Returns the bytes that they took. Raises: OSError."""
+    """Delete all blocks and notes. Returns the bytes that they took. Raises: OSError."""
     remove_leftovers(root)
     freed = 0
     for file in stored_files(root):

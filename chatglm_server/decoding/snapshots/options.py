@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...model_files.spec import ModelSpec
 from ..model import PortableCache
-from .block_file import file_size
+from .block_file import SUFFIX, file_size
 from .blocks import BLOCK
 from .folder import stored_files
 from .model_key import model_key
@@ -42,7 +42,7 @@ def open_snapshots(options: SnapshotOptions, spec: ModelSpec, cache: PortableCac
     except OSError as error:
         _log.warning("kv: no prefixes are kept on disk: %s: %s", options.folder, error.strerror or error)
         return None
-    sizes = [file.size for file in stored_files(options.folder)]
+    sizes = [file.size for file in stored_files(options.folder) if file.path.suffix == SUFFIX]
     if sizes:
         _log.info("kv: %d blocks of prefixes on disk, %.2f GB", len(sizes), sum(sizes) / 1e9)
     return Snapshots(cache, store, options.after_s)

@@ -71,7 +71,7 @@ class Moves:
 class Snapshots:
     """Decides what goes to disk and comes from there, and moves it.
 
-    `carry_out` is called on the model's thread, the other methods on the event loop.
+    `carry_out` is called on the model's thread, `find_note` on any, the other methods on the event loop.
     """
 
     def __init__(self, cache: PortableCache, store: BlockStore, after_s: float) -> None:
@@ -86,18 +86,31 @@ class Snapshots:
         # of slots that await blocks, by `last_used`: since when, and how many tokens they had
         self._began: dict[int, tuple[float, int]] = {}
         self._restored = 0
+        self._closed = False
 
     def close(self) -> None:
         """Wait until what was copied out is written. Nothing may be carried out afterwards."""
+        self._closed = True
         self._writer.shutdown()
 
     def find(self, tokens: Sequence[int]) -> list[Block]:
         """The blocks at the beginning of `tokens` that are on disk."""
         return self._store.find(tokens)
 
+    def keep_note(self, name: str, prefix: Sequence[int], note: bytes) -> None:
+        """Have a note written beside the blocks of `prefix`, if these are. `name` is that of a file, without suffix."""
+        if not self._closed:
+            self._writer.submit(self._store.write_note, name, prefix, note)
+
+    def find_note(self, name: str) -> bytes | None:
+        """A note that was kept, by this server or another. It waits for the disk; any thread may call it."""
+        return self._store.read_note(name)
+
     def status(self) -> DiskStatus:
-        """Tokens read from disk, and written there, since the start."""
-        return {"read": self._restored, "written": self._store.written * BLOCK}
+        """Tokens read from disk, and written there, since the start, and how full the folder is."""
+        store = self._store
+        written = store.written * BLOCK
+        return {"read": self._restored, "written": written, "bytes": store.held, "most_bytes": store.limit}
 
     def note_pass(self, tokens: int, seconds: float) -> None:
         """Learn from a pass how fast prompts are read. Mutates this."""

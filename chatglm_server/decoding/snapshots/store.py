@@ -1,4 +1,4 @@
-"""The blocks of one model on disk: found by name, checked when they are read, the least recently used deleted."""
+"""The files of one model on disk: found by name, checked when they are read, the least recently used deleted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from .block_file import SUFFIX, file_size, read_block, write_block
 from .blocks import Block, blocks_of
 from .folder import TITLE, check_own, make_private, remove_leftovers, remove_oldest, stored_files
+from .note_file import MOST_BYTES, NOTE_SUFFIX, note_size, read_note, write_note
 
 _KEPT = 0.95
 """Of the limit, when old blocks are deleted: so that this is not due at every block."""
@@ -29,7 +30,7 @@ _log = logging.getLogger("chatglm_server")
 class BlockStore:
     """The blocks of the model `key` below the folder `root`, which holds at most `limit` bytes, of all models.
 
-    `write` is called by one thread, the other methods by any.
+    `write` and `write_note` are called by one thread, the other methods by any.
     """
 
     def __init__(self, root: Path, key: str, title: str, block_bytes: int, limit: int) -> None:
@@ -42,15 +43,18 @@ class BlockStore:
         self._folder = root / key
         self._title = title
         self._block_bytes = block_bytes
-        self._limit = limit
+        self.limit = limit
         if root.exists():
             check_own(root)
         remove_leftovers(root)
         self.written = 0
         """Blocks, since the start."""
+        self.held = 0
+        """Bytes in the folder, of all models, as they were counted last, and what was written since."""
         self._room = 0
         self._rests_until = 0.0
-        self._make_room()
+        self._told = ""  # why nothing is written
+        self._make_room(file_size(block_bytes))
 
     @property
     def writable(self) -> bool:
@@ -95,20 +99,44 @@ class BlockStore:
                 date = (self._folder / (block.parent + SUFFIX)).stat().st_mtime_ns - 1
             else:
                 self._make_folder()
-            size = file_size(self._block_bytes)
-            if shutil.disk_usage(self._folder).free < size + _LEAST_FREE:
-                self._rest("the disk has less than 1 GiB left")
-                return
-            self._room -= size
-            if self._room < 0:
-                self._make_room()
-            if self._room >= 0:
+            if self._has_room(file_size(self._block_bytes)):
                 write_block(path, block, data, date)
                 self.written += 1
+                self.held += file_size(self._block_bytes)
+                self._told = ""
         except FileNotFoundError:  # the parent was deleted
             return
         except OSError as error:
             self._rest(error.strerror or str(error))
+
+    def write_note(self, name: str, prefix: Sequence[int], note: bytes) -> None:
+        """Put a note of a `prefix` on disk, in place of an older one, if the beginning of the prefix is there."""
+        first = next(blocks_of(prefix, self.key), None)
+        try:
+            if first is None or len(note) > MOST_BYTES or not self.writable or not self._path(first).exists():
+                return
+            if self._has_room(note_size(note)):
+                write_note(self._folder / (name + NOTE_SUFFIX), note, time.time_ns())
+                self.held += note_size(note)
+        except OSError as error:
+            self._rest(error.strerror or str(error))
+
+    def read_note(self, name: str) -> bytes | None:
+        """A note; None if there is none, or it was broken and is deleted now. Notes that it is used."""
+        path = self._folder / (name + NOTE_SUFFIX)
+        try:
+            note = read_note(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _log.warning("kv: %s: %s", path, error.strerror or error)
+            note = None
+        with suppress(OSError):
+            if note is None:
+                path.unlink(missing_ok=True)
+            else:
+                os.utime(path, follow_symlinks=False)
+        return note
 
     def _make_folder(self) -> None:
         make_private(self.root)
@@ -117,17 +145,31 @@ class BlockStore:
         title.touch(mode=0o600)
         title.write_text(self._title, encoding="utf-8", errors="replace")
 
-    def _make_room(self) -> None:
-        """Delete old blocks if there are too many, and count how many bytes may be written before the next look."""
+    def _has_room(self, size: int) -> bool:
+        """True if a file of so many bytes may be written. Raises: OSError."""
+        if shutil.disk_usage(self._folder).free < size + _LEAST_FREE:
+            self._rest("the disk has less than 1 GiB left")
+            return False
+        self._room -= size
+        if self._room < 0:
+            self._make_room(size)
+        return self._room >= 0
+
+    def _make_room(self, size: int) -> None:
+        """Delete old files if there is no room for one of `size` bytes, and count how many bytes may be written behind
+        it before the next look.
+        """
         total = sum(file.size for file in stored_files(self.root))
-        size = file_size(self._block_bytes)
-        if total + size > self._limit:
-            total = remove_oldest(self.root, int(_KEPT * self._limit) - size)
-        self._room = min(self._limit - total - size, int(_LOOK_AGAIN * self._limit))
+        if total + size > self.limit:
+            total = remove_oldest(self.root, int(_KEPT * self.limit) - size)
+        self.held = total
+        self._room = min(self.limit - total - size, int(_LOOK_AGAIN * self.limit))
 
     def _rest(self, why: str) -> None:
         self._rests_until = time.monotonic() + _REST_S
-        _log.warning("kv: prefixes are not written to %s for now: %s", self._folder, why)
+        if why != self._told:
+            _log.warning("kv: prefixes are not written to %s for now: %s", self._folder, why)
+            self._told = why
 
     def _path(self, block: Block) -> Path:
         return self._folder / (block.name + SUFFIX)

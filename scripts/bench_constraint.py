@@ -22,7 +22,7 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -171,11 +171,15 @@ class Dialect:
         for version in "abc":
             tools = random_tools(seed, count, version)
             names = {tool.name for tool in tools} if strict else set[str]()
-            write = partial(self.format.call_grammar, tools, names, (), PROMPT)
+            write = partial(self._write, tools, names)
             calls = CallConstraints(self.grammars, self.format, self.tokenizer, strict=strict)
             hold = partial(calls.held, tools, {}, PROMPT)
             rounds.append((milliseconds(write), milliseconds(hold), milliseconds(hold)))
         return best(rounds)
+
+    def _write(self, tools: Sequence[Tool], strict: Collection[str]) -> None:
+        for tool in tools:
+            self.format.call_grammar([tool], strict, ())
 
     def form(self, seed: int, count: int) -> Figures:
         """Milliseconds for compile and again of an answer's form: an object with the arguments of all tools."""

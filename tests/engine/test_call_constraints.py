@@ -16,10 +16,10 @@ import pytest
 from chatglm_server.chat import JsonSchemaFormat, Message, Tool, ToolCall, ToolCallDelta, ToolCallStart
 from chatglm_server.decoding.constraints.base import TokenMask
 from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
-from chatglm_server.decoding.constraints.grammars import Grammars
+from chatglm_server.decoding.constraints.grammars import Grammar, Grammars
 from chatglm_server.decoding.constraints.triggered import TriggeredGrammar
 from chatglm_server.engine.answer_grammar import answer_grammar
-from chatglm_server.engine.call_constraints import CallConstraints
+from chatglm_server.engine.call_constraints import CallConstraints, HeldCalls
 from chatglm_server.errors import InvalidRequest
 from chatglm_server.formats.base import Prompt, Special
 from chatglm_server.formats.call_grammar import CallsAfterText
@@ -107,6 +107,13 @@ class Dialect:
         return [(name, json.loads(text)) for name, text in zip(names, texts, strict=True)]
 
 
+def compiled(dialect: Dialect, held: HeldCalls) -> Grammar:
+    """The grammar of all calls."""
+    grammar = held.grammar()
+    assert grammar is not None
+    return dialect.grammars.compile(grammar.text)
+
+
 @pytest.fixture(scope="module", params=["chatglm3", "glm4", "glm45", "glm47"])
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     return Dialect(request.param)
@@ -180,7 +187,7 @@ def test_a_grammar_is_written_once_for_tools_that_are_the_same(dialect: Dialect)
     def grammar(tools: Sequence[Tool], prompt: Prompt = PROMPT) -> object:
         held = calls.held(tools, {}, prompt)
         assert held is not None
-        return held.grammar
+        return held.beginning
 
     first = grammar(random_tools(4))
     assert grammar(random_tools(4)) is first
@@ -210,7 +217,7 @@ def test_an_answer_is_a_call_or_in_the_form_asked_for(dialect: Dialect) -> None:
     prompt = Prompt((*PROMPT.pieces, Special("</think>"))) if dialect.format.thinking.on else PROMPT
     form = JsonSchemaFormat({"type": "object", "properties": {"n": {"const": 1}}, "required": ["n"]})
     lead = dialect.format.answer_lead(prompt)
-    answers = answer_grammar(dialect.grammars, form, lead, held.grammar if held else None)
+    answers = answer_grammar(dialect.grammars, form, lead, held)
     free = answers.constraint()
     assert free.begin(b"\n" + b'{"n": 1}' if lead.count("\\n") else b'{"n": 1}')
     assert free.complete
@@ -302,7 +309,7 @@ def test_json_strings_have_every_escape(text: str) -> None:
     except ValueError:
         valid = False
     written = f'f\n{{"x": "{text}"}}'.encode("utf-8", "surrogatepass")
-    assert dialect.grammars.compile(held.grammar.grammar).constraint().begin(written) == valid
+    assert compiled(dialect, held).constraint().begin(written) == valid
 
 
 @pytest.mark.parametrize("number", ["1e999", "1" * 400 + ".5", "1" * 5000])
@@ -317,10 +324,10 @@ def test_a_strict_call_has_no_number_that_its_parser_drops(
     calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True)
     held = calls.held(tools, {"f": 0}, PROMPT)
     assert held is not None
-    grammar = dialect.grammars.compile(held.grammar.grammar)
-    if not isinstance(held.grammar, CallsAfterText):
+    grammar = compiled(dialect, held)
+    if not isinstance(held.beginning, CallsAfterText):
         return
-    text = f"f{held.grammar.between}" + ('{"x": ' if dialect.format.name == "glm4" else "(x=")
+    text = f"f{held.beginning.between}" + ('{"x": ' if dialect.format.name == "glm4" else "(x=")
     assert grammar.constraint().begin(text.encode())
     assert not grammar.constraint().begin(f"{text}{value}".encode())
 
@@ -331,9 +338,9 @@ def test_a_strict_call_is_held_from_before_its_bracket(dialect: Dialect) -> None
     tools = [Tool({"name": "get", "parameters": parameters})]
     held = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True).held(tools, {}, PROMPT)
     assert held is not None
-    if not isinstance(held.grammar, CallsAfterText):
+    if not isinstance(held.beginning, CallsAfterText):
         return
-    for head, free in ((f"get{held.grammar.between}", False), (f"say get{held.grammar.between}", True)):
+    for head, free in ((f"get{held.beginning.between}", False), (f"say get{held.beginning.between}", True)):
         constraint = TriggeredGrammar(held.trigger)
         constraint.accept(dialect.cut(head))
         assert constraint.free is free
@@ -343,8 +350,8 @@ def test_a_strict_call_is_held_from_before_its_bracket(dialect: Dialect) -> None
         constraint.fill(mask)
         allowed = {dialect.tokenizer.token_bytes(token) for token in mask}
         assert {b"a", b" ", b"\n"} <= allowed
-        assert held.grammar.opening.encode() in allowed
-        assert held.grammar.opening.encode() + b"}" not in allowed
+        assert held.beginning.opening.encode() in allowed
+        assert held.beginning.opening.encode() + b"}" not in allowed
         constraint.accept(dialect.cut("a"))
         assert constraint.free
         constraint.rollback(1)

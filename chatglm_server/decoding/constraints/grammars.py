@@ -58,6 +58,10 @@ class Grammars:
         self._matchers: Recent[str, LLMatcher] = Recent(_KEPT_CHARACTERS)
         self._beginning: dict[str, TokenMask] = {}
 
+    def prepare(self) -> None:
+        """Read the vocabulary, which takes half a second, unless it is read. Mutates the grammars."""
+        self._read_vocabulary()
+
     def compile(self, grammar: str) -> Grammar:
         """The compiled grammar of Lark text. Raises: GrammarError."""
         return Grammar(self._matcher(grammar), self._read_vocabulary(), self._end_tokens)

@@ -153,6 +153,104 @@ def test_a_rollback_leads_back(dialect: Dialect) -> None:
         constraint.accept(tokens[place:])
 
 
+def test_a_call_is_held_as_by_the_grammar_of_all_calls(dialect: Dialect) -> None:
+    """Though its name and its arguments have grammars of their own."""
+    places = 0
+    for seed in range(6):
+        tools = random_tools(seed)
+        tokens = dialect.noise(dialect.constraint(tools), seed, most=120)
+        held = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=False).held(
+            tools, {}, PROMPT
+        )
+        assert held is not None
+        constraint, whole = TriggeredGrammar(held.trigger), compiled(dialect, held).constraint()
+        begun = False
+        for place, token in enumerate(tokens):
+            if not constraint.free:
+                if not begun:
+                    found = held.trigger.find(tokens[:place])
+                    assert found is not None
+                    assert whole.begin(found.text)
+                    begun = True
+                masks = TokenMask(dialect.size), TokenMask(dialect.size)
+                constraint.fill(masks[0])
+                whole.fill(masks[1])
+                assert masks[0].words == masks[1].words, (seed, dialect.texts(tokens[:place]))
+                assert list(constraint.forced()) == list(whole.forced())
+                places += 1
+            constraint.accept([token])
+            if begun:
+                whole.accept([token])
+    assert places > 100
+
+
+def test_a_grammar_is_compiled_when_its_tool_is_called(dialect: Dialect) -> None:
+    """A large one before: the model does not wait for it."""
+    grammars = Grammars(dialect.tokenizer, dialect.ends, dialect.size)
+    many = {"type": "object", "properties": {f"a{place}": {"type": "integer"} for place in range(100)}}
+    tools = [*random_tools(5), Tool({"name": "large", "parameters": many})]
+    held = CallConstraints(grammars, dialect.format, dialect.tokenizer, strict=False).held(tools, {}, PROMPT)
+    assert held is not None
+    texts = {}
+    for tool in tools:
+        grammar = dialect.format.call_grammar([tool], (), ())
+        assert grammar is not None
+        texts[tool.name] = grammar.text
+
+    def known() -> list[str]:
+        return [name for name, text in texts.items() if grammars._matchers.get(text) is not None]
+
+    assert known() == ["large"]
+    called = next(tool for tool in tools if tool.function["parameters"].get("required"))
+    constraint = TriggeredGrammar(held.trigger)
+    call = ToolCall("1", called.name, random_value(random.Random(1), called.function["parameters"]))
+    pieces = dialect.format.render([Message("assistant", "", tool_calls=(call,))]).pieces[:-1]
+    constraint.accept(encode_prompt(dialect.tokenizer, Prompt(pieces[pieces.index(Special("<|assistant|>")) + 1 :])))
+    assert sorted(known()) == sorted(["large", called.name])
+
+
+@pytest.mark.parametrize("name", ["glm45", "glm47"])
+def test_a_name_between_tags_ends_as_its_tool_allows(name: str) -> None:
+    """With arguments, without, or either; also a name that another one begins with."""
+    dialect = Dialect(name)
+    integer = {"a": {"type": "integer"}}
+    tools = [
+        Tool({"name": "get", "parameters": {"type": "object", "properties": integer, "required": ["a"]}}),
+        Tool({"name": "get_all", "parameters": {"type": "object", "properties": {}, "additionalProperties": False}}),
+        Tool({"name": "get_some", "parameters": {"type": "object", "properties": integer}}),
+        Tool({"name": "get_any"}),
+    ]
+    special = dialect.tokenizer.specials
+    held = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=False).held(tools, {}, PROMPT)
+    assert held is not None
+    for text, ends in (
+        ("get", {"<arg_key>"}),
+        ("get_all\n", {"</tool_call>"}),
+        ("get_some", {"<arg_key>", "</tool_call>"}),
+        ("get_any\n", {"<arg_key>", "</tool_call>"}),
+        ("get_", set()),
+    ):
+        constraint = TriggeredGrammar(held.trigger, once=True)
+        constraint.accept([special["<tool_call>"], *dialect.cut(text)])
+        mask = TokenMask(dialect.size)
+        constraint.fill(mask)
+        assert {tag for tag, token in special.items() if token in mask} == ends
+        if "</tool_call>" in ends:
+            constraint.accept([special["</tool_call>"]])
+            mask = TokenMask(dialect.size)
+            constraint.fill(mask)
+            assert set(mask) == dialect.ends, "nothing follows the only call"
+            constraint.rollback(1)
+        if "<arg_key>" in ends:
+            constraint.accept([special["<arg_key>"]])
+            assert not constraint.free
+            constraint.accept(dialect.cut("a"))
+            constraint.rollback(len(dialect.cut("a")) + 1)
+            mask = TokenMask(dialect.size)
+            constraint.fill(mask)
+            assert {tag for tag, token in special.items() if token in mask} == ends
+
+
 def test_text_is_free_until_a_call_begins(dialect: Dialect) -> None:
     """Also text that holds a tool's name, or the letters of a tag."""
     tools = [Tool({"name": "get", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}})]

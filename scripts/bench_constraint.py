@@ -2,9 +2,10 @@
 
 python scripts/bench_constraint.py [--vocabulary FILE] [--tools 50]
 
-text      writing the grammar of the calls of some tools
-compile   writing and compiling it, as for the first request with these tools
+text      writing the grammars of the calls of some tools
+compile   writing them, and compiling what is compiled before a call, as for the first request with these tools
 again     what the next request with the same tools takes
+call      the wait for a tool's grammar, when its name is written: the median of the first calls
 mask      a mask, where a token is sampled in a call: the median, and the 99th percentile in the first calls and in
           the same calls again, when the grammar's automaton has been built
 free      the watch for calls, for each token of an answer without one
@@ -22,7 +23,7 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -171,11 +172,15 @@ class Dialect:
         for version in "abc":
             tools = random_tools(seed, count, version)
             names = {tool.name for tool in tools} if strict else set[str]()
-            write = partial(self.format.call_grammar, tools, names, (), PROMPT)
+            write = partial(self._write, tools, names)
             calls = CallConstraints(self.grammars, self.format, self.tokenizer, strict=strict)
             hold = partial(calls.held, tools, {}, PROMPT)
             rounds.append((milliseconds(write), milliseconds(hold), milliseconds(hold)))
         return best(rounds)
+
+    def _write(self, tools: Sequence[Tool], strict: Collection[str]) -> None:
+        for tool in tools:
+            self.format.call_grammar([tool], strict, ())
 
     def form(self, seed: int, count: int) -> Figures:
         """Milliseconds for compile and again of an answer's form: an object with the arguments of all tools."""
@@ -187,25 +192,29 @@ class Dialect:
             rounds.append((milliseconds(hold), milliseconds(hold)))
         return best(rounds)
 
-    def masks(self, tools: Sequence[Tool], *, strict: bool) -> tuple[list[float], list[float]]:
-        """Milliseconds for each mask in some calls, and in the same calls again."""
+    def masks(self, tools: Sequence[Tool], *, strict: bool) -> tuple[list[float], list[float], list[float]]:
+        """Milliseconds for each mask in some calls, and in the same calls again; and the longest wait for a grammar in
+        each of the first calls.
+        """
         held = CallConstraints(self.grammars, self.format, self.tokenizer, strict=strict).held(tools, {}, PROMPT)
         assert held is not None
-        return self._masks(held.trigger, tools), self._masks(held.trigger, tools)
+        (first, waits), (second, _) = (self._masks(held.trigger, tools) for _ in range(2))
+        return first, second, waits
 
-    def _masks(self, trigger: Trigger, tools: Sequence[Tool]) -> list[float]:
-        draw, times = random.Random(7), list[float]()
+    def _masks(self, trigger: Trigger, tools: Sequence[Tool]) -> tuple[list[float], list[float]]:
+        draw, times, waits = random.Random(7), list[float](), list[float]()
         for _ in range(CALLS):
             tool = draw.choice(tools)
             call = ToolCall("1", tool.name, random_value(draw, tool.function["parameters"]))
             pieces = self.format.render([Message("assistant", "", tool_calls=(call,))]).pieces[:-1]
             tokens = encode_prompt(self.tokenizer, Prompt(pieces[pieces.index(Special("<|assistant|>")) + 1 :]))
-            constraint = TriggeredGrammar(trigger)
+            constraint, accepted = TriggeredGrammar(trigger), list[float]()
             for token in tokens:
                 if not constraint.free and not constraint.forced():
                     times.append(milliseconds(partial(self._mask, constraint)))
-                constraint.accept([token])
-        return times
+                accepted.append(milliseconds(partial(constraint.accept, [token])))
+            waits.append(max(accepted))
+        return times, waits
 
     def _mask(self, constraint: TriggeredGrammar) -> None:
         constraint.fill(TokenMask(ROWS))
@@ -232,15 +241,18 @@ def main() -> None:
     chosen = options.parse_args()
     words = words_of(chosen.vocabulary) if chosen.vocabulary else made_up_words()
     print(f"{len(words)} tokens of plain text, {ROWS} rows of logits, {chosen.tools} tools")
-    print(_row("ms; free in us", "text", "compile", "again", "mask", "p99", "p99 again", "free"))
+    print(_row("ms; free in us", "text", "compile", "again", "call", "mask", "p99", "p99 again", "free"))
     for name in ("glm4", "glm47", "chatglm3"):
-        dialect, tools = Dialect(name, words), random_tools(0, chosen.tools)
+        dialect = Dialect(name, words)
         for strict in (False, True):
+            tools = random_tools(0, chosen.tools, "s" if strict else "")
             before = median([dialect.before(seed, chosen.tools, strict=strict) for seed in range(SETS)])
-            first, second = (statistics.quantiles(times, n=100) for times in dialect.masks(tools, strict=strict))
+            *both, waits = dialect.masks(tools, strict=strict)
+            first, second = (statistics.quantiles(times, n=100) for times in both)
             masks = (first[49], first[98], second[98])
             free = dialect.free(tools, strict=strict)
-            figures = (*(f"{one:.2f}" for one in before), *(f"{one:.3f}" for one in masks), f"{free:.1f}")
+            calls = (*before, statistics.median(waits))
+            figures = (*(f"{one:.2f}" for one in calls), *(f"{one:.3f}" for one in masks), f"{free:.1f}")
             print(_row(f"{name}, strict" if strict else name, *figures), flush=True)
         if name == "glm4":
             before = median([dialect.form(seed, chosen.tools) for seed in range(SETS)])

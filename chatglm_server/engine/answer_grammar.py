@@ -19,12 +19,12 @@ from ..chat import (
 )
 from ..decoding.constraints.grammars import Grammar, GrammarError, Grammars
 from ..errors import InvalidRequest
-from ..formats.call_grammar import CallGrammar
 from ..formats.values.json_grammar import json_rule
 from ..formats.values.json_schema import SchemaError, subschemas
 from ..formats.values.lark import lark_string, nested
 from ..formats.values.text_grammar import NOTHING_FORCED, TextGrammarError, check_grammar, check_length, regex_grammar
 from ..log_once import log_once
+from .call_constraints import HeldCalls
 
 NOUN = "response_format"
 _MOST_PLACES = 300  # schemas that are compiled one by one to find the one at fault
@@ -33,7 +33,7 @@ EMPTY_LEAD = 'lead: ""\n'
 """Nothing stands before the text."""
 
 
-def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str, calls: CallGrammar | None = None) -> Grammar:
+def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str, calls: HeldCalls | None = None) -> Grammar:
     """The compiled grammar of answers in the form `wanted`, which is not `TextFormat`, or that are one of `calls`.
 
     `lead` defines the rule of that name: what the model writes before the text.
@@ -56,7 +56,7 @@ def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str, calls:
     return grammar
 
 
-def _lark(lead: str, answer: str, calls: CallGrammar | None = None) -> str:
+def _lark(lead: str, answer: str, calls: HeldCalls | None = None) -> str:
     start = "lead answer" if calls is None else calls.first("lead", "answer")
     return f"%llguidance {{}}\nstart: {start}\n{lead}answer: {answer}\n"
 

@@ -18,7 +18,6 @@ from ..decoding.scheduler import Scheduler
 from ..decoding.sequence import AnswerSequence
 from ..errors import InvalidRequest, NotReady
 from ..formats.base import ChatFormat, Prompt
-from ..formats.call_grammar import CallGrammar
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
 from ..sampling import NO_LIMIT, SamplingParams
@@ -118,7 +117,7 @@ class LocalEngine:
             if calls is not None and (binding or _is_form(request.response_format) or beginning is not None):
                 held = await calls  # it may refuse the request, be a part of the form's grammar, or hold what is begun
             lead = self._format.answer_lead(prompt)
-            grammar = await self._grammar(request.response_format, sampling, lead, held.grammar if held else None)
+            grammar = await self._grammar(request.response_format, sampling, lead, held)
             begun = Prompt(() if beginning is None else self._format.text_opening(beginning, prompt))
             begun_ids = await self._prompts.encode(begun, param="messages")
             encoded = await self._prompts.encode_conversation(prompt)
@@ -256,7 +255,7 @@ class LocalEngine:
         wanted: ResponseFormat | None,
         sampling: SamplingParams,
         lead: str = EMPTY_LEAD,
-        calls: CallGrammar | None = None,
+        calls: HeldCalls | None = None,
     ) -> Grammar | None:
         """The grammar of answers in the form `wanted`, or that are one of `calls`, compiled beside the event loop.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from ..chat import FinishReason, Message, ParserEvent, Thinking, Tool
-from .call_grammar import CallGrammar
+from .call_grammar import CallBeginning, CallGrammar
 
 
 class CannotRender(ValueError):
@@ -158,11 +158,16 @@ class ChatFormat(Protocol):
         """
         ...
 
+    def call_beginning(self, tools: Sequence[Tool], strict: Collection[str], prompt: Prompt) -> CallBeginning | None:
+        """Returns how calls of `tools` begin in an answer to `prompt`; None for formats without calls. Of the prompt it
+        reads `ends_in_think` alone. The calls of tools named in `strict` are held from there on, whatever they become.
+        """
+        ...
+
     def call_grammar(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]
     ) -> CallGrammar | None:
-        """Returns how calls of `tools` begin in an answer to `prompt`, and the grammar that holds from there on; None
-        for formats without calls. Of the prompt it reads `ends_in_think` alone.
+        """Returns the grammar of a call of one of `tools`; None if no call of them is held to one.
 
         Values fit their schemas, as far as a grammar can say. If it cannot, what it cannot say is left out, or an error
         for the tools named in `strict`. Tools named in `loose` have values of any kind.

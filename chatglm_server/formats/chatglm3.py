@@ -12,11 +12,11 @@ from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool, ToolCall
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .call_grammar import CallGrammar
+from .call_grammar import CallGrammar, CallsAfterText
 from .inline.layout import FENCE, OBJECT, CallLayout
 from .inline.parser import InlineCallParser, TextParser
 from .inline.python_calls import CALL_NAME, read_python_call
-from .inline.python_grammar import python_calls
+from .inline.python_grammar import python_beginning, python_calls
 from .prompt_writer import ASSISTANT, PromptWriter
 
 TOOLS_HEADER = "Answer the following questions as best as you can. You have access to the following tools:\n"
@@ -80,8 +80,11 @@ class ChatGLM3Format:
         """The line of metadata is empty. SentencePiece puts blanks before both lines."""
         return r"lead: / ?\n ?/" + "\n"
 
+    def call_beginning(self, tools: Sequence[Tool], strict: Collection[str], prompt: Prompt) -> CallsAfterText | None:
+        return python_beginning(tools, strict, INTERPRETER_TOOLS)
+
     def call_grammar(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
+        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]
     ) -> CallGrammar | None:
         return python_calls(tools, strict, loose, INTERPRETER_TOOLS)
 

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from ..chat import Message, Thinking, Tool
 from .base import OutputParser, Piece, Prompt, Special, ThinkingSupport
-from .call_grammar import CallGrammar
-from .inline.json_grammar import json_calls
+from .call_grammar import CallGrammar, CallsAfterText
+from .inline.json_grammar import json_beginning, json_calls
 from .inline.layout import FENCE, OBJECT, CallLayout
 from .inline.lone_object import LoneObjectParser
 from .inline.parser import InlineCallParser, TextParser
@@ -82,9 +82,10 @@ class GLM4Format:
     def answer_lead(self, prompt: Prompt) -> str:
         return r"lead: /\n/" + "\n"
 
-    def call_grammar(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> CallGrammar:
+    def call_beginning(self, tools: Sequence[Tool], strict: Collection[str], prompt: Prompt) -> CallsAfterText:
+        return json_beginning(tools, strict)
+
+    def call_grammar(self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]) -> CallGrammar:
         return json_calls(tools, strict, loose)
 
     def thought_closing(self) -> tuple[Piece, ...]:

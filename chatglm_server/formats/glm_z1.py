@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from ..chat import Message, Tool
 from .base import ENOUGH_THOUGHT, THINK_END, THINK_START, Piece, Prompt, ThinkingSupport
-from .call_grammar import CallGrammar
+from .call_grammar import CallsAfterText
 from .glm4_0414 import GLM40414Format
-from .inline.json_grammar import json_calls
+from .inline.json_grammar import json_beginning
 
 
 class GLMZ1Format(GLM40414Format):
@@ -38,10 +38,8 @@ class GLMZ1Format(GLM40414Format):
 thought[suffix="{THINK_END}"]: /(?s:.*)/
 """
 
-    def call_grammar(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> CallGrammar:
-        return json_calls(tools, strict, loose, THINK_END if prompt.ends_in_think else "")
+    def call_beginning(self, tools: Sequence[Tool], strict: Collection[str], prompt: Prompt) -> CallsAfterText:
+        return json_beginning(tools, strict, THINK_END if prompt.ends_in_think else "")
 
     def thought_closing(self) -> tuple[Piece, ...]:
         return (f"{ENOUGH_THOUGHT}{THINK_END}\n",)

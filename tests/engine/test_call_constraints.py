@@ -16,10 +16,10 @@ import pytest
 from chatglm_server.chat import JsonSchemaFormat, Message, Tool, ToolCall, ToolCallDelta, ToolCallStart
 from chatglm_server.decoding.constraints.base import TokenMask
 from chatglm_server.decoding.constraints.forced_prefix import ForcedPrefix
-from chatglm_server.decoding.constraints.grammars import Grammars
+from chatglm_server.decoding.constraints.grammars import Grammar, Grammars
 from chatglm_server.decoding.constraints.triggered import TriggeredGrammar
 from chatglm_server.engine.answer_grammar import answer_grammar
-from chatglm_server.engine.call_constraints import CallConstraints
+from chatglm_server.engine.call_constraints import CallConstraints, HeldCalls
 from chatglm_server.errors import InvalidRequest
 from chatglm_server.formats.base import Prompt, Special
 from chatglm_server.formats.call_grammar import CallsAfterText
@@ -107,6 +107,13 @@ class Dialect:
         return [(name, json.loads(text)) for name, text in zip(names, texts, strict=True)]
 
 
+def compiled(dialect: Dialect, held: HeldCalls) -> Grammar:
+    """The grammar of all calls."""
+    grammar = held.grammar()
+    assert grammar is not None
+    return dialect.grammars.compile(grammar.text)
+
+
 @pytest.fixture(scope="module", params=["chatglm3", "glm4", "glm45", "glm47"])
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     return Dialect(request.param)
@@ -146,6 +153,104 @@ def test_a_rollback_leads_back(dialect: Dialect) -> None:
         constraint.accept(tokens[place:])
 
 
+def test_a_call_is_held_as_by_the_grammar_of_all_calls(dialect: Dialect) -> None:
+    """Though its name and its arguments have grammars of their own."""
+    places = 0
+    for seed in range(6):
+        tools = random_tools(seed)
+        tokens = dialect.noise(dialect.constraint(tools), seed, most=120)
+        held = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=False).held(
+            tools, {}, PROMPT
+        )
+        assert held is not None
+        constraint, whole = TriggeredGrammar(held.trigger), compiled(dialect, held).constraint()
+        begun = False
+        for place, token in enumerate(tokens):
+            if not constraint.free:
+                if not begun:
+                    found = held.trigger.find(tokens[:place])
+                    assert found is not None
+                    assert whole.begin(found.text)
+                    begun = True
+                masks = TokenMask(dialect.size), TokenMask(dialect.size)
+                constraint.fill(masks[0])
+                whole.fill(masks[1])
+                assert masks[0].words == masks[1].words, (seed, dialect.texts(tokens[:place]))
+                assert list(constraint.forced()) == list(whole.forced())
+                places += 1
+            constraint.accept([token])
+            if begun:
+                whole.accept([token])
+    assert places > 100
+
+
+def test_a_grammar_is_compiled_when_its_tool_is_called(dialect: Dialect) -> None:
+    """A large one before: the model does not wait for it."""
+    grammars = Grammars(dialect.tokenizer, dialect.ends, dialect.size)
+    many = {"type": "object", "properties": {f"a{place}": {"type": "integer"} for place in range(100)}}
+    tools = [*random_tools(5), Tool({"name": "large", "parameters": many})]
+    held = CallConstraints(grammars, dialect.format, dialect.tokenizer, strict=False).held(tools, {}, PROMPT)
+    assert held is not None
+    texts = {}
+    for tool in tools:
+        grammar = dialect.format.call_grammar([tool], (), ())
+        assert grammar is not None
+        texts[tool.name] = grammar.text
+
+    def known() -> list[str]:
+        return [name for name, text in texts.items() if grammars._matchers.get(text) is not None]
+
+    assert known() == ["large"]
+    called = next(tool for tool in tools if tool.function["parameters"].get("required"))
+    constraint = TriggeredGrammar(held.trigger)
+    call = ToolCall("1", called.name, random_value(random.Random(1), called.function["parameters"]))
+    pieces = dialect.format.render([Message("assistant", "", tool_calls=(call,))]).pieces[:-1]
+    constraint.accept(encode_prompt(dialect.tokenizer, Prompt(pieces[pieces.index(Special("<|assistant|>")) + 1 :])))
+    assert sorted(known()) == sorted(["large", called.name])
+
+
+@pytest.mark.parametrize("name", ["glm45", "glm47"])
+def test_a_name_between_tags_ends_as_its_tool_allows(name: str) -> None:
+    """With arguments, without, or either; also a name that another one begins with."""
+    dialect = Dialect(name)
+    integer = {"a": {"type": "integer"}}
+    tools = [
+        Tool({"name": "get", "parameters": {"type": "object", "properties": integer, "required": ["a"]}}),
+        Tool({"name": "get_all", "parameters": {"type": "object", "properties": {}, "additionalProperties": False}}),
+        Tool({"name": "get_some", "parameters": {"type": "object", "properties": integer}}),
+        Tool({"name": "get_any"}),
+    ]
+    special = dialect.tokenizer.specials
+    held = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=False).held(tools, {}, PROMPT)
+    assert held is not None
+    for text, ends in (
+        ("get", {"<arg_key>"}),
+        ("get_all\n", {"</tool_call>"}),
+        ("get_some", {"<arg_key>", "</tool_call>"}),
+        ("get_any\n", {"<arg_key>", "</tool_call>"}),
+        ("get_", set()),
+    ):
+        constraint = TriggeredGrammar(held.trigger, once=True)
+        constraint.accept([special["<tool_call>"], *dialect.cut(text)])
+        mask = TokenMask(dialect.size)
+        constraint.fill(mask)
+        assert {tag for tag, token in special.items() if token in mask} == ends
+        if "</tool_call>" in ends:
+            constraint.accept([special["</tool_call>"]])
+            mask = TokenMask(dialect.size)
+            constraint.fill(mask)
+            assert set(mask) == dialect.ends, "nothing follows the only call"
+            constraint.rollback(1)
+        if "<arg_key>" in ends:
+            constraint.accept([special["<arg_key>"]])
+            assert not constraint.free
+            constraint.accept(dialect.cut("a"))
+            constraint.rollback(len(dialect.cut("a")) + 1)
+            mask = TokenMask(dialect.size)
+            constraint.fill(mask)
+            assert {tag for tag, token in special.items() if token in mask} == ends
+
+
 def test_text_is_free_until_a_call_begins(dialect: Dialect) -> None:
     """Also text that holds a tool's name, or the letters of a tag."""
     tools = [Tool({"name": "get", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}})]
@@ -180,7 +285,7 @@ def test_a_grammar_is_written_once_for_tools_that_are_the_same(dialect: Dialect)
     def grammar(tools: Sequence[Tool], prompt: Prompt = PROMPT) -> object:
         held = calls.held(tools, {}, prompt)
         assert held is not None
-        return held.grammar
+        return held.beginning
 
     first = grammar(random_tools(4))
     assert grammar(random_tools(4)) is first
@@ -210,7 +315,7 @@ def test_an_answer_is_a_call_or_in_the_form_asked_for(dialect: Dialect) -> None:
     prompt = Prompt((*PROMPT.pieces, Special("</think>"))) if dialect.format.thinking.on else PROMPT
     form = JsonSchemaFormat({"type": "object", "properties": {"n": {"const": 1}}, "required": ["n"]})
     lead = dialect.format.answer_lead(prompt)
-    answers = answer_grammar(dialect.grammars, form, lead, held.grammar if held else None)
+    answers = answer_grammar(dialect.grammars, form, lead, held)
     free = answers.constraint()
     assert free.begin(b"\n" + b'{"n": 1}' if lead.count("\\n") else b'{"n": 1}')
     assert free.complete
@@ -302,7 +407,7 @@ def test_json_strings_have_every_escape(text: str) -> None:
     except ValueError:
         valid = False
     written = f'f\n{{"x": "{text}"}}'.encode("utf-8", "surrogatepass")
-    assert dialect.grammars.compile(held.grammar.grammar).constraint().begin(written) == valid
+    assert compiled(dialect, held).constraint().begin(written) == valid
 
 
 @pytest.mark.parametrize("number", ["1e999", "1" * 400 + ".5", "1" * 5000])
@@ -317,10 +422,10 @@ def test_a_strict_call_has_no_number_that_its_parser_drops(
     calls = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True)
     held = calls.held(tools, {"f": 0}, PROMPT)
     assert held is not None
-    grammar = dialect.grammars.compile(held.grammar.grammar)
-    if not isinstance(held.grammar, CallsAfterText):
+    grammar = compiled(dialect, held)
+    if not isinstance(held.beginning, CallsAfterText):
         return
-    text = f"f{held.grammar.between}" + ('{"x": ' if dialect.format.name == "glm4" else "(x=")
+    text = f"f{held.beginning.between}" + ('{"x": ' if dialect.format.name == "glm4" else "(x=")
     assert grammar.constraint().begin(text.encode())
     assert not grammar.constraint().begin(f"{text}{value}".encode())
 
@@ -331,9 +436,9 @@ def test_a_strict_call_is_held_from_before_its_bracket(dialect: Dialect) -> None
     tools = [Tool({"name": "get", "parameters": parameters})]
     held = CallConstraints(dialect.grammars, dialect.format, dialect.tokenizer, strict=True).held(tools, {}, PROMPT)
     assert held is not None
-    if not isinstance(held.grammar, CallsAfterText):
+    if not isinstance(held.beginning, CallsAfterText):
         return
-    for head, free in ((f"get{held.grammar.between}", False), (f"say get{held.grammar.between}", True)):
+    for head, free in ((f"get{held.beginning.between}", False), (f"say get{held.beginning.between}", True)):
         constraint = TriggeredGrammar(held.trigger)
         constraint.accept(dialect.cut(head))
         assert constraint.free is free
@@ -343,8 +448,8 @@ def test_a_strict_call_is_held_from_before_its_bracket(dialect: Dialect) -> None
         constraint.fill(mask)
         allowed = {dialect.tokenizer.token_bytes(token) for token in mask}
         assert {b"a", b" ", b"\n"} <= allowed
-        assert held.grammar.opening.encode() in allowed
-        assert held.grammar.opening.encode() + b"}" not in allowed
+        assert held.beginning.opening.encode() in allowed
+        assert held.beginning.opening.encode() + b"}" not in allowed
         constraint.accept(dialect.cut("a"))
         assert constraint.free
         constraint.rollback(1)

@@ -77,9 +77,10 @@ class ShoutFormat:
     def answer_lead(self, prompt: Prompt) -> str:
         return 'lead: ""\n'
 
-    def call_grammar(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> None:
+    def call_beginning(self, tools: Sequence[Tool], strict: Collection[str], prompt: Prompt) -> None:
+        return None
+
+    def call_grammar(self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]) -> None:
         return None
 
     def call_opening(self, name: str, prompt: Prompt) -> tuple[Piece, ...]:

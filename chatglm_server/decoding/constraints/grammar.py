@@ -47,12 +47,13 @@ class GrammarConstraint:
         """True if the sentence may end here."""
         return self._matcher.is_accepting()
 
-    def begin(self, text: bytes) -> bool:
-        """The sentence begins with `text`, which was written before the constraint was made; false if none can.
+    def begin(self, text: bytes, special: Sequence[int] = ()) -> bool:
+        """The sentence begins with `text`, then the special tokens `special`, which were written before the constraint
+        was made; false if none can.
 
-        Mutates the constraint. No `rollback` goes back behind the text.
+        Mutates the constraint. No `rollback` goes back behind them.
         """
-        tokens = self._vocabulary.tokenize_bytes(text)
+        tokens = [*self._vocabulary.tokenize_bytes(text), *special]
         return self._matcher.validate_tokens(tokens) == len(tokens) and self._matcher.consume_tokens(tokens)
 
     def fill(self, mask: TokenMask) -> None:

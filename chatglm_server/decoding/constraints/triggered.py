@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,14 +18,16 @@ _MOST_TOKENS = 256  # of the beginning of a part
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A part begins: a sentence of `grammar`, whose first letters, `text`, are already there.
+    """A part begins: a sentence of `grammar`, of which `text` and the special tokens `special` are already there.
 
-    If there are `openings`, the part begins only when the next token is one of them; `others` are the other tokens, as
-    `TokenMask.others` returns them.
+    `leads`: another part may begin with the token that ends this one. If there are `openings`, the part begins only
+    when the next token is one of them; `others` are the other tokens, as `TokenMask.others` returns them.
     """
 
     grammar: Grammar
     text: bytes = b""
+    special: Sequence[int] = ()
+    leads: bool = False
     openings: TokenMask | None = None
     others: int = 0
 
@@ -43,23 +45,48 @@ class Trigger(Protocol):
         ...
 
 
+GrammarOf = Callable[[str], Grammar]
+"""The grammar of the parts of that name, compiled when it is first asked for. Raises: GrammarError."""
+
+
 class TokenTrigger:
-    """A part follows each `token`."""
+    """A part follows each token `start`: a sentence of `names`, a name and a special token. If that is `key`, the
+    grammar of the name holds on.
+    """
 
     ready = True
 
-    def __init__(self, token: int, grammar: Grammar) -> None:
-        self._token = token
-        self._beginning = Beginning(grammar)
+    def __init__(self, tokenizer: Tokenizer, start: int, names: Grammar, key: int, grammar_of: GrammarOf) -> None:
+        self._tokenizer = tokenizer
+        self._specials = frozenset(tokenizer.specials.values())
+        self._start = start
+        self._names = Beginning(names, leads=True)
+        self._key = key
+        self._grammar_of = grammar_of
 
     def find(self, tokens: Sequence[int]) -> Beginning | None:
-        return self._beginning if tokens[-1] == self._token else None
+        """Raises: GrammarError as `grammar_of`."""
+        if tokens[-1] == self._start:
+            return self._names
+        text = self._name(tokens) if tokens[-1] == self._key else b""
+        if not text:
+            return None
+        return Beginning(self._grammar_of(text.decode().removesuffix("\n")), text, (self._key,))
+
+    def _name(self, tokens: Sequence[int]) -> bytes:
+        """What stands between the last two tokens that are special, if the first of them is `start`."""
+        text = b""
+        for token in reversed(tokens[-_MOST_TOKENS:-1]):
+            if token in self._specials:
+                return text if token == self._start else b""
+            text = self._tokenizer.token_bytes(token) + text
+        return b""
 
 
 class TextTrigger:
-    """A part begins where the text ends in a match of `pattern`. The grammar's sentence begins with the pattern's
-    group `name`, then `between`, then the group `body`, as for `CallsAfterText` of the formats. No text before
-    `thought_end` counts, if there is one. Without a body, `openings` as for `Beginning`.
+    """A part begins where the text ends in a match of `pattern`. The sentence, of the grammar of the pattern's group
+    `name`, begins with that, then `between`, then the group `body`, as for `CallsAfterText` of the formats. No text
+    before `thought_end` counts, if there is one. Without a body, `openings` as for `Beginning`.
     """
 
     ready = True
@@ -70,7 +97,7 @@ class TextTrigger:
         pattern: re.Pattern[str],
         last: str,
         between: str,
-        grammar: Grammar,
+        grammar_of: GrammarOf,
         thought_end: str = "",
         openings: TokenMask | None = None,
     ) -> None:
@@ -79,12 +106,13 @@ class TextTrigger:
         self._pattern = pattern
         self._last = tuple(char.encode() for char in last)
         self._between = between
-        self._grammar = grammar
+        self._grammar_of = grammar_of
         self._thought_end = thought_end
         self._openings = openings
         self._others = 0 if openings is None else openings.others()
 
     def find(self, tokens: Sequence[int]) -> Beginning | None:
+        """Raises: GrammarError as `grammar_of`."""
         word = self._tokenizer.token_bytes(tokens[-1])
         if not any(char in word for char in self._last):
             return None
@@ -95,10 +123,11 @@ class TextTrigger:
         match = self._pattern.search(text + self._text(tokens[-_MOST_TOKENS:]))
         if match is None:
             return None
+        grammar = self._grammar_of(match["name"])
         sentence = match["name"] + self._between + (match["body"] or "")
         if match["body"]:
-            return Beginning(self._grammar, sentence.encode())
-        return Beginning(self._grammar, sentence.encode(), self._openings, self._others)
+            return Beginning(grammar, sentence.encode())
+        return Beginning(grammar, sentence.encode(), openings=self._openings, others=self._others)
 
     def _text(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`. A special token ends a line: after it the model begins another."""
@@ -114,11 +143,17 @@ class _Part:
         self._grammar = grammar
         self._openings = beginning.openings
         self._others = beginning.others
+        self._leads = beginning.leads
         self._declined = False
 
     def holds(self, once: bool) -> bool:
         """True unless the sentence may end here. If `once`, nothing but the answer's end follows it."""
         return not self._declined and (once or not self._grammar.complete)
+
+    @property
+    def leads(self) -> bool:
+        """True if the sentence is complete, and another part may begin with its last token."""
+        return self._leads and self._grammar.complete
 
     @property
     def _undecided(self) -> bool:
@@ -191,7 +226,7 @@ class TriggeredGrammar:
                 opening.accept([token])
             if part is not None:
                 part.accept(token)
-            else:
+            if part is None or part.leads:
                 self._begin_part()
 
     def rollback(self, count: int) -> None:
@@ -216,5 +251,5 @@ class TriggeredGrammar:
         found = self._trigger.find(self._tokens)
         if found is not None:
             grammar = found.grammar.constraint(samples_all=self._samples_all)
-            if grammar.begin(found.text):
+            if grammar.begin(found.text, found.special):
                 self._parts.append(_Part(len(self._tokens), grammar, found))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from ...chat import Tool
-from ..call_grammar import CallsAfterText
+from ..call_grammar import CallGrammar, CallsAfterText
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.assertions import check_object
 from ..values.call_rules import CallRules
@@ -21,23 +21,27 @@ _BETWEEN = "\n"
 _END = rf"END: /({WHITESPACE})?\}}(\n?(```)?\n?)?/"  # tokens may hold more than the bracket
 
 
-def json_calls(
-    tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], thought_end: str = ""
-) -> CallsAfterText:
+def json_beginning(tools: Sequence[Tool], strict: Collection[str], thought_end: str = "") -> CallsAfterText:
+    """How calls of `tools` begin. If any is in `strict`, they are held from before the bracket on, because a token may
+    hold more than the bracket.
+    """
+    line = line_of(tool.name for tool in tools)
+    if strict:
+        head = re.compile(rf"{line}(?P<body>\{{[^{{]{{0,64}})?\Z")
+        return CallsAfterText(head, "\n{", _BETWEEN, thought_end, opening="{")
+    head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?(?P<body>\{{[^{{]{{0,64}})\Z")
+    return CallsAfterText(head, "{", _BETWEEN, thought_end)
+
+
+def json_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]) -> CallGrammar:
     """The grammar of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
 
-    If any is strict, a call is held from before its bracket on, because a token may hold more than the bracket.
     Raises: SchemaError.
     """
     calls = _Calls()
     for tool in tools:
         calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
-    line = line_of(tool.name for tool in tools)
-    if strict:
-        head = re.compile(rf"{line}(?P<body>\{{[^{{]{{0,64}})?\Z")
-        return CallsAfterText(head, "\n{", _BETWEEN, calls.grammar(_END, BLANKS), thought_end, opening="{")
-    head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?(?P<body>\{{[^{{]{{0,64}})\Z")
-    return CallsAfterText(head, "{", _BETWEEN, calls.grammar(_END, BLANKS), thought_end)
+    return calls.grammar(_END, BLANKS)
 
 
 class _Calls(CallRules):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...chat import Tool
-from ..call_grammar import CallsAfterText
+from ..call_grammar import CallGrammar, CallsAfterText
 from ..values.argument_rules import BLANKS, Argument, declared_arguments, in_any_order
 from ..values.assertions import ASSERTIONS, OF_ANY, OF_ARRAYS, OF_OBJECTS, check_held, check_object
 from ..values.call_rules import CallRules
@@ -34,13 +34,31 @@ dict: "{{" WS? (STRING COLON literal (COMMA STRING COLON literal)*)? WS? "}}"
 """  # SentencePiece puts a blank before a line
 
 
+def python_beginning(
+    tools: Sequence[Tool], strict: Collection[str], interpreter_tools: Collection[str]
+) -> CallsAfterText | None:
+    """How calls of `tools` begin. Code for `interpreter_tools` is no such call. None if there are no others.
+
+    If any tool is in `strict`, a call is held from before its bracket on, because a token may hold more than the
+    bracket.
+    """
+    names = [tool.name for tool in tools if tool.name not in interpreter_tools]
+    if not names:
+        return None
+    line = line_of(names)
+    if strict:
+        head = re.compile(rf"{line} ?```python\n ?{CALL_NAME}(?P<body>\([^(]{{0,64}})?\Z")
+        return CallsAfterText(head, f"{CALL_NAME[-1]}(", _BETWEEN, opening="(")
+    head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?{CALL_NAME}\s{{0,16}}(?P<body>\([^(]{{0,64}})\Z")
+    return CallsAfterText(head, "(", _BETWEEN)
+
+
 def python_calls(
     tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], interpreter_tools: Collection[str]
-) -> CallsAfterText | None:
+) -> CallGrammar | None:
     """The grammar of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
 
-    Code for `interpreter_tools` is no such call. None if there are no others. If any tool is strict, a call is held
-    from before its bracket on, because a token may hold more than the bracket. Raises: SchemaError.
+    Code for `interpreter_tools` is no such call. None if there are no others. Raises: SchemaError.
     """
     tools = [tool for tool in tools if tool.name not in interpreter_tools]
     if not tools:
@@ -48,12 +66,7 @@ def python_calls(
     calls = _Calls()
     for tool in tools:
         calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
-    line = line_of(tool.name for tool in tools)
-    if strict:
-        head = re.compile(rf"{line} ?```python\n ?{CALL_NAME}(?P<body>\([^(]{{0,64}})?\Z")
-        return CallsAfterText(head, f"{CALL_NAME[-1]}(", _BETWEEN, calls.grammar(_LITERALS), opening="(")
-    head = re.compile(rf"{line}\s{{0,16}}(?:{FENCE}\s{{0,64}})?{CALL_NAME}\s{{0,16}}(?P<body>\([^(]{{0,64}})\Z")
-    return CallsAfterText(head, "(", _BETWEEN, calls.grammar(_LITERALS))
+    return calls.grammar(_LITERALS)
 
 
 class _Calls(CallRules):

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...chat import Tool
 from ..base import THINK_END, THINK_START
-from ..call_grammar import CallsAfterToken
+from ..call_grammar import CallGrammar, CallsAfterToken
 from ..values.argument_rules import BLANKS, declared_arguments, in_any_order
 from ..values.argument_values import ArgumentValues
 from ..values.assertions import ASSERTIONS, OF_STRINGS, check_held, check_object
@@ -26,7 +26,20 @@ end: {VALUE_END} {_GAP}
 """
 
 
-def tagged_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]) -> CallsAfterToken:
+def tagged_beginning(tools: Sequence[Tool]) -> CallsAfterToken:
+    """How calls of `tools` begin: with a name, and the tag behind it that a call of this tool may have there."""
+    names: dict[str, list[str]] = {KEY_START: [], CALL_END: []}
+    for tool in tools:
+        arguments = declared_arguments(tool.function.get("parameters"))
+        if arguments is None or arguments:
+            names[KEY_START].append(tool.name)
+        if arguments is None or not any(argument.required for argument in arguments):
+            names[CALL_END].append(tool.name)
+    choices = (f"({' | '.join(map(lark_string, known))}) {_GAP} {tag}" for tag, known in names.items() if known)
+    return CallsAfterToken(CALL_START, f"start: {' | '.join(choices)}\n", KEY_START)
+
+
+def tagged_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]) -> CallGrammar:
     """The grammar of calls of `tools`. Values of those in `strict` fit their schemas, those in `loose` are any.
 
     Raises: SchemaError.
@@ -34,7 +47,7 @@ def tagged_calls(tools: Sequence[Tool], strict: Collection[str], loose: Collecti
     calls = _Calls()
     for tool in tools:
         calls.add(tool, strict=tool.name in strict, loose=tool.name in loose)
-    return CallsAfterToken(CALL_START, calls.grammar(_TERMINALS, BLANKS))
+    return calls.grammar(_TERMINALS, BLANKS)
 
 
 class _Calls(CallRules):
@@ -57,7 +70,7 @@ class _Calls(CallRules):
         pairs = []
         for argument in arguments:
             if tool.input_form is not None:
-                text = nested(input_grammar(tool.input_form))
+                text = self._foreign(nested(input_grammar(tool.input_form)))
             else:
                 text = "raw" if loose else self._value(values, argument.name, argument.schema, strict=strict)
             pairs.append(self._pairs.name(_pair(lark_string(argument.name), text)))
@@ -79,7 +92,7 @@ class _Calls(CallRules):
             return self._values.name(schema, strict=strict)
         if known and schema.get("type") == "string" and schema.keys() & {"minLength", "maxLength"}:
             length = f"{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}"
-            text = f"/(?s:.{length})/"
+            text = self._foreign(f"/(?s:.{length})/")
         else:
             text = "raw"
         if strict and known:

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 from ...chat import Message, Thinking, Tool, ToolCall
 from ..base import ENOUGH_THOUGHT, THINK_END, THINK_START, OutputParser, Piece, Prompt, Special, ThinkingSupport
-from ..call_grammar import CallGrammar
+from ..call_grammar import CallGrammar, CallsAfterToken
 from ..prompt_writer import ASSISTANT, PromptWriter
 from ..scanning.markers import SpecialTokenScanner
 from ..tool_names import DeclaredTools
 from .answer_text import PlainText
-from .grammar import tagged_calls
+from .grammar import tagged_beginning, tagged_calls
 from .parser import TaggedParser
 from .tags import CALL_END, CALL_START, CALL_TAGS, KEY_END, KEY_START, VALUE_END, VALUE_START
 
@@ -87,9 +87,10 @@ class TaggedFormat:
         thought = f"/(?s:.*)/ {THINK_END}" if prompt.ends_in_think else ""
         return f"lead: {thought} {json.dumps(self.gap)}\n"
 
-    def call_grammar(
-        self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str], prompt: Prompt
-    ) -> CallGrammar:
+    def call_beginning(self, tools: Sequence[Tool], strict: Collection[str], prompt: Prompt) -> CallsAfterToken:
+        return tagged_beginning(tools)
+
+    def call_grammar(self, tools: Sequence[Tool], strict: Collection[str], loose: Collection[str]) -> CallGrammar:
         return tagged_calls(tools, strict, loose)
 
     def thought_closing(self) -> tuple[Piece, ...]:

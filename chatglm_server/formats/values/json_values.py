@@ -35,6 +35,7 @@ class JsonValues:
         self._rules = SharedRules("value")
         self._pairs = SharedRules("member")
         self._members: list[str] = []
+        self._foreign: set[str] = set()
 
     def name(self, schema: Any, *, strict: bool) -> str:
         """The name of the rule for values that fit `schema`. Mutates the rules.
@@ -46,6 +47,11 @@ class JsonValues:
             return self._name(essential(schema), strict)
         except RecursionError:
             raise SchemaError("it is nested too deep") from None
+
+    @property
+    def foreign(self) -> frozenset[str]:
+        """The expressions that are clients' schemas as they are."""
+        return frozenset(self._foreign)
 
     def lines(self) -> Iterator[str]:
         """Yields the grammar's lines."""
@@ -72,7 +78,9 @@ class JsonValues:
             return "JSON_STRING"
         if strict:
             schema = with_bounded_numbers(with_closed_objects(schema))
-        return checked_rule(schema, strict=strict)
+        rule = checked_rule(schema, strict=strict)
+        self._foreign.add(rule)
+        return rule
 
     def _object(self, schema: Any, strict: bool) -> str:
         """The name of the rule for what follows the object's opening bracket."""

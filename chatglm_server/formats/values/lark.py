@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 
 def lark_string(text: str) -> str:
@@ -13,6 +14,11 @@ def lark_string(text: str) -> str:
 def nested(grammar: str) -> str:
     """An expression for the sentences of `grammar`, whose rules no other grammar sees."""
     return f"%lark {{\n{grammar.removeprefix('%llguidance {}')}\n}}"
+
+
+def alternatives(expressions: Iterable[str]) -> str:
+    """The grammar of the sentences of any of `expressions`."""
+    return "start: " + "\n  | ".join(expressions) + "\n"
 
 
 def lark_json_string(text: str) -> str:

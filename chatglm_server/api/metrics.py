@@ -7,6 +7,8 @@ from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
+from ..engine.capabilities import Capability
+from ..queueing.status import DiskStatus
 from ..service import Service
 from .http.access_log import RequestRecord
 
@@ -36,13 +38,15 @@ class Metrics:
         self._to_disk = self._counter("kv_disk_tokens_written", "Tokens of prompts that were written to disk")
         self._disk = self._gauge("kv_disk_bytes", "Bytes of prompts on disk, of all models")
         self._most_disk = self._gauge("kv_disk_bytes_max", "Bytes of prompts that may be on disk")
-        self._disk_before = (0, 0)
+        self._disk_before: dict[str, tuple[int, int]] = {}
 
     def note(self, record: RequestRecord, status: int) -> None:
         """Count a request that is over. Mutates the figures."""
         if "model" not in record.notes:  # it asked for no answer
             return
-        model, usage = self._engine.info.id, record.usage
+        info, usage = self._engine.info, record.usage
+        # the names that another server's models are asked for by are their clients' own
+        model = info.id if Capability.ANY_MODEL in info.capabilities else record.notes["model"]
         self._requests.labels(model, status).inc()
         self._read.labels(model).inc(usage.prompt_tokens)
         self._cached.labels(model).inc(usage.cached_tokens)
@@ -58,21 +62,25 @@ class Metrics:
 
     async def exposed(self, accept: str) -> tuple[bytes, str]:
         """The figures in the format that the header `accept` prefers, and its content type. Mutates the figures."""
-        model, status = self._engine.info.id, await self._engine.status()
-        self._running.labels(model).set(status.queue["running"])
-        self._waiting.labels(model).set(status.queue["waiting"])
-        if status.kv_cache is not None:
-            self._held.labels(model).set(status.kv_cache["tokens"])
-            self._most.labels(model).set(status.kv_cache["most"])
-        if status.kv_disk is not None:
-            read, written = status.kv_disk["read"], status.kv_disk["written"]
-            self._from_disk.labels(model).inc(read - self._disk_before[0])
-            self._to_disk.labels(model).inc(written - self._disk_before[1])
-            self._disk_before = read, written
-            self._disk.labels(model).set(status.kv_disk["bytes"])
-            self._most_disk.labels(model).set(status.kv_disk["most_bytes"])
+        whole = await self._engine.status()
+        for model, status in (whole.models or {self._engine.info.id: whole}).items():
+            self._running.labels(model).set(status.queue["running"])
+            self._waiting.labels(model).set(status.queue["waiting"])
+            if status.kv_cache is not None:
+                self._held.labels(model).set(status.kv_cache["tokens"])
+                self._most.labels(model).set(status.kv_cache["most"])
+            if status.kv_disk is not None:
+                self._note_disk(model, status.kv_disk)
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
+
+    def _note_disk(self, model: str, disk: DiskStatus) -> None:
+        read, written = self._disk_before.get(model, (0, 0))
+        self._from_disk.labels(model).inc(disk["read"] - read)
+        self._to_disk.labels(model).inc(disk["written"] - written)
+        self._disk_before[model] = disk["read"], disk["written"]
+        self._disk.labels(model).set(disk["bytes"])
+        self._most_disk.labels(model).set(disk["most_bytes"])
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"chatglm_{name}", documentation, ("model", *labels), registry=self._registry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..answer import Answer
@@ -14,7 +14,7 @@ from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from .answer_grammar import with_schema
 from .base import ModelInfo, Token
-from .sampled_answers import Place, SampledAnswers
+from .sampled_answers import Notes, Place, SampledAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,14 @@ class EncodedPrompt:
 class Prompts:
     """Renders prompts as the model's generation writes them, and encodes them."""
 
-    def __init__(self, info: ModelInfo, chat_format: ChatFormat, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, info: ModelInfo, chat_format: ChatFormat, tokenizer: Tokenizer, notes: Callable[[], Notes | None]
+    ) -> None:
+        """`notes` as for `SampledAnswers`."""
         self._info = info
         self._format = chat_format
         self._tokenizer = tokenizer
-        self.sampled = SampledAnswers()
+        self._sampled = SampledAnswers(notes)
 
     def render(self, request: ChatRequest, history: Sequence[Message]) -> Prompt:
         """The prompt that asks for an answer to `history`, the messages of `request`. Raises: InvalidRequest."""
@@ -82,7 +85,7 @@ class Prompts:
 
         for answer in prompt.answers:
             read_up_to(answer.start)
-            sampled = self.sampled.find(place.key, answer)
+            sampled = self._sampled.find(place.key, answer)
             if sampled is not None:
                 add(sampled)
                 read = answer.end
@@ -100,7 +103,7 @@ class Prompts:
         """
         if prompt.place is not None:
             before, opening = prompt.ids[: prompt.answer_start], prompt.ids[prompt.answer_start :]
-            self.sampled.add(prompt.place, before, [*opening, *tokens], answer, begun)
+            self._sampled.add(prompt.place, before, [*opening, *tokens], answer, begun)
 
     def check_length(self, tokens: int, param: str) -> None:
         """Raises: ContextLengthExceeded if no token of an answer fits behind so many."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
@@ -64,10 +64,10 @@ class Notes(Protocol):
 class SampledAnswers:
     """The answers that were given last, or came back last, within a bound on memory. Any thread may ask."""
 
-    def __init__(self) -> None:
+    def __init__(self, notes: Callable[[], Notes | None] = lambda: None) -> None:
+        """`notes`: where answers are kept beyond the server's life, if there is such a place now."""
         self._answers: Recent[bytes, tuple[_Sampled, ...]] = Recent(_KEPT_BYTES)
-        self.notes: Notes | None = None
-        """Where answers are kept beyond the server's life."""
+        self._notes = notes
 
     def add(
         self, place: bytes, before: Sequence[int], tokens: Sequence[int], answer: Answer, begun: Message | None
@@ -82,9 +82,9 @@ class SampledAnswers:
         others = [one for one in self._answers.get(place) or () if one.tokens != sampled.tokens]
         kept = (sampled, *others[: _MOST_ALTERNATIVES - 1])
         self._keep(place, kept)
-        if self.notes is not None:
+        if (notes := self._notes()) is not None:
             with suppress(RecursionError):  # arguments that are nested too deeply to be written
-                self.notes.keep_note(place.hex(), before, _note_of(kept))
+                notes.keep_note(place.hex(), before, _note_of(kept))
 
     def find(self, place: bytes, answer: EarlierAnswer) -> Sequence[int] | None:
         """The tokens of an answer that comes back at the place with the key `place`; None if it is not known.
@@ -97,7 +97,8 @@ class SampledAnswers:
         return None
 
     def _from_disk(self, place: bytes) -> tuple[_Sampled, ...]:
-        note = None if self.notes is None else self.notes.find_note(place.hex())
+        notes = self._notes()
+        note = None if notes is None else notes.find_note(place.hex())
         if note is None:
             return ()
         kept = _noted(note)

@@ -31,8 +31,7 @@ def given(begun: Message | None = None, notes: Notes | None = None) -> SampledAn
             ToolCallDelta(0, json.dumps(ARGUMENTS)),
         ]
     )
-    answers = SampledAnswers()
-    answers.notes = notes
+    answers = SampledAnswers(lambda: notes)
     answers.add(PLACE, [], [1, 2, 3], answer, begun)
     return answers
 
@@ -123,15 +122,11 @@ class Shelf:
 def test_another_server_finds_what_was_noted() -> None:
     shelf = Shelf()
     given(notes=shelf)
-    another = SampledAnswers()
-    assert found(SENT, another) == []
-    another.notes = shelf
-    assert found(with_call(more=1), another) == [1, 2, 3]
+    assert found(SENT, SampledAnswers()) == []
+    assert found(with_call(more=1), SampledAnswers(lambda: shelf)) == [1, 2, 3]
     for broken in (b"", b'[[[-1],"","",[]]]', b'[[[1],"",2,[]]]', b"[[" * 100_000):
         shelf.notes = dict.fromkeys(shelf.notes, broken)
-        again = SampledAnswers()
-        again.notes = shelf
-        assert found(SENT, again) == []
+        assert found(SENT, SampledAnswers(lambda: shelf)) == []
 
 
 def test_a_place_is_known_by_its_tokens() -> None:

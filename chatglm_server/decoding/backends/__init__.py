@@ -25,13 +25,14 @@ KEPT_PREFIXES = 256
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
-    """How a model is to be run. `threads` of None: as many as the CPUs that this process may use. `snapshots` of None:
-    no prefixes are kept on disk.
+    """How a model is to be run. `threads` of None: as many as the CPUs that this process may use; `threads_on_battery`
+    of None: as many as `threads`. `snapshots` of None: no prefixes are kept on disk.
     """
 
     context_length: int
     parallel: int = 1
     threads: int | None = None
+    threads_on_battery: int | None = None
     cpu: str = "auto"
     snapshots: SnapshotOptions | None = None
 
@@ -74,6 +75,22 @@ def choose_backend(name: str, file: ModelFile, options: BackendOptions) -> Backe
             raise ModelFileError(f"{file.path}: {refusals}{error.message}" if refusals else error.message) from None
         return backend
     raise ModelFileError(f"{file.path}: {refusals}try --engine auto")
+
+
+def load_unchanged(
+    backend: Backend, file: ModelFile, digest: str, options: BackendOptions, stopping: Callable[[], bool]
+) -> Runner:
+    """`Backend.load`, for a file that was checked some time ago, when its digest was `digest`.
+
+    Raises: ModelFileError; ShuttingDown once `stopping` says so.
+    """
+    try:
+        changed = file.digest() != digest
+    except OSError as error:
+        raise ModelFileError(f"{error.filename}: {error.strerror}; the server needs it to load the model") from None
+    if changed:
+        raise ModelFileError(f"{file.path}: the file has changed since the server was started; start the server again")
+    return backend.load(file, options, stopping)
 
 
 def _load(name: str) -> Backend:

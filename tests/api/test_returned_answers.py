@@ -110,7 +110,8 @@ def test_a_turn_reads_only_its_new_tokens(chat_format: str, tmp_path: Path) -> N
                 continue
             conversation = dialect(habit, "Read on.", READ_PAGE)
             held: list[int] = []
-            for turn in range(TURNS if chat_format == "glm47" and habit is REWRITES else 3):
+            few = 4 if habit.empty_text else 2  # the third answer is the first without text
+            for turn in range(TURNS if chat_format == "glm47" and habit is REWRITES else few):
                 model.read.clear()
                 answer = ask(url, conversation)
                 case = (dialect.name, habit.name, turn)

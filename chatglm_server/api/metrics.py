@@ -32,6 +32,7 @@ class Metrics:
         self._each = self._histogram("time_per_output_token", "Of each token of an answer but the first", _TOKEN_S)
         self._running = self._gauge("requests_running", "Requests that are answered now")
         self._waiting = self._gauge("requests_waiting", "Requests that wait")
+        self._wait = self._gauge("estimated_wait_seconds", "To the first token of the shortest request that comes now")
         self._held = self._gauge("kv_cache_tokens", "Tokens whose keys and values are in memory")
         self._most = self._gauge("kv_cache_tokens_max", "Tokens that there is memory for")
         self._from_disk = self._counter("kv_disk_tokens_read", "Tokens of prompts that came from disk")
@@ -66,6 +67,8 @@ class Metrics:
         for model, status in (whole.models or {self._engine.info.id: whole}).items():
             self._running.labels(model).set(status.queue["running"])
             self._waiting.labels(model).set(status.queue["waiting"])
+            if status.wait_s is not None:
+                self._wait.labels(model).set(status.wait_s)
             if status.kv_cache is not None:
                 self._held.labels(model).set(status.kv_cache["tokens"])
                 self._most.labels(model).set(status.kv_cache["most"])

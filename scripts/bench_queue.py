@@ -90,6 +90,7 @@ def main() -> int:
                     client.join()
             pairs = [(estimate, client.waited) for estimate, client in probes]
             ratios = [estimate / waited for estimate, waited in pairs]
+            print(f"--parallel {parallel}: {pairs}", file=sys.stderr, flush=True)
             shown = ", ".join(f"{estimate:.1f} / {waited:.1f}" for estimate, waited in pairs)
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
             rows.append([parallel, shown, f"{statistics.median(ratios):.2f}", spread])

@@ -55,7 +55,7 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
         # KeyCheck asks for the key; this says so in the schema, for which the reference then has a field.
         dependencies=[] if settings.api_key is None else [Depends(HTTPBearer(auto_error=False))],
     )
-    options = Options(settings.keep_alive_s, settings.report_repairs, settings.any_model)
+    options = Options(settings.keep_alive_s, settings.report_repairs, settings.any_model, settings.max_wait_s)
     for dialect in DIALECTS:
         app.include_router(dialect.router(service, options))
     app.include_router(models_router(service.engine))

@@ -171,7 +171,8 @@ class ChatRequest:
     `choices` is how many answers are wanted, each sampled by itself. `continues`: the last message is the beginning of
     the answer; None: only if it is text of the assistant. `prediction` is text that much of the answer is expected to
     be like; it changes only how soon that comes. `background`: nobody waits for the answer, so that other requests come
-    first. `foreign_tools` are tools that are not functions. `defaults` is how an
+    first. `max_wait_s`: seconds that the client is willing to wait for the first token; None: any number.
+    `foreign_tools` are tools that are not functions. `defaults` is how an
     engine of our own samples where `sampling` does not say; another server has defaults of its own. `extras`: see the
     module's docstring.
     """
@@ -187,6 +188,7 @@ class ChatRequest:
     continues: bool | None = None
     prediction: str | None = None
     background: bool = False
+    max_wait_s: float | None = None
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS
@@ -219,6 +221,7 @@ class CompletionRequest:
     best_of: int | None = None
     response_format: ResponseFormat | None = None
     background: bool = False
+    max_wait_s: float | None = None
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS

@@ -119,6 +119,20 @@ class QueueFull(ChatGLMServerError):
     retry_after = 5
 
 
+class WaitTooLong(ChatGLMServerError):
+    """The answer's first token would come later than the request is willing to wait.
+
+    `retry_after`: seconds after which it would come in time; None if it never would.
+    """
+
+    status = 429
+    code = "wait_too_long"
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class TooManyConnections(ChatGLMServerError):
     """As many connections are open as the server keeps."""
 

@@ -92,6 +92,14 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         32, ge=0, description="Requests that may wait while others are answered. Further ones get a 429."
     )
+    max_wait_s: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds that a request may have to wait for its first token. If the queue and its prompt would "
+        "take longer, it gets a 429 at once, which says when to try again. The header X-Max-Wait-Seconds of a request "
+        "goes before. 0: any number.",
+    )
     max_body_mb: float = Field(
         8.0,
         gt=0,
@@ -166,8 +174,8 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=64,
-        description="Model files in memory at the same time, if requests may name the models that chatglm-server list "
-        "shows. A name that it does not show means --model. Without it: only --model is served.",
+        description="Model files in memory at the same time. With this option requests may name every model that "
+        "`chatglm-server list` shows; any other name means the one of --model. Without it, that one alone is served.",
     )
     speculation: Literal["auto", "off"] = Field(
         "auto",
@@ -276,7 +284,10 @@ class Settings(BaseSettings):
 GROUPS: dict[str, tuple[str, ...]] = {
     "Model": ("model", "alias", "chat_format", "context_length", "tool_grammar", "thinking_budget", "report_repairs"),
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
-    "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "record", "metrics", "any_model"),
+    "Requests": (
+        *("max_queue", "max_wait_s", "max_body_mb", "request_timeout_s"),
+        *("keep_alive_s", "record", "metrics", "any_model"),
+    ),
     "Computing": (
         *("engine", "cpu", "threads", "threads_on_battery", "parallel", "kv_cache_mb", "kv_cache_type"),
         *("kv_disk_mb", "kv_disk_after_s", "unload_after_s", "models_max", "speculation"),

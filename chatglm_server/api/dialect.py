@@ -77,11 +77,13 @@ class Options:
     """How a dialect answers. `keep_alive_s`: seconds between signs of life in a stream.
 
     `report_repairs`: each call that was repaired says how. `any_model`: see `Dialect.any_model`.
+    `max_wait_s`: seconds to the first token that a request is willing to wait if it does not say; 0: any number.
     """
 
     keep_alive_s: float = 10.0
     report_repairs: bool = False
     any_model: bool = True
+    max_wait_s: float = 0.0
 
 
 class Dialect(Protocol):

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +26,7 @@ from .dialect import AnswerShape, Dialect, Json, MakeShape, Options, StreamEvent
 from .http.access_log import RequestRecord, request_record
 from .http.body import CLIENT_CLOSED
 from .http.json_lines import json_lines
+from .http.max_wait import max_wait_s
 from .http.sse import event_stream
 from .model_names import untagged
 
@@ -38,6 +40,7 @@ class Endpoint:
         self._engine = engine
         self._dialect = dialect
         self._keep_alive_s = options.keep_alive_s
+        self._max_wait_s = options.max_wait_s or None
         self._any_model = dialect.any_model and options.any_model
         self.capabilities = engine.info.capabilities - dialect.not_shown
         """The capabilities that a request may use."""
@@ -53,13 +56,14 @@ class Endpoint:
 
         `field_of` gives the client's field for a noun. The work is cancelled if the client leaves.
 
-        Raises: ModelNotFound, UnsupportedParameter and what `Engine.chat` raises; errors name the client's field.
+        Raises: ModelNotFound, InvalidRequest and what `Engine.chat` raises; errors name the client's field.
         """
         record = request_record(request.scope)
         self._note(record, asked)
         try:
             self._check_model(asked.model)
             check_capabilities(asked, self.capabilities)
+            asked = replace(asked, max_wait_s=max_wait_s(request.headers, self._max_wait_s))
             return await unless_disconnected(request, self._answered(asked, record, shape))
         except InvalidRequest as error:
             raise _in_words_of_the_client(error, field_of) from None

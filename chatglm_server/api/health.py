@@ -17,8 +17,9 @@ def health_router(service: Service) -> APIRouter:
 
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
-        """503 while the first model loads, then 200: the models, their queues, how far prompts are read, drafts,
-        prefixes on disk, and what is wrong with a backend. `"loaded": false`: the next request loads the model again.
+        """503 while the first model loads, then 200: the models, their queues, the estimated wait, how far prompts are
+        read, drafts, prefixes on disk, and what is wrong with a backend. `"loaded": false`: the next request loads the
+        model again.
         """
         status = await engine.status()
         ready = status.ready
@@ -28,6 +29,8 @@ def health_router(service: Service) -> APIRouter:
         if status.backend is not None:
             state["upstream"] = status.backend
         state["queue"] = status.queue
+        if status.wait_s is not None:
+            state["estimated_wait_s"] = round(status.wait_s, 2)
         if status.reading:
             state["reading"] = status.reading
         if status.drafts is not None:

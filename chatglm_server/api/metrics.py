@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from ..engine.capabilities import Capability
-from ..queueing.status import DiskStatus
 from ..service import Service
 from .http.access_log import RequestRecord
 
@@ -32,6 +31,7 @@ class Metrics:
         self._each = self._histogram("time_per_output_token", "Of each token of an answer but the first", _TOKEN_S)
         self._running = self._gauge("requests_running", "Requests that are answered now")
         self._waiting = self._gauge("requests_waiting", "Requests that wait")
+        self._wait = self._gauge("estimated_wait_seconds", "To the first token of the shortest request that comes now")
         self._held = self._gauge("kv_cache_tokens", "Tokens whose keys and values are in memory")
         self._most = self._gauge("kv_cache_tokens_max", "Tokens that there is memory for")
         self._from_disk = self._counter("kv_disk_tokens_read", "Tokens of prompts that came from disk")
@@ -66,21 +66,20 @@ class Metrics:
         for model, status in (whole.models or {self._engine.info.id: whole}).items():
             self._running.labels(model).set(status.queue["running"])
             self._waiting.labels(model).set(status.queue["waiting"])
+            if status.wait_s is not None:
+                self._wait.labels(model).set(status.wait_s)
             if status.kv_cache is not None:
                 self._held.labels(model).set(status.kv_cache["tokens"])
                 self._most.labels(model).set(status.kv_cache["most"])
             if status.kv_disk is not None:
-                self._note_disk(model, status.kv_disk)
+                read, written = self._disk_before.get(model, (0, 0))
+                self._from_disk.labels(model).inc(status.kv_disk["read"] - read)
+                self._to_disk.labels(model).inc(status.kv_disk["written"] - written)
+                self._disk_before[model] = status.kv_disk["read"], status.kv_disk["written"]
+                self._disk.labels(model).set(status.kv_disk["bytes"])
+                self._most_disk.labels(model).set(status.kv_disk["most_bytes"])
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
-
-    def _note_disk(self, model: str, disk: DiskStatus) -> None:
-        read, written = self._disk_before.get(model, (0, 0))
-        self._from_disk.labels(model).inc(disk["read"] - read)
-        self._to_disk.labels(model).inc(disk["written"] - written)
-        self._disk_before[model] = disk["read"], disk["written"]
-        self._disk.labels(model).set(disk["bytes"])
-        self._most_disk.labels(model).set(disk["most_bytes"])
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"chatglm_{name}", documentation, ("model", *labels), registry=self._registry)

@@ -55,6 +55,16 @@ class KVCache:
         return {"tokens": self._held(), "most": self._most}
 
     @property
+    def most(self) -> int:
+        """Positions that there may be, over all slots."""
+        return self._most
+
+    @property
+    def reuses_prefixes(self) -> bool:
+        """True if a sequence may begin with what a slot holds."""
+        return self._runner.reuses_prefixes
+
+    @property
     def free(self) -> int:
         """Number of slots that no sequence uses."""
         return sum(not slot.busy for slot in self.slots)
@@ -62,6 +72,10 @@ class KVCache:
     def cached(self, tokens: Sequence[int]) -> int:
         """How many of `tokens`, except the last, need not be read: the longest prefix that a slot holds."""
         return self._best(tokens)[1]
+
+    def known(self, tokens: Sequence[int]) -> int:
+        """As `cached`, or more, if the disk holds more."""
+        return max(self.cached(tokens), len(self._stored(tokens)) * BLOCK)
 
     def fits(self, tokens: int) -> bool:
         """True if a sequence of so many tokens has room beside those that are running."""

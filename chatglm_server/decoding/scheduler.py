@@ -29,6 +29,7 @@ from .drafting.pass_costs import PassCosts
 from .drafting.recent_answers import RecentAnswers
 from .idle_timer import IdleTimer
 from .kv_cache import KVCache, Slot, common_prefix
+from .queue_estimate import Present, QueueEstimate
 from .runner import PromptProgress, Runner, SampledToken, Sampler, Step, StepResult
 from .sequence import AnswerSequence, Phase
 from .snapshots.snapshots import Moves, Snapshots
@@ -66,6 +67,8 @@ class Scheduler:
         self._running: dict[AnswerSequence, Slot] = {}
         self._driver: asyncio.Task[None] | None = None
         self._costs = PassCosts()
+        self._estimate = QueueEstimate(parallel, _PREFILL_BESIDE_DECODE, _WORTH_WAITING)
+        self._pass_began: float | None = None  # None: no pass is under way
         self._snapshots: Snapshots | None = None
         self._disk_before: DiskStatus | None = None  # what was moved until the model was last unloaded
         self._idle_timer = IdleTimer(unload_after_s, self.unload)
@@ -106,6 +109,24 @@ class Scheduler:
         running = sum(not sequence.ended for sequence in self._running)
         waiting = sum(not sequence.ended for sequence in self._waiting)
         return {"running": running, "waiting": waiting, "max": self._admission.max_queue}
+
+    def wait_s(self) -> float | None:
+        """Seconds to the first token of the shortest request that comes now; None if no pass was run yet, or the model
+        has to be loaded first.
+        """
+        return self._estimate.first_token_s(self._present()) if self.loaded else None
+
+    def check_wait(self, tokens: Sequence[int], limit_s: float | None, *, background: bool) -> None:
+        """Raises: WaitTooLong, if the first token after the prompt `tokens` would come later than in `limit_s`.
+
+        How long the model takes to load is not known: then every request is let in.
+        """
+        if limit_s is not None and self.loaded:
+            self._estimate.check(self._present(), tokens, limit_s, background=background)
+
+    def _present(self) -> Present:
+        since = None if self._pass_began is None else time.perf_counter() - self._pass_began
+        return Present(self._running, self._waiting, self._cache, self._runner.chunk, since)
 
     def kv_cache(self) -> CacheStatus:
         """How full the KV cache is. The model has to be loaded, or to have been."""
@@ -180,6 +201,7 @@ class Scheduler:
                 yield token
         finally:
             sequence.ended = True
+            self._estimate.note_answer(sequence)
             if sequence.drafts:
                 self.recent.add(sequence.tokens, sequence.prompt_length)
 
@@ -208,7 +230,7 @@ class Scheduler:
                 sequence.fail(error)
             self._release()
         finally:
-            self._driver = None
+            self._driver = self._pass_began = None
             self._idle_timer.restart()
 
     async def _load(self) -> Runner:
@@ -229,7 +251,10 @@ class Scheduler:
         steps = self._steps()
         moves = self._moves(steps)
         if not steps and not moves:
+            self._pass_began = None
             return self._pause()
+        if self._pass_began is None:
+            self._pass_began = time.perf_counter()
         pending, self._cache.pending = self._cache.pending, []
         try:
             results, seconds = await self._on_worker(lambda: self._forward(pending, moves, list(steps.values())))
@@ -237,10 +262,12 @@ class Scheduler:
             for sequence in self._running:
                 sequence.fail(error)
             self._cache.drop_all()  # the slots may hold anything
+            self._pass_began = None
             return 0
         self._admission.check_open()
         self._note_cost(steps, results, seconds)
         self._note_moves(moves)
+        self._note_time(steps, results, moves)
         for (sequence, step), result in zip(steps.items(), results, strict=True):
             self._advance(sequence, step, result)
         return 0
@@ -271,6 +298,15 @@ class Scheduler:
         if any(sequence.phase == Phase.DECODE for sequence in steps):
             drafted = sum(result.drafted for result in results if isinstance(result, StepResult))
             self._costs.note(sum(len(step.tokens) for step in steps.values()) + drafted, seconds, drafted)
+
+    def _note_time(
+        self, steps: dict[AnswerSequence, Step], results: Sequence[StepResult | ModelFailure], moves: Moves
+    ) -> None:
+        """Learn how long it is from pass to pass, what happens between them included."""
+        now = time.perf_counter()
+        if self._pass_began is not None and not moves.restores:
+            self._estimate.note_pass(steps, results, now - self._pass_began)
+        self._pass_began = now
 
     def _moves(self, steps: dict[AnswerSequence, Step]) -> Moves:
         """What goes to disk, and comes from there, before the pass over `steps`. A sequence whose prefix has no room in

@@ -124,6 +124,11 @@ class AnswerSequence:
             self.cached = (self.cached or 0) + count
 
     @property
+    def room(self) -> int:
+        """Tokens that the answer may still get."""
+        return self.prompt_length + self._max_tokens - len(self.tokens)
+
+    @property
     def readable(self) -> int:
         """How many of the tokens may be read: before the answer has begun not the last, which is sampled from."""
         return len(self.tokens) - (not self.prepared)

@@ -70,8 +70,8 @@ class Engine(Protocol):
     def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """The answer: `Accepted` once the request is checked and queued, then its events, then `Finish`.
 
-        Raises: InvalidRequest, ContextLengthExceeded, QueueFull, NotReady, all before the first event; ShuttingDown at
-        any time. Closing the iterator frees the model within one token.
+        Raises: InvalidRequest, ContextLengthExceeded, QueueFull, WaitTooLong, NotReady, all before the first event;
+        ShuttingDown at any time. Closing the iterator frees the model within one token.
         """
         ...
 

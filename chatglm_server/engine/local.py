@@ -119,6 +119,7 @@ class LocalEngine:
             kv_cache=self._scheduler.kv_cache() if ready else None,
             kv_disk=self._scheduler.kv_disk,
             loaded=self._scheduler.loaded,
+            wait_s=self._scheduler.wait_s() if ready else None,
         )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
@@ -144,6 +145,7 @@ class LocalEngine:
             forced = [tool.name for tool in tools if choice.mode == "required" or tool.name == choice.name]
             openings = self._openings(prompt, forced)
             self._prompts.check_length(len(ids) + max(map(len, openings), default=0), param="messages")
+            self._scheduler.check_wait(ids, request.max_wait_s, background=request.background)
             sources = await self._draft_sources(request)
             constraint = ChatConstraint(
                 self._tokenizer,
@@ -210,6 +212,8 @@ class LocalEngine:
                     if not ids or not all(0 <= token < self._vocab_size for token in ids):
                         raise InvalidRequest(f"token ids must be from 0 to {self._vocab_size - 1}", param="prompts")
                 self._prompts.check_length(len(ids), param="prompts")
+                if not length:  # the first answer's first token is what the client waits for
+                    self._scheduler.check_wait(ids, request.max_wait_s, background=request.background)
                 length += len(ids)
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)

@@ -57,6 +57,8 @@ class Status:
     `kv_cache`: of an engine that has one, once it is ready. `kv_disk`: the traffic of prefixes on disk, if any.
     `models`: of an engine with several models, each one that was asked for, by its name.
 
+    `wait_s`: seconds to the first token of the shortest request that comes now; None if nothing tells.
+
     `problem` says why requests would fail now, though the engine is ready; None if nothing is known to be wrong.
     """
 
@@ -68,5 +70,6 @@ class Status:
     reading: Sequence[ReadingStatus] = ()
     kv_cache: CacheStatus | None = None
     kv_disk: DiskStatus | None = None
+    wait_s: float | None = None
     loaded: bool = True
     models: Mapping[str, Status] = field(default_factory=dict)

@@ -41,10 +41,18 @@ class SlowBackend(ToyBackend):
 
 
 @contextmanager
-def slow_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def slow_server(folder: Path, monkeypatch: pytest.MonkeyPatch, max_wait_s: float = 0) -> Iterator[str]:
     monkeypatch.setitem(BACKENDS, "slow", f"{__name__}:SlowBackend")
     path = write_random_model(folder / "model.bin")
-    with serving(Settings(_env_file=None, model=str(path), engine="slow", keep_alive_s=0.02)) as (url, _):
+    settings = Settings(
+        _env_file=None,
+        model=str(path),
+        engine="slow",
+        speculation="off",
+        keep_alive_s=0.02,
+        max_wait_s=max_wait_s,
+    )
+    with serving(settings) as (url, _):
         yield url
 
 

@@ -151,6 +151,12 @@ class Settings(BaseSettings):
     kv_disk_after_s: float = Field(
         2.0, ge=0, description="Seconds of reading from which on a prompt is worth keeping on disk. 0: any prompt."
     )
+    unload_after_s: float = Field(
+        0,
+        ge=0,
+        description="Seconds without a request after which the memory of a model file is given back. The next request "
+        "loads it again. 0: never.",
+    )
     speculation: Literal["auto", "off"] = Field(
         "auto",
         description="Guess the next tokens from the conversation and the server's latest answers where the answer "
@@ -261,7 +267,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "record", "metrics", "any_model"),
     "Computing": (
         *("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type"),
-        *("kv_disk_mb", "kv_disk_after_s", "speculation"),
+        *("kv_disk_mb", "kv_disk_after_s", "unload_after_s", "speculation"),
     ),
     "Embeddings": ("embedding_model", "embedding_alias"),
     "In front of another server": (

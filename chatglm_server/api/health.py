@@ -18,11 +18,13 @@ def health_router(service: Service) -> APIRouter:
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
         """503 while a model loads, then 200: the models, their queues, how far prompts are read, drafts, prefixes on
-        disk, and what is wrong with a backend.
+        disk, and what is wrong with a backend. `"loaded": false`: the next request loads the model again.
         """
         status = await engine.status()
         ready = status.ready
         state: dict[str, Any] = {"status": "", "model": engine.info.id}
+        if ready and not status.loaded:
+            state["loaded"] = False
         if status.backend is not None:
             state["upstream"] = status.backend
         state["queue"] = status.queue

@@ -9,6 +9,8 @@ constraints work on a thread of their own.
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import math
 import time
 from collections import deque
@@ -20,16 +22,20 @@ from typing import TypeVar
 from ..errors import ModelFailure
 from ..queueing.admission import Admission
 from ..queueing.status import CacheStatus, DiskStatus, DraftStatus, QueueStatus, ReadingStatus
+from ..sampling import SamplingParams
 from .drafting.base import DRAFT_ROWS, Draft
 from .drafting.lengths import draft_lengths
 from .drafting.pass_costs import PassCosts
 from .drafting.recent_answers import RecentAnswers
+from .idle_timer import IdleTimer
 from .kv_cache import KVCache, Slot, common_prefix
-from .runner import PromptProgress, Runner, SampledToken, Step, StepResult
+from .runner import PromptProgress, Runner, SampledToken, Sampler, Step, StepResult
 from .sequence import AnswerSequence, Phase
 from .snapshots.snapshots import Moves, Snapshots
 
 T = TypeVar("T")
+
+_log = logging.getLogger("chatglm_server")
 
 _PREFILL_BESIDE_DECODE = 32  # tokens of prompts in a pass that others wait for, each for its next token
 _WORTH_WAITING = 32  # tokens of a prefix that another sequence is about to read
@@ -44,10 +50,15 @@ class Scheduler:
 
     A sequence whose client does not read is paused: it gives its place to others, and waits again until the client has
     caught up. Its prefix stays in the KV cache as long as there is room.
+
+    The model may be unloaded while no sequence is left. The next one loads it again.
     """
 
-    def __init__(self, parallel: int, max_queue: int) -> None:
-        """`parallel` sequences run at the same time; as many requests, and `max_queue` more that wait, are let in."""
+    def __init__(self, parallel: int, max_queue: int, unload_after_s: float = 0) -> None:
+        """`parallel` sequences run at the same time; as many requests, and `max_queue` more that wait, are let in.
+
+        `unload_after_s`: seconds without a request after which the model is unloaded; 0: never.
+        """
         self._parallel = parallel
         self._admission = Admission(parallel, max_queue)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
@@ -56,6 +67,10 @@ class Scheduler:
         self._driver: asyncio.Task[None] | None = None
         self._costs = PassCosts()
         self._snapshots: Snapshots | None = None
+        self._disk_before: DiskStatus | None = None  # what was moved until the model was last unloaded
+        self._idle_timer = IdleTimer(unload_after_s, self.unload)
+        self.loaded = False
+        """True while the model is in memory."""
         self.drafts: DraftStatus = {"drafted": 0, "accepted": 0}
         """Draft tokens that passes have verified, and accepted, since the start."""
         self.recent = RecentAnswers()
@@ -70,7 +85,10 @@ class Scheduler:
     @property
     def kv_disk(self) -> DiskStatus | None:
         """The traffic of prefixes that are kept on disk; None if none are."""
-        return None if self._snapshots is None else self._snapshots.status()
+        now, before = self._snapshots.status() if self._snapshots else None, self._disk_before
+        if now is None or before is None:
+            return now or before
+        return {"read": before["read"] + now["read"], "written": before["written"] + now["written"]}
 
     @property
     def idle(self) -> bool:
@@ -84,8 +102,8 @@ class Scheduler:
         return {"running": running, "waiting": waiting, "max": self._admission.max_queue}
 
     def kv_cache(self) -> CacheStatus:
-        """How full the KV cache is. The model has to be loaded."""
-        return self._cache.status()
+        """How full the KV cache is. The model has to be loaded, or to have been."""
+        return self._cache.status() if self.loaded else {"tokens": 0, "most": self._most_positions}
 
     def reading(self) -> list[ReadingStatus]:
         """The prompts that are being read, as ``/health`` shows them."""
@@ -109,15 +127,44 @@ class Scheduler:
         return self._admission.place()
 
     async def load(self, load_runner: Callable[[], Runner], most_positions: int) -> Runner:
-        """Have the model loaded on its thread. `most_positions` as for `KVCache`.
+        """Have the model loaded on its thread, now and after each `unload`. `most_positions` as for `KVCache`.
 
         Raises: ShuttingDown, and whatever `load_runner` raises.
         """
-        runner = await self._on_worker(load_runner)
-        self._admission.check_open()
-        self._runner, self._cache = runner, KVCache(runner, most_positions)
-        self._snapshots = runner.snapshots
+        self._load_runner, self._most_positions = load_runner, most_positions
+        runner = await self._load()
+        self._idle_timer.restart()
         return runner
+
+    def unload(self) -> None:
+        """Give the memory of the model and of the KV cache back, unless a request is here: then the time begins anew
+        when it is over.
+        """
+        if not self.loaded or self._driver is not None:
+            return
+        if self._admission.admitted:  # its prompt is being written, or its client has not read all
+            self._idle_timer.restart()
+            return
+        self.loaded, self._disk_before = False, self.kv_disk
+        held: list[Runner | KVCache | Snapshots | None] = [self._runner, self._cache, self._snapshots]
+        self._snapshots = None
+        del self._runner, self._cache
+        self._worker.submit(_give_back, held)
+        _log.info("nobody asks: the memory of the model is given back until the next request")
+
+    def sampler(self, prompt: Sequence[int], sampling: SamplingParams, answer: int) -> Sampler:
+        """As `Runner.sampler`, of the model that is loaded when it is called. On the model's thread."""
+        return self._runner.sampler(prompt, sampling, answer)
+
+    def keep_note(self, name: str, prefix: Sequence[int], note: bytes) -> None:
+        """As `Snapshots.keep_note`, while a model is loaded whose prefixes are kept on disk. A request has to be here."""
+        if self._snapshots is not None:
+            self._snapshots.keep_note(name, prefix, note)
+
+    def find_note(self, name: str) -> bytes | None:
+        """As `Snapshots.find_note`; None while the model is not loaded. Any thread may ask."""
+        snapshots = self._snapshots
+        return None if snapshots is None else snapshots.find_note(name)
 
     async def answer(self, sequence: AnswerSequence) -> AsyncGenerator[SampledToken | PromptProgress, None]:
         """The tokens of the answer as they are sampled, and before them the progress of the prompt, if it is reported.
@@ -127,6 +174,7 @@ class Scheduler:
         """
         self._admission.check_open()
         self._waiting.append(sequence)
+        self._idle_timer.cancel()
         if self._driver is None:
             self._driver = asyncio.create_task(self._drive())
         try:
@@ -145,14 +193,17 @@ class Scheduler:
 
     async def close(self) -> None:
         """Wait until the last pass has ended, and what it gave the disk is written. Call `stop` first."""
+        self._idle_timer.cancel()
         if self._driver is not None:
             await asyncio.gather(self._driver, return_exceptions=True)
         if self._snapshots is not None:
             await asyncio.to_thread(self._snapshots.close)
 
     async def _drive(self) -> None:
-        """Run passes until no sequence is left."""
+        """Run passes until no sequence is left. Loads the model first, if it was unloaded."""
         try:
+            if not self.loaded:
+                await self._load()
             while self._waiting or self._running or self._unsaved():
                 pause = await self._pass()
                 await asyncio.sleep(pause)  # here clients get their tokens, and may close their answers
@@ -162,6 +213,16 @@ class Scheduler:
             self._release()
         finally:
             self._driver = None
+            self._idle_timer.restart()
+
+    async def _load(self) -> Runner:
+        """Raises: ShuttingDown, and whatever the loader raises."""
+        runner = await self._on_worker(self._load_runner)
+        self._admission.check_open()
+        self._runner, self._cache = runner, KVCache(runner, self._most_positions)
+        self._snapshots = runner.snapshots
+        self.loaded = True
+        return runner
 
     async def _pass(self) -> float:
         """One forward pass, if there is one to do. Returns how many seconds to wait before the next."""
@@ -392,3 +453,13 @@ def _prepare(sequence: AnswerSequence) -> Sequence[int] | Exception | None:
         return sequence.prepare()
     except Exception as error:  # it ends its own answer only
         return error
+
+
+def _give_back(held: list[Runner | KVCache | Snapshots | None]) -> None:
+    """Let go of what a model was held by, once its prefixes are on disk. Mutates `held`, which has to be all of it."""
+    for part in held:
+        if isinstance(part, Snapshots):
+            part.close()
+    del part
+    held.clear()
+    gc.collect()  # the traceback of an error may hold the model

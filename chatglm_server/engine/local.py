@@ -56,6 +56,7 @@ class LocalEngine:
         speculates: bool = True,
         thinking_budget: int | None = None,
         recorder: Recorder | None = None,
+        unload_after_s: float = 0,
     ) -> None:
         self.info = info
         self._format = chat_format
@@ -68,18 +69,19 @@ class LocalEngine:
         self._speculates = speculates
         self._thinking_budget = thinking_budget
         self._recorder = recorder
-        self._runner: Runner | None = None
-        self._scheduler = Scheduler(info.choices, max_queue)
+        self._vocab_size = 0  # until the model was loaded for the first time
+        self._scheduler = Scheduler(info.choices, max_queue, unload_after_s)
 
     async def load(self) -> None:
         load = partial(self._load_runner, lambda: self._scheduler.stopping)
-        self._runner = runner = await self._scheduler.load(load, self._cache_positions)
-        self._prompts.sampled.notes = runner.snapshots
+        runner = await self._scheduler.load(load, self._cache_positions)
+        self._prompts.sampled.notes = self._scheduler
         self._speculates &= runner.verifies_drafts and runner.vocab_size <= MOST_TOKENS_KNOWN
         self._grammars = Grammars(self._tokenizer, self._stop_tokens, runner.vocab_size)
         self._calls = CallConstraints(
             self._grammars, self._format, self._tokenizer, strict=self._tool_grammar == "strict"
         )
+        self._vocab_size = runner.vocab_size
 
     def stop(self) -> None:
         self._scheduler.stop()
@@ -92,7 +94,7 @@ class LocalEngine:
 
     async def status(self) -> Status:
         drafts = self._scheduler.drafts if self._speculates else None
-        ready = self._runner is not None
+        ready = self._vocab_size > 0
         return Status(
             ready,
             self._scheduler.status(),
@@ -100,13 +102,14 @@ class LocalEngine:
             reading=self._scheduler.reading(),
             kv_cache=self._scheduler.kv_cache() if ready else None,
             kv_disk=self._scheduler.kv_disk,
+            loaded=self._scheduler.loaded,
         )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        runner = self._ready_runner()
+        self._check_ready()
         choice = request.tool_choice
         tools = request.callable_tools
-        sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
+        sampling = self._checked(request.sampling.resolved(request.defaults), request.choices or 1)
         beginning = beginning_of(request)
         history = request.messages if beginning is None else request.messages[:-1]
         with self._scheduler.admission():
@@ -157,7 +160,6 @@ class LocalEngine:
                     self._recorder.note(request, self._format, prompt, self._tokenizer, tokens, answer)
 
             answers = self._answers(
-                runner,
                 ids,
                 sampling,
                 range(request.choices or 1),
@@ -173,8 +175,8 @@ class LocalEngine:
                     yield event
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
-        runner = self._ready_runner()
-        sampling = self._checked(runner, request.sampling.resolved(request.defaults), request.choices or 1)
+        self._check_ready()
+        sampling = self._checked(request.sampling.resolved(request.defaults), request.choices or 1)
         grammar = await self._grammar(request.response_format, sampling)
 
         def constraint() -> Constraint | None:
@@ -189,14 +191,14 @@ class LocalEngine:
                     ids = await self._prompts.encode(self._format.bare_prompt(prompt), param="prompts")
                 else:
                     ids = list(prompt)
-                    if not ids or not all(0 <= token < runner.vocab_size for token in ids):
-                        raise InvalidRequest(f"token ids must be from 0 to {runner.vocab_size - 1}", param="prompts")
+                    if not ids or not all(0 <= token < self._vocab_size for token in ids):
+                        raise InvalidRequest(f"token ids must be from 0 to {self._vocab_size - 1}", param="prompts")
                 self._prompts.check_length(len(ids), param="prompts")
                 length += len(ids)
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
                 answers += self._answers(
-                    runner, ids, sampling, numbers, output, constraint, sources, background=request.background
+                    ids, sampling, numbers, output, constraint, sources, background=request.background
                 )
             async with aclosing(merge_choices(answers, self.info.choices, length)) as events:
                 async for event in events:
@@ -209,10 +211,10 @@ class LocalEngine:
     async def tokenize(self, text: str) -> list[Token]:
         return await asyncio.to_thread(self._prompts.tokens, text)
 
-    def _ready_runner(self) -> Runner:
-        if self._runner is None:
+    def _check_ready(self) -> None:
+        """Raises: NotReady until the model was loaded for the first time."""
+        if not self._vocab_size:
             raise NotReady("the model is still being loaded; try again in a few seconds")
-        return self._runner
 
     def _thought_limit(self, thinking: Thinking, prompt: Prompt) -> ThoughtLimit | None:
         """None for no limit, or a model that does not think. Raises: InvalidRequest."""
@@ -231,12 +233,12 @@ class LocalEngine:
             return None
         return await DraftSources.of(request, self._tokenizer, self.info.context_length)
 
-    def _checked(self, runner: Runner, sampling: SamplingParams, choices: int) -> SamplingParams:
+    def _checked(self, sampling: SamplingParams, choices: int) -> SamplingParams:
         """How tokens are to be sampled. Raises: InvalidRequest."""
         biased = [token for token, _ in sampling.logit_bias]
         for param, tokens in (("logit_bias", biased), ("stop_token_ids", sampling.stop_token_ids)):
-            if tokens and max(tokens) >= runner.vocab_size:
-                most = runner.vocab_size - 1
+            if tokens and max(tokens) >= self._vocab_size:
+                most = self._vocab_size - 1
                 raise InvalidRequest(
                     f"{max(tokens)} is not a token id; they go from 0 to {most}", param=f"sampling.{param}"
                 )
@@ -288,7 +290,6 @@ class LocalEngine:
 
     def _answers(
         self,
-        runner: Runner,
         ids: list[int],
         sampling: SamplingParams,
         numbers: range,
@@ -310,7 +311,7 @@ class LocalEngine:
         for place, number in enumerate(numbers):
             sequence = AnswerSequence(
                 ids,
-                partial(runner.sampler, ids, sampling, place),
+                partial(self._scheduler.sampler, ids, sampling, place),
                 max_tokens=min(sampling.max_tokens or room, room),
                 stop_tokens={*self._stop_tokens, *sampling.stop_token_ids},
                 constraint=constraint(),

@@ -51,7 +51,8 @@ class DiskStatus(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`ready`: the model is loaded. `backend`: the address of the server that requests go on to, if there is one.
+    """`ready`: requests are answered. `loaded`: the model is in memory, or else the next request loads it.
+    `backend`: the address of the server that requests go on to, if there is one.
     `drafts`: what was guessed ahead, if anything ever is. `reading`: the prompts that are being read.
     `kv_cache`: of an engine that has one, once it is ready. `kv_disk`: the traffic of prefixes on disk, if any.
 
@@ -66,3 +67,4 @@ class Status:
     reading: Sequence[ReadingStatus] = ()
     kv_cache: CacheStatus | None = None
     kv_disk: DiskStatus | None = None
+    loaded: bool = True

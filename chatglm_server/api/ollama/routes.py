@@ -82,8 +82,8 @@ def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
 
     @router.get("/ps", summary="The models in memory, as Ollama lists them")
     async def ps() -> Json:
-        ready = (await engine.status()).ready
-        return {"models": [running(info) for info in await models()] if ready else []}
+        status = await engine.status()
+        return {"models": [running(info) for info in await models()] if status.ready and status.loaded else []}
 
     @router.post("/show", summary="What a model is")
     async def show(body: NamedBody) -> Json:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from .context_length import check_memory, context_length, room_for_tokens
-from .decoding.backends import BACKENDS, Backend, BackendOptions, choose_backend
-from .decoding.runner import Runner
+from .decoding.backends import BACKENDS, BackendOptions, choose_backend, load_unchanged
 from .decoding.snapshots.folder import default_folder
 from .decoding.snapshots.options import SnapshotOptions
 from .embeddings.embedder import SentenceEmbedder
@@ -132,7 +130,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
     if "kv_cache_mb" not in settings.model_fields_set:
         prefixes = min(prefixes, room_for_tokens(file.spec))
     positions = max(context, prefixes)
-    load = partial(_load, backend, file, facts.digest, options)
+    load = partial(load_unchanged, backend, file, facts.digest, options)
     return LocalEngine(
         info,
         chat_format,
@@ -153,19 +151,6 @@ def _snapshot_options(settings: Settings, name: str) -> SnapshotOptions | None:
     if not settings.kv_disk_mb:
         return None
     return SnapshotOptions(default_folder(), settings.kv_disk_mb << 20, settings.kv_disk_after_s, name)
-
-
-def _load(
-    backend: Backend, file: ModelFile, digest: str, options: BackendOptions, stopping: Callable[[], bool]
-) -> Runner:
-    """Load the weights of a file that was read some time ago, maybe days. Raises: ModelFileError, ShuttingDown."""
-    try:
-        changed = file.digest() != digest
-    except OSError as error:
-        raise ModelFileError(f"{error.filename}: {error.strerror}; the server needs it to load the model") from None
-    if changed:
-        raise ModelFileError(f"{file.path}: the file has changed since the server was started; start the server again")
-    return backend.load(file, options, stopping)
 
 
 def _facts(file: ModelFile) -> FileFacts:

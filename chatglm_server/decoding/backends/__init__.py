@@ -76,6 +76,22 @@ def choose_backend(name: str, file: ModelFile, options: BackendOptions) -> Backe
     raise ModelFileError(f"{file.path}: {refusals}try --engine auto")
 
 
+def load_unchanged(
+    backend: Backend, file: ModelFile, digest: str, options: BackendOptions, stopping: Callable[[], bool]
+) -> Runner:
+    """`Backend.load`, for a file that was checked some time ago, when its digest was `digest`.
+
+    Raises: ModelFileError; ShuttingDown once `stopping` says so.
+    """
+    try:
+        changed = file.digest() != digest
+    except OSError as error:
+        raise ModelFileError(f"{error.filename}: {error.strerror}; the server needs it to load the model") from None
+    if changed:
+        raise ModelFileError(f"{file.path}: the file has changed since the server was started; start the server again")
+    return backend.load(file, options, stopping)
+
+
 def _load(name: str) -> Backend:
     module, _, class_name = BACKENDS[name].partition(":")
     backend: Backend = getattr(import_module(module), class_name)()

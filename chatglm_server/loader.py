@@ -100,7 +100,12 @@ def load_local_engine(settings: Settings) -> LocalEngine:
     context = context_length(file.spec, settings.context_length)
     name = settings.model if settings.model in DEMO_MODELS else model_id(settings.model, path, chat_format.name)
     options = BackendOptions(
-        context, settings.parallel, settings.threads, settings.cpu, _snapshot_options(settings, name)
+        context,
+        settings.parallel,
+        settings.threads,
+        settings.threads_on_battery,
+        settings.cpu,
+        _snapshot_options(settings, name),
     )
     backend = choose_backend(settings.engine, file, options)
     parallel = min(settings.parallel, backend.most_parallel or settings.parallel)

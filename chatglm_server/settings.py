@@ -129,6 +129,11 @@ class Settings(BaseSettings):
     threads: int | None = Field(
         None, ge=1, description="CPUs to compute on. Without it: all that this process may use."
     )
+    threads_on_battery: int | None = Field(
+        None,
+        ge=1,
+        description="CPUs for the native core while the machine runs on its battery. Without it: as many as else.",
+    )
     parallel: int = Field(4, ge=1, le=64, description="Answers that the native core writes at the same time.")
     kv_cache_mb: int = Field(
         4096,
@@ -266,7 +271,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
     "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "record", "metrics", "any_model"),
     "Computing": (
-        *("engine", "cpu", "threads", "parallel", "kv_cache_mb", "kv_cache_type"),
+        *("engine", "cpu", "threads", "threads_on_battery", "parallel", "kv_cache_mb", "kv_cache_type"),
         *("kv_disk_mb", "kv_disk_after_s", "unload_after_s", "speculation"),
     ),
     "Embeddings": ("embedding_model", "embedding_alias"),

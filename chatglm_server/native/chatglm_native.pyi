@@ -65,6 +65,8 @@ class ThreadPool:
         """1 to 1024 threads. Raises: ValueError, RuntimeError."""
     @property
     def threads(self) -> int: ...
+    def resize(self, threads: int) -> None:
+        """Go on with so many threads, while nothing else uses the pool. Raises: ValueError, RuntimeError."""
 
 def measure_speed(pool: ThreadPool, type: int, seconds: float, cpu: str = "auto") -> tuple[float, float]:
     """Multiplies with a matrix of the weight type `type` (ggml's number) that no cache holds, for about `seconds`.

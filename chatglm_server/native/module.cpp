@@ -33,9 +33,18 @@ const Kernels &kernels_by_name(const std::string &name) {
     throw std::invalid_argument("this processor cannot run the kernels " + name);
 }
 
-std::shared_ptr<ThreadPool> make_pool(int threads) {
+void check_threads(int threads) {
     if (threads < 1 || threads > 1024) throw std::invalid_argument("threads is not between 1 and 1024");
+}
+
+std::shared_ptr<ThreadPool> make_pool(int threads) {
+    check_threads(threads);
     return std::make_shared<ThreadPool>(threads);
+}
+
+void resize_pool(ThreadPool &pool, int threads) {
+    check_threads(threads);
+    pool.resize(threads);
 }
 
 // Throws std::invalid_argument, which names the value.
@@ -221,7 +230,9 @@ NB_MODULE(chatglm_native, m) {
     nb::exception<LoadingStopped>(m, "LoadingStopped");
     nb::class_<ThreadPool>(m, "ThreadPool", "Threads that compute for one caller at a time, the caller's among them.")
         .def(nb::new_(&make_pool), nb::arg("threads"))
-        .def_prop_ro("threads", &ThreadPool::threads);
+        .def_prop_ro("threads", &ThreadPool::threads)
+        .def("resize", &resize_pool, nb::arg("threads"), nb::call_guard<nb::gil_scoped_release>(),
+             "Go on with so many threads, while nothing else uses the pool.");
     m.def("measure_speed", &measure, nb::arg("pool"), nb::arg("type"), nb::arg("seconds"), nb::arg("cpu") = "auto",
           nb::call_guard<nb::gil_scoped_release>(),
           "Bytes of weights that a token's pass reads in a second, and products that a prompt's pass computes.");

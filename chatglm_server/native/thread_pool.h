@@ -17,17 +17,18 @@ namespace chatglm {
 class ThreadPool {
   public:
     // `threads` includes the caller. Throws std::system_error if the system has no more.
-    explicit ThreadPool(int threads) {
-        try {
-            for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
-        } catch (...) {
-            stop();
-            throw;
-        }
-    }
+    explicit ThreadPool(int threads) { start(threads); }
     ~ThreadPool() { stop(); }
     ThreadPool(const ThreadPool &) = delete;
     ThreadPool &operator=(const ThreadPool &) = delete;
+
+    // Goes on with so many threads. The caller is the only one that uses the pool meanwhile. If the system has no more,
+    // throws std::system_error, and the caller is the only thread.
+    void resize(int threads) {
+        const std::lock_guard<std::mutex> turn(turn_);
+        stop();
+        start(threads);
+    }
 
     int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
@@ -66,6 +67,18 @@ class ThreadPool {
   private:
     static constexpr int kSpins = 2000;
 
+    void start(int threads) {
+        stopping_ = false;
+        try {
+            for (int i = 1; i < threads; ++i) {
+                workers_.emplace_back([this, i, seen = round_.load()] { work(i, seen); });
+            }
+        } catch (...) {
+            stop();
+            throw;
+        }
+    }
+
     void stop() {
         {
             std::lock_guard<std::mutex> lock(mutex_);
@@ -73,6 +86,7 @@ class ThreadPool {
         }
         wake_.notify_all();
         for (std::thread &worker : workers_) worker.join();
+        workers_.clear();
     }
 
     void take(int thread) {
@@ -87,8 +101,8 @@ class ThreadPool {
         }
     }
 
-    void work(int thread) {
-        unsigned seen = 0;
+    // `seen` is the last round that is over.
+    void work(int thread, unsigned seen) {
         while (true) {
             for (int spins = 0; round_.load() == seen && spins < kSpins; ++spins) {
                 // the next round of a forward pass mostly begins within microseconds

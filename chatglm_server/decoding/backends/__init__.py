@@ -25,13 +25,14 @@ KEPT_PREFIXES = 256
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
-    """How a model is to be run. `threads` of None: as many as the CPUs that this process may use. `snapshots` of None:
-    no prefixes are kept on disk.
+    """How a model is to be run. `threads` of None: as many as the CPUs that this process may use; `threads_on_battery`
+    of None: as many as `threads`. `snapshots` of None: no prefixes are kept on disk.
     """
 
     context_length: int
     parallel: int = 1
     threads: int | None = None
+    threads_on_battery: int | None = None
     cpu: str = "auto"
     snapshots: SnapshotOptions | None = None
 

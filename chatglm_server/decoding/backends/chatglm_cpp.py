@@ -152,6 +152,8 @@ class ChatGLMCppBackend:
         return "" if file.spec.cache_type == "f16" else "it keeps keys and values in 16 bits: leave out --kv-cache-type"
 
     def check(self, options: BackendOptions) -> None:
+        if options.threads_on_battery is not None:
+            raise ModelFileError("--threads-on-battery needs the native core")
         if importlib.util.find_spec("chatglm_cpp") is None:
             raise ModelFileError(
                 "the chatglm-cpp backend is not installed: "

@@ -16,6 +16,7 @@ from ..snapshots.options import open_snapshots
 from . import KEPT_PREFIXES, BackendOptions
 from .cpus import usable_cpus
 from .loading import progress_bar
+from .thread_count import ThreadCount
 
 _CHUNK, _EXPERT_CHUNK = 128, 256
 
@@ -32,18 +33,21 @@ class NativeModel:
         *,
         slots: int = 1,
         threads: int | None = None,
+        threads_on_battery: int | None = None,
         cpu: str = "auto",
         progress: Callable[[int], bool] | None = None,
     ) -> None:
         """Reads the weights. Each slot holds up to `context_length` tokens; slots that are not used take no memory.
 
-        `threads` of None: as many as the CPUs that this process may use. `progress` gets the bytes read so far, at most
-        20 times a second; if it returns False, loading stops.
+        `threads` of None: as many as the CPUs that this process may use. `threads_on_battery` of None: as many as
+        `threads`. `progress` gets the bytes read so far, at most 20 times a second; if it returns False, loading stops.
 
         Raises: ModelFileError; ShuttingDown if `progress` stops it.
         """
         check_processor(threads, cpu)
-        self.pool = chatglm_native.ThreadPool(threads or usable_cpus())
+        check_threads(threads_on_battery, "--threads-on-battery")
+        self._threads = ThreadCount(threads or usable_cpus(), threads_on_battery)
+        self.pool = chatglm_native.ThreadPool(self._threads.now())
         try:
             self._model = chatglm_native.Model(
                 self.pool, spec, context=context_length, slots=slots, cpu=cpu, progress=progress
@@ -64,7 +68,10 @@ class NativeModel:
             positions = enumerate(scheduled.tokens, scheduled.position)
             rows += ((scheduled.slot, position, token) for position, token in positions)
             wanted += range(len(rows) - scheduled.wanted, len(rows))
+        threads = self._threads.now()
         try:
+            if threads != self.pool.threads:
+                self.pool.resize(threads)
             return self._model.forward(rows, wanted)
         except (RuntimeError, ValueError, MemoryError) as error:
             raise ModelFailure(f"the native core failed: {error}") from None
@@ -105,6 +112,7 @@ class NativeBackend:
 
     def check(self, options: BackendOptions) -> None:
         check_processor(options.threads, options.cpu)
+        check_threads(options.threads_on_battery, "--threads-on-battery")
 
     def load(self, file: ModelFile, options: BackendOptions, stopping: Callable[[], bool]) -> ModelRunner:
         with progress_bar(file.spec.nbytes) as bar:
@@ -118,6 +126,7 @@ class NativeBackend:
                 options.context_length,
                 slots=max(options.parallel, KEPT_PREFIXES),
                 threads=options.threads,
+                threads_on_battery=options.threads_on_battery,
                 cpu=options.cpu,
                 progress=progress,
             )
@@ -136,11 +145,17 @@ def chunk_of(spec: ModelSpec) -> int:
 
 def check_processor(threads: int | None, cpu: str) -> None:
     """Raises: ModelFileError if this machine has fewer CPUs for us, or other instructions."""
-    cpus, kernels = usable_cpus(), chatglm_native.kernels()
-    if threads is not None and threads > cpus:
-        raise ModelFileError(f"--threads {threads}: this process may use {cpus} CPUs")
+    check_threads(threads, "--threads")
+    kernels = chatglm_native.kernels()
     if cpu not in ("auto", *kernels):
         raise ModelFileError(f"--cpu {cpu}: this processor can run {', '.join(kernels)}")
+
+
+def check_threads(threads: int | None, option: str) -> None:
+    """Raises: ModelFileError if this machine has fewer CPUs for us; it names the `option`."""
+    cpus = usable_cpus()
+    if threads is not None and threads > cpus:
+        raise ModelFileError(f"{option} {threads}: this process may use {cpus} CPUs")
 
 
 def native_obstacle(spec: ModelSpec) -> str:

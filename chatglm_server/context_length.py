@@ -30,6 +30,11 @@ def room_for_tokens(spec: ModelSpec) -> int:
     return int(_USABLE * memory - spec.nbytes) // spec.cache_bytes
 
 
+def usable_memory() -> int:
+    """Bytes of this machine's memory that models may take with their keys and values."""
+    return int(_USABLE * memory_limit()[0])
+
+
 def check_memory(spec: ModelSpec) -> None:
     """Raises: ModelFileError if the weights do not fit into this machine's memory.
 

@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from .context_length import check_memory, context_length, room_for_tokens
+from .context_length import check_memory, context_length, room_for_tokens, usable_memory
 from .decoding.backends import BACKENDS, BackendOptions, choose_backend, load_unchanged
 from .decoding.snapshots.folder import default_folder
 from .decoding.snapshots.options import SnapshotOptions
@@ -16,11 +16,13 @@ from .engine.capabilities import LOGITS, Capability
 from .engine.local import LocalEngine
 from .engine.recorder import Recorder
 from .engine.replay import load_replay
+from .engine.shelf import ShelfEngine
 from .engine.upstream.address import is_address_of, upstream_address
 from .engine.upstream.engine import load_upstream
 from .engine.upstream.text_formats import UpstreamOptions
 from .errors import BadOption, ModelFileError
 from .formats.registry import FORMATS
+from .hub.local_models import local_models
 from .hub.pull import local_path, model_id
 from .hub.references import is_server_address
 from .model_files.containers import read_model_file
@@ -55,6 +57,8 @@ def load_engine(settings: Settings) -> Engine:
         key = settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else None
         notes = [text for text in (note, "is sent a key" if key else "") if text]
         return load_upstream(address, key, settings.upstream_timeout_s, options, "; ".join(notes))
+    if settings.models_max is not None:
+        return _load_shelf(settings, settings.models_max)
     return load_local_engine(settings)
 
 
@@ -83,9 +87,29 @@ def _upstream(settings: Settings) -> tuple[str, str]:
     return "", ""
 
 
-def load_local_engine(settings: Settings) -> LocalEngine:
-    """The engine for a model file. Raises: ModelFileError."""
-    path = model_path(settings.model)
+def _load_shelf(settings: Settings, most: int) -> ShelfEngine:
+    """The engine for all model files that are here. Raises: ModelFileError for a fault of the first."""
+    others = settings.model_copy(update={"alias": [], "chat_format": "auto", "context_length": None})
+
+    def open_model(name: str, path: Path) -> LocalEngine:
+        return load_local_engine(others.model_copy(update={"model": name}), path)
+
+    first = load_local_engine(settings)
+    path = model_path(settings.model, may_fetch=False)
+    return ShelfEngine(first, path, _shelf, open_model, most, usable_memory(), settings.max_queue)
+
+
+def _shelf() -> dict[str, Path]:
+    """The models that ``chatglm-server list`` shows."""
+    return {model.name: model.paths[0] for model in local_models()}
+
+
+def load_local_engine(settings: Settings, known: Path | None = None) -> LocalEngine:
+    """The engine for a model file: the one that ``--model`` means, or one that is `known` and has that name.
+
+    Raises: ModelFileError.
+    """
+    path = model_path(settings.model) if known is None else known
     file = with_cache_type(read_model_file(path), settings.kv_cache_type)
     chat_format = FORMATS[file.chat_format if settings.chat_format == "auto" else settings.chat_format]
     try:
@@ -98,7 +122,8 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         )
     check_memory(file.spec)
     context = context_length(file.spec, settings.context_length)
-    name = settings.model if settings.model in DEMO_MODELS else model_id(settings.model, path, chat_format.name)
+    named = known is not None or settings.model in DEMO_MODELS
+    name = settings.model if named else model_id(settings.model, path, chat_format.name)
     options = BackendOptions(
         context,
         settings.parallel,
@@ -149,6 +174,7 @@ def load_local_engine(settings: Settings) -> LocalEngine:
         thinking_budget=settings.thinking_budget,
         recorder=None if settings.record is None else Recorder(settings.record.expanduser()),
         unload_after_s=settings.unload_after_s,
+        most_bytes=file.spec.nbytes + positions * file.spec.cache_bytes,
     )
 
 

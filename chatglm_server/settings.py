@@ -162,6 +162,13 @@ class Settings(BaseSettings):
         description="Seconds without a request after which the memory of a model file is given back. The next request "
         "loads it again. 0: never.",
     )
+    models_max: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Model files in memory at the same time, if requests may name the models that chatglm-server list "
+        "shows. A name that it does not show means --model. Without it: only --model is served.",
+    )
     speculation: Literal["auto", "off"] = Field(
         "auto",
         description="Guess the next tokens from the conversation and the server's latest answers where the answer "
@@ -272,7 +279,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Requests": ("max_queue", "max_body_mb", "request_timeout_s", "keep_alive_s", "record", "metrics", "any_model"),
     "Computing": (
         *("engine", "cpu", "threads", "threads_on_battery", "parallel", "kv_cache_mb", "kv_cache_type"),
-        *("kv_disk_mb", "kv_disk_after_s", "unload_after_s", "speculation"),
+        *("kv_disk_mb", "kv_disk_after_s", "unload_after_s", "models_max", "speculation"),
     ),
     "Embeddings": ("embedding_model", "embedding_alias"),
     "In front of another server": (

@@ -79,6 +79,8 @@ class Endpoint:
         events = _recorded(self._started(asked), record)
         first = await anext(events)  # what fails until the request is accepted is still an HTTP status
         accepted = first if isinstance(first, Accepted) else Accepted()
+        if accepted.model is not None and Capability.ANY_MODEL not in self._engine.info.capabilities:
+            record.notes["model"] = _in_log(accepted.model)
         name = asked.model if self._any_model else None
         shape = make_shape(accepted.model or name or self._engine.info.id)
         if asked.streamed:
@@ -110,7 +112,7 @@ class Endpoint:
         """For the log line. A model's name that the client chose is percent-encoded: it cannot forge a line."""
         info = self._engine.info
         foreign = Capability.ANY_MODEL in info.capabilities
-        record.notes["model"] = quote(asked.model or "-", safe="/:.@")[:100] if foreign else info.id
+        record.notes["model"] = _in_log(asked.model or "-") if foreign else info.id
         if isinstance(asked, ChatRequest):
             record.notes |= {"messages": len(asked.messages), "tools": len(asked.tools)}
         else:
@@ -118,10 +120,14 @@ class Endpoint:
         record.notes["stream"] = "yes" if asked.streamed else "no"
 
 
+def _in_log(name: str) -> str:
+    return quote(name, safe="/:.@")[:100]
+
+
 def check_model(engine: Engine, name: str | None) -> None:
     """Raises: ModelNotFound. A request without a model means the one that is served."""
     info = engine.info
-    if name is None or untagged(name) in (info.id, *info.aliases) or Capability.ANY_MODEL in info.capabilities:
+    if name is None or {name, untagged(name)} & {info.id, *info.aliases} or Capability.ANY_MODEL in info.capabilities:
         return
     known = ", ".join(map(repr, (info.id, *info.aliases)))
     raise ModelNotFound(f"the model {name!r} does not exist; this server has {known} (see --alias)", param="model")

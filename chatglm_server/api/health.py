@@ -17,8 +17,8 @@ def health_router(service: Service) -> APIRouter:
 
     @router.get("/health", summary="State of the server")
     async def health() -> JSONResponse:
-        """503 while a model loads, then 200: the models, their queues, how far prompts are read, drafts, prefixes on
-        disk, and what is wrong with a backend. `"loaded": false`: the next request loads the model again.
+        """503 while the first model loads, then 200: the models, their queues, how far prompts are read, drafts,
+        prefixes on disk, and what is wrong with a backend. `"loaded": false`: the next request loads the model again.
         """
         status = await engine.status()
         ready = status.ready
@@ -34,6 +34,10 @@ def health_router(service: Service) -> APIRouter:
             state["drafts"] = status.drafts
         if status.kv_disk is not None:
             state["kv_disk"] = status.kv_disk
+        if status.models:
+            state["models"] = [
+                {"model": name, "loaded": one.loaded, "queue": one.queue} for name, one in status.models.items()
+            ]
         if embedder is not None:
             own = embedder.status()
             ready = ready and own.ready

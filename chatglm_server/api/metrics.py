@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
+from ..engine.capabilities import Capability
 from ..service import Service
 from .http.access_log import RequestRecord
 
@@ -42,7 +43,9 @@ class Metrics:
         """Count a request that is over. Mutates the figures."""
         if "model" not in record.notes:  # it asked for no answer
             return
-        model, usage = self._engine.info.id, record.usage
+        info, usage = self._engine.info, record.usage
+        # the names that another server's models are asked for by are their clients' own
+        model = info.id if Capability.ANY_MODEL in info.capabilities else record.notes["model"]
         self._requests.labels(model, status).inc()
         self._read.labels(model).inc(usage.prompt_tokens)
         self._cached.labels(model).inc(usage.cached_tokens)
@@ -71,6 +74,14 @@ class Metrics:
             self._disk_before = read, written
             self._disk.labels(model).set(status.kv_disk["bytes"])
             self._most_disk.labels(model).set(status.kv_disk["most_bytes"])
+        """The figures in the format that the header `accept` prefers, and its content type."""
+        whole = await self._engine.status()
+        for model, status in (whole.models or {self._engine.info.id: whole}).items():
+            self._running.labels(model).set(status.queue["running"])
+            self._waiting.labels(model).set(status.queue["waiting"])
+            if status.kv_cache is not None:
+                self._held.labels(model).set(status.kv_cache["tokens"])
+                self._most.labels(model).set(status.kv_cache["most"])
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 

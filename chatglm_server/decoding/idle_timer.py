@@ -9,7 +9,7 @@ from collections.abc import Callable
 class IdleTimer:
     """Runs on the event loop. `restart` begins the time anew, `cancel` ends it."""
 
-    def __init__(self, seconds: float, action: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, action: Callable[[], object]) -> None:
         """With 0 seconds `action` is never called."""
         self._seconds = seconds
         self._action = action

@@ -15,7 +15,7 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -136,21 +136,21 @@ class Scheduler:
         self._idle_timer.restart()
         return runner
 
-    def unload(self) -> None:
-        """Give the memory of the model and of the KV cache back, unless a request is here: then the time begins anew
-        when it is over.
+    def unload(self) -> Future[None] | None:
+        """Give the memory of the model and of the KV cache back; the future ends once that is done. Returns None if a
+        request is here: then the time until the model is unloaded begins anew when it is over.
         """
         if not self.loaded or self._driver is not None:
-            return
+            return None
         if self._admission.admitted:  # its prompt is being written, or its client has not read all
             self._idle_timer.restart()
-            return
+            return None
         self.loaded, self._disk_before = False, self.kv_disk
         held: list[Runner | KVCache | Snapshots | None] = [self._runner, self._cache, self._snapshots]
         self._snapshots = None
         del self._runner, self._cache
-        self._worker.submit(_give_back, held)
-        _log.info("nobody asks: the memory of the model is given back until the next request")
+        _log.info("the memory of the model is given back until the next request")
+        return self._worker.submit(_give_back, held)
 
     def sampler(self, prompt: Sequence[int], sampling: SamplingParams, answer: int) -> Sampler:
         """As `Runner.sampler`, of the model that is loaded when it is called. On the model's thread."""

@@ -57,8 +57,11 @@ class LocalEngine:
         thinking_budget: int | None = None,
         recorder: Recorder | None = None,
         unload_after_s: float = 0,
+        most_bytes: int = 0,
     ) -> None:
         self.info = info
+        self.most_bytes = most_bytes
+        """Memory that the weights take, and all keys and values that there may be."""
         self._format = chat_format
         self._tokenizer = tokenizer
         self._prompts = Prompts(info, chat_format, tokenizer)
@@ -72,16 +75,30 @@ class LocalEngine:
         self._vocab_size = 0  # until the model was loaded for the first time
         self._scheduler = Scheduler(info.choices, max_queue, unload_after_s)
 
+    @property
+    def loaded(self) -> bool:
+        """True while the model is in memory."""
+        return self._scheduler.loaded
+
     async def load(self) -> None:
         load = partial(self._load_runner, lambda: self._scheduler.stopping)
         runner = await self._scheduler.load(load, self._cache_positions)
         self._prompts.sampled.notes = self._scheduler
+        if self._vocab_size:  # it was loaded before
+            return
         self._speculates &= runner.verifies_drafts and runner.vocab_size <= MOST_TOKENS_KNOWN
         self._grammars = Grammars(self._tokenizer, self._stop_tokens, runner.vocab_size)
         self._calls = CallConstraints(
             self._grammars, self._format, self._tokenizer, strict=self._tool_grammar == "strict"
         )
         self._vocab_size = runner.vocab_size
+
+    async def unload(self) -> bool:
+        """Give the model's memory back. False if it is not loaded, or has something to do."""
+        given_back = self._scheduler.unload()
+        if given_back is not None:
+            await asyncio.wrap_future(given_back)
+        return given_back is not None
 
     def stop(self) -> None:
         self._scheduler.stop()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 
@@ -55,6 +55,7 @@ class Status:
     `backend`: the address of the server that requests go on to, if there is one.
     `drafts`: what was guessed ahead, if anything ever is. `reading`: the prompts that are being read.
     `kv_cache`: of an engine that has one, once it is ready. `kv_disk`: the traffic of prefixes on disk, if any.
+    `models`: of an engine with several models, each one that was asked for, by its name.
 
     `problem` says why requests would fail now, though the engine is ready; None if nothing is known to be wrong.
     """
@@ -68,3 +69,4 @@ class Status:
     kv_cache: CacheStatus | None = None
     kv_disk: DiskStatus | None = None
     loaded: bool = True
+    models: Mapping[str, Status] = field(default_factory=dict)

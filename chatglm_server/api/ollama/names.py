@@ -28,9 +28,10 @@ def served_name(name: str | None, info: ModelInfo) -> str | None:
         return None
     if Capability.ANY_MODEL in info.capabilities:
         return untagged(name)
-    if not is_called(name, info):
-        raise not_found(name, (info.id, *info.aliases))
-    return info.id
+    for known in (info.id, *info.aliases):
+        if untagged(known).lower() == untagged(name).lower():
+            return known
+    raise not_found(name, (info.id, *info.aliases))
 
 
 def is_called(name: str, info: ModelInfo | EmbeddingModelInfo) -> bool:

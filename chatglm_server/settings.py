@@ -166,8 +166,8 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=64,
-        description="Model files in memory at the same time, if requests may name the models that chatglm-server list "
-        "shows. A name that it does not show means --model. Without it: only --model is served.",
+        description="Model files in memory at the same time. With this option requests may name each model that "
+        "chatglm-server list shows. Without it: one model is served, whatever else is here.",
     )
     speculation: Literal["auto", "off"] = Field(
         "auto",

@@ -37,7 +37,7 @@ class Metrics:
         self._to_disk = self._counter("kv_disk_tokens_written", "Tokens of prompts that were written to disk")
         self._disk = self._gauge("kv_disk_bytes", "Bytes of prompts on disk, of all models")
         self._most_disk = self._gauge("kv_disk_bytes_max", "Bytes of prompts that may be on disk")
-        self._disk_before = (0, 0)
+        self._disk_before: dict[str, tuple[int, int]] = {}  # of each model: tokens read from disk, and written there
 
     def note(self, record: RequestRecord, status: int) -> None:
         """Count a request that is over. Mutates the figures."""
@@ -61,20 +61,6 @@ class Metrics:
 
     async def exposed(self, accept: str) -> tuple[bytes, str]:
         """The figures in the format that the header `accept` prefers, and its content type. Mutates the figures."""
-        model, status = self._engine.info.id, await self._engine.status()
-        self._running.labels(model).set(status.queue["running"])
-        self._waiting.labels(model).set(status.queue["waiting"])
-        if status.kv_cache is not None:
-            self._held.labels(model).set(status.kv_cache["tokens"])
-            self._most.labels(model).set(status.kv_cache["most"])
-        if status.kv_disk is not None:
-            read, written = status.kv_disk["read"], status.kv_disk["written"]
-            self._from_disk.labels(model).inc(read - self._disk_before[0])
-            self._to_disk.labels(model).inc(written - self._disk_before[1])
-            self._disk_before = read, written
-            self._disk.labels(model).set(status.kv_disk["bytes"])
-            self._most_disk.labels(model).set(status.kv_disk["most_bytes"])
-        """The figures in the format that the header `accept` prefers, and its content type."""
         whole = await self._engine.status()
         for model, status in (whole.models or {self._engine.info.id: whole}).items():
             self._running.labels(model).set(status.queue["running"])
@@ -82,6 +68,14 @@ class Metrics:
             if status.kv_cache is not None:
                 self._held.labels(model).set(status.kv_cache["tokens"])
                 self._most.labels(model).set(status.kv_cache["most"])
+            if status.kv_disk is not None:
+                read, written = status.kv_disk["read"], status.kv_disk["written"]
+                read_before, written_before = self._disk_before.get(model, (0, 0))
+                self._from_disk.labels(model).inc(read - read_before)
+                self._to_disk.labels(model).inc(written - written_before)
+                self._disk_before[model] = read, written
+                self._disk.labels(model).set(status.kv_disk["bytes"])
+                self._most_disk.labels(model).set(status.kv_disk["most_bytes"])
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 

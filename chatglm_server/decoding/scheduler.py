@@ -88,7 +88,9 @@ class Scheduler:
         now, before = self._snapshots.status() if self._snapshots else None, self._disk_before
         if now is None or before is None:
             return now or before
-        return {"read": before["read"] + now["read"], "written": before["written"] + now["written"]}
+        now["read"] += before["read"]
+        now["written"] += before["written"]
+        return now
 
     @property
     def idle(self) -> bool:
@@ -157,7 +159,7 @@ class Scheduler:
         return self._runner.sampler(prompt, sampling, answer)
 
     def keep_note(self, name: str, prefix: Sequence[int], note: bytes) -> None:
-        """As `Snapshots.keep_note`, while a model is loaded whose prefixes are kept on disk. A request has to be here."""
+        """As `Snapshots.keep_note`, if a model is loaded whose prefixes are kept on disk. A request has to be here."""
         if self._snapshots is not None:
             self._snapshots.keep_note(name, prefix, note)
 

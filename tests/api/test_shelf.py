@@ -68,7 +68,8 @@ def test_a_name_of_the_shelf_is_answered_by_its_model(server: RunningServer) -> 
     assert [model["id"] for model in listed] == ["a", "models/b.bin", "models/c.bin"]
     tags = httpx.get(f"{server.url}/api/tags").json()["models"]
     assert [model["name"] for model in tags] == ["a:latest", "models/b.bin:latest", "models/c.bin:latest"]
-    answer = server.post("/api/generate", json={"model": "models/b.bin:latest", "prompt": "x", "stream": False}).json()
+    generate = {"model": "models/b.bin:latest", "prompt": "x", "stream": False, "options": {"num_predict": 3}}
+    answer = server.post("/api/generate", json=generate).json()
     assert set(answer["response"]) == {"B"}
     assert in_memory(server) == ["models/b.bin", "models/c.bin"]
 

@@ -174,8 +174,8 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=64,
-        description="Model files in memory at the same time. With this option requests may name every model that "
-        "`chatglm-server list` shows; any other name means the one of --model. Without it, that one alone is served.",
+        description="Model files in memory at the same time. With this option requests may name each model that "
+        "chatglm-server list shows. Without it: one model is served, whatever else is here.",
     )
     speculation: Literal["auto", "off"] = Field(
         "auto",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +12,10 @@ import pytest
 from chatglm_bin_writer import DType
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
+from chatglm_server.chat import Accepted, CompletionRequest, Finish
+from chatglm_server.loader import load_engine
+from chatglm_server.sampling import Sampling
+from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
 
@@ -27,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "models").mkdir()
     for number, name in enumerate(SHELF):
         logits = {FIRST_LETTER + number: 5.0}
-        write_random_model(folder / name, dtype=DType.F16, hidden=256, max_length=8192, logits=logits)
+        write_random_model(folder / name, dtype=DType.F16, hidden=256, max_length=32768, logits=logits)
     return folder
 
 
@@ -64,7 +68,8 @@ def test_a_name_of_the_shelf_is_answered_by_its_model(server: RunningServer) -> 
     assert [model["id"] for model in listed] == ["a", "models/b.bin", "models/c.bin"]
     tags = httpx.get(f"{server.url}/api/tags").json()["models"]
     assert [model["name"] for model in tags] == ["a:latest", "models/b.bin:latest", "models/c.bin:latest"]
-    answer = server.post("/api/generate", json={"model": "models/b.bin:latest", "prompt": "x", "stream": False}).json()
+    generate = {"model": "models/b.bin:latest", "prompt": "x", "stream": False, "options": {"num_predict": 3}}
+    answer = server.post("/api/generate", json=generate).json()
     assert set(answer["response"]) == {"B"}
     assert in_memory(server) == ["models/b.bin", "models/c.bin"]
 
@@ -90,26 +95,42 @@ def test_a_broken_file_on_the_shelf_is_an_error_of_its_own_requests(server: Runn
     assert "Traceback" not in server.output
 
 
+def test_models_that_do_not_fit_beside_each_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("chatglm_server.loader.usable_memory", lambda: 1 << 20)
+
+    async def ask_both() -> None:
+        engine = load_engine(Settings(_env_file=None, model="models/a.bin", models_max=3, kv_disk_mb=0))
+        await engine.load()
+        request = CompletionRequest(model="models/b.bin", prompts=("the",), sampling=Sampling(max_tokens=2))
+        events = [event async for event in engine.complete(request)]
+        assert events[0] == Accepted("models/b.bin")
+        assert isinstance(events[-1], Finish)
+        status = await engine.status()
+        assert {name: one.loaded for name, one in status.models.items()} == {"a": False, "models/b.bin": True}
+        engine.stop()
+        await engine.close()
+
+    asyncio.run(asyncio.wait_for(ask_both(), 60))
+
+
 def test_a_model_in_mid_answer_stays(folder: Path) -> None:
     home = {"HOME": str(folder), "HF_HOME": str(folder)}
     options = ("--models-max", "1", "--keep-alive-s", "0.01", "--kv-disk-mb", "0", "--speculation", "off")
+    long = {"model": "a", "prompt": "the", "max_tokens": 30000, "stream": True}
+    short = {"model": "models/b.bin", "prompt": "the", "max_tokens": 3}
     with (
         RunningServer("--model", "models/a.bin", *options, env=home, cwd=folder) as server,
         ThreadPoolExecutor() as pool,
     ):
-        ended: dict[str, float] = {}
-
-        def stream(model: str, count: int) -> bytes:
-            received = server.stream({"model": model, "prompt": "the", "max_tokens": count}, "/v1/completions")
-            ended[model] = time.monotonic()
-            return received
-
-        long = pool.submit(stream, "a", 500)
-        server.wait_for_queue(running=1)
-        other = pool.submit(stream, "models/b.bin", 3)
-        server.wait_for_queue(waiting=1)
-        assert in_memory(server) == ["a"]
+        with httpx.stream("POST", f"{server.url}/v1/completions", json=long, timeout=60) as response:
+            received = response.iter_bytes()
+            next(received)
+            other = pool.submit(server.stream, short, "/v1/completions")
+            server.wait_for_queue(running=1, waiting=1)
+            assert in_memory(server) == ["a"]
+            assert any(b'"text":"A"' in piece for piece in received)
+            assert not other.done()
         assert b": keep-alive" in other.result(60)
-        assert long.result(60).count(b"A") == 500
-        assert ended["a"] < ended["models/b.bin"]
+        assert other.result().count(b'"text":"B"') == 3
         assert in_memory(server) == ["models/b.bin"]

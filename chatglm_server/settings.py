@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Seconds that a request may have to wait for its first token. If the queue and its prompt would "
         "take longer, it gets a 429 at once, which says when to try again. The header X-Max-Wait-Seconds of a request "
-        "goes before. 0: any number.",
+        "goes before. 0: any number. In front of another server it has no effect.",
     )
     max_body_mb: float = Field(
         8.0,

@@ -6,7 +6,7 @@
 Starts a server, has it answer a few requests by which it learns this machine's speed, and then sends a queue of
 requests: short prompts and long ones, some with a beginning that is in the cache, answers of 20 to 160 tokens. Between
 them, probes: a GET /health reads `estimated_wait_s`, and a request for one token, sent at once, measures the wait. All
-requests of a round are sent before the first probe, but for those that a probe itself adds to the queue.
+requests of a round are in the queue before the first probe, but for those that a probe itself adds.
 """
 
 from __future__ import annotations
@@ -63,6 +63,12 @@ def mixed(server: Server, count: int, rng: random.Random) -> list[Client]:
     return clients
 
 
+def _queue(server: Server) -> dict[str, int]:
+    """Requests that run, and that wait."""
+    queue = httpx.get(f"{server.url}/health").json()["queue"]
+    return {"running": queue["running"], "waiting": queue["waiting"]}
+
+
 def main() -> int:
     """Exit status 0, or 1 if the server failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -81,6 +87,8 @@ def main() -> int:
                 for client in mixed(server, 6, rng):
                     client.join()
                 clients = mixed(server, options.requests, rng)
+                while sum(_queue(server).values()) < options.requests and all(client.is_alive() for client in clients):
+                    time.sleep(0.02)
                 probes = []
                 for _ in range(_PROBES):
                     estimate = httpx.get(f"{server.url}/health").json()["estimated_wait_s"]

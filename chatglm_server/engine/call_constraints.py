@@ -36,6 +36,8 @@ class HeldCalls:
     trigger: Trigger
     grammar: Callable[[], CallGrammar | None]
     """Writes the grammar of all calls."""
+    compile_all: Callable[[], None]
+    """Compiles the grammars of all tools, so that no call has to wait for its own."""
 
     def first(self, lead: str, answer: str) -> str:
         """A Lark expression for an answer that is a call, or `answer`, behind `lead`."""
@@ -99,8 +101,9 @@ class CallConstraints:
     def held(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> HeldCalls | None:
         """What holds calls of `tools` in an answer to `prompt`; None if calls are free.
 
-        A tool's grammar is written once, as long as it is kept, and compiled when it is called: most are not. It can be
-        compiled, because what comes from clients' schemas as it is has been compiled by itself.
+        A tool's grammar is written once, as long as it is kept, and compiled when the tool is called, if `compile_all`
+        has not been there before. It can be compiled, because what comes from clients' schemas as it is has been
+        compiled by itself.
 
         Where a schema has no grammar, the values of its own tool may have any type, unless the schema is binding.
         `places` are the tools' numbers in the request. Any thread may ask.
@@ -126,8 +129,12 @@ class CallConstraints:
         def grammar_of(name: str) -> Grammar:
             return large.get(name) or self._grammars.compile(calls.grammars[name].text)
 
+        def compile_all() -> None:
+            for name in calls.grammars:
+                grammar_of(name)
+
         write = partial(self._format.call_grammar, calls.tools, calls.strict, calls.loose)
-        return HeldCalls(calls.beginning, self._trigger(calls.beginning, grammar_of), write)
+        return HeldCalls(calls.beginning, self._trigger(calls.beginning, grammar_of), write, compile_all)
 
     def _write(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> _Written | None:
         """Grammars that can be compiled. Raises: InvalidRequest."""

@@ -290,14 +290,17 @@ class LocalEngine:
         return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead, calls)
 
     def _held_calls(self, request: ChatRequest, prompt: Prompt) -> asyncio.Task[HeldCalls | None] | None:
-        """The grammar of the calls, compiled beside the event loop; None if calls are free.
+        """What holds the calls, made beside the event loop; None if calls are free.
 
-        The task raises InvalidRequest if a binding schema cannot be honoured.
+        The task raises InvalidRequest if a binding schema cannot be honoured. The grammars of the tools are compiled
+        behind it, while the prompt is read.
         """
         if not request.callable_tools or self._tool_grammar == "off" or not self._gives_logits:
             return None
         places = {tool.name: place for place, tool in enumerate(request.tools)}
-        return asyncio.create_task(asyncio.to_thread(self._calls.held, request.callable_tools, places, prompt))
+        held = asyncio.create_task(asyncio.to_thread(self._calls.held, request.callable_tools, places, prompt))
+        held.add_done_callback(_compile_all)
+        return held
 
     @property
     def _gives_logits(self) -> bool:
@@ -354,3 +357,9 @@ class LocalEngine:
 
 def _is_form(wanted: ResponseFormat | None) -> TypeGuard[ResponseFormat]:
     return wanted is not None and not isinstance(wanted, TextFormat)
+
+
+def _compile_all(held: asyncio.Task[HeldCalls | None]) -> None:
+    """Has a thread compile the grammars of all tools. Nobody waits for it."""
+    if not held.cancelled() and held.exception() is None and (calls := held.result()) is not None:
+        asyncio.get_running_loop().run_in_executor(None, calls.compile_all)

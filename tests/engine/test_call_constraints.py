@@ -207,6 +207,8 @@ def test_a_grammar_is_compiled_when_its_tool_is_called(dialect: Dialect) -> None
     pieces = dialect.format.render([Message("assistant", "", tool_calls=(call,))]).pieces[:-1]
     constraint.accept(encode_prompt(dialect.tokenizer, Prompt(pieces[pieces.index(Special("<|assistant|>")) + 1 :])))
     assert sorted(known()) == sorted(["large", called.name])
+    held.compile_all()
+    assert known() == list(texts)
 
 
 @pytest.mark.parametrize("name", ["glm45", "glm47"])

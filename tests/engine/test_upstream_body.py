@@ -104,8 +104,8 @@ EXAMPLES: dict[type, dict[str, object]] = {
 """For each field of each noun a value that the noun below does not have."""
 
 NOT_WRITTEN = {"defaults", "input_form", "max_wait_s"}
-"""How engines of our own sample, as another server has its own defaults; what chat completions cannot say of a function;
-and a limit that goes by our own queue."""
+"""How engines of our own sample, as another server has its own defaults; what chat completions cannot say of a
+function; and a limit that goes by our own queue."""
 
 
 def chat(**fields: Any) -> Json:

@@ -22,9 +22,9 @@ class AnswerLengths:
     def left(self, written: int, room: int) -> float:
         """Tokens that an answer with `written` ones and room for `room` more will still get: at least 1.
 
-        The mean, by the estimator of Kaplan and Meier (1958) for ends of which some are not seen. Where it knows no
-        more, an answer ends at half as many tokens again as the longest one; if that one was cut, not before the first
-        guess.
+        The mean of Kaplan and Meier's estimator (1958), which takes cut answers into account. Beyond the longest answer
+        that it knows, it assumes an end at 1.5 times that length, and at the first guess at least if that answer was
+        cut.
         """
         ends = sorted(self._ends) or [(_FIRST_GUESS, False)]
         longest, was_cut = ends[-1]

@@ -1,4 +1,4 @@
-"""What the scheduler's estimate of a wait goes by: the speeds and lengths of this server, and its sequences as work."""
+"""Estimates how long a new request waits, from the scheduler's sequences and what this server has learned so far."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _Shared = tuple[int, AnswerSequence | None]  # tokens that need not be read, and
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What a scheduler has: its sequences in their order, its cache, and the tokens of prompts that a pass may read.
+    """The scheduler's state: its sequences in their order, its KV cache, and the tokens of prompts that a pass may read.
 
-    The present pass began `since_s` seconds ago; None: there is none.
+    `since_s`: seconds since the current pass began; None if none is under way.
     """
 
     running: Mapping[AnswerSequence, Slot]
@@ -35,12 +35,11 @@ class Present:
 class QueueEstimate:
     """Learns from passes and ended answers, and estimates from them how long a new request waits."""
 
-    def __init__(self, parallel: int, beside_decode: int, worth_waiting: int) -> None:
-        """`beside_decode` tokens of prompts are in a pass in which others decode. A sequence waits for one that reads
-        `worth_waiting` tokens of the same prompt or more.
+    def __init__(self, parallel: int, worth_waiting: int) -> None:
+        """At most `parallel` sequences run. A sequence waits for another that is about to read `worth_waiting` tokens
+        or more of a prefix that both share.
         """
         self._parallel = parallel
-        self._beside_decode = beside_decode
         self._worth_waiting = worth_waiting
         self._times = PassTimes()
         self._steps = DecodeSteps()
@@ -95,7 +94,7 @@ class QueueEstimate:
         these have read.
         """
         cache = present.cache
-        line = Line(self._parallel, present.chunk, self._beside_decode, cache.most, present.since_s is not None)
+        line = Line(self._parallel, present.chunk, cache.most, present.since_s is not None)
         works: dict[AnswerSequence, Work] = {}
         for sequence, slot in present.running.items():
             if not sequence.ended:

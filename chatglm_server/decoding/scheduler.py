@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -29,6 +28,7 @@ from .drafting.pass_costs import PassCosts
 from .drafting.recent_answers import RecentAnswers
 from .idle_timer import IdleTimer
 from .kv_cache import KVCache, Slot, common_prefix
+from .pass_shares import pass_shares
 from .queue_estimate import Present, QueueEstimate
 from .runner import PromptProgress, Runner, SampledToken, Sampler, Step, StepResult
 from .sequence import AnswerSequence, Phase
@@ -38,7 +38,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger("chatglm_server")
 
-_PREFILL_BESIDE_DECODE = 32  # tokens of prompts in a pass that others wait for, each for its next token
 _WORTH_WAITING = 32  # tokens of a prefix that another sequence is about to read
 _PAUSE_S = 0.05  # between looks at answers that all wait for their clients
 _CONSTRAINT_PAUSE_S = 0.002  # between looks at constraints that are not ready
@@ -67,7 +66,7 @@ class Scheduler:
         self._running: dict[AnswerSequence, Slot] = {}
         self._driver: asyncio.Task[None] | None = None
         self._costs = PassCosts()
-        self._estimate = QueueEstimate(parallel, _PREFILL_BESIDE_DECODE, _WORTH_WAITING)
+        self._estimate = QueueEstimate(parallel, _WORTH_WAITING)
         self._pass_began: float | None = None  # None: no pass is under way
         self._snapshots: Snapshots | None = None
         self._disk_before: DiskStatus | None = None  # what was moved until the model was last unloaded
@@ -96,7 +95,7 @@ class Scheduler:
 
     @property
     def snapshots(self) -> Snapshots | None:
-        """What is kept on disk; None if nothing is, or while the model is unloaded."""
+        """The prefixes on disk; None if none are kept, or while the model is unloaded."""
         return self._snapshots
 
     @property
@@ -211,9 +210,9 @@ class Scheduler:
 
     async def close(self) -> None:
         """Wait until the last pass has ended, and what it gave the disk is written. Call `stop` first."""
-        self._idle_timer.cancel()
         if self._driver is not None:
             await asyncio.gather(self._driver, return_exceptions=True)
+        self._idle_timer.cancel()  # which the driver starts anew when it ends
         if self._snapshots is not None:
             await asyncio.to_thread(self._snapshots.close)
 
@@ -451,30 +450,12 @@ class Scheduler:
         }
 
     def _counts(self) -> dict[AnswerSequence, int]:
-        """How many tokens each sequence reads. A decode never waits for a prefill. Prefills have equal shares of the
-        room, so that a short prompt does not wait for a long one.
-        """
-        unread = {
-            sequence: sequence.readable - len(slot.tokens)
-            for sequence, slot in self._running.items()
-            if not slot.awaited
-        }
-        chunk = self._runner.chunk
-        # there may be forced tokens after the last sampled one
-        counts = {
-            sequence: min(tokens, _PREFILL_BESIDE_DECODE, chunk)
-            for sequence, tokens in unread.items()
-            if sequence.phase == Phase.DECODE or tokens == 1
-        }
-        room = min(chunk, _PREFILL_BESIDE_DECODE) if counts else chunk
-        prefills = sorted((unread[sequence], place) for place, sequence in enumerate(unread) if sequence not in counts)
-        sequences = list(unread)
-        for number, (tokens, place) in enumerate(prefills):
-            count = min(tokens, math.ceil(room / (len(prefills) - number)))
-            if count:
-                counts[sequences[place]] = count
-                room -= count
-        return counts
+        """How many tokens each sequence reads, of those that read any."""
+        reading = [(sequence, slot) for sequence, slot in self._running.items() if not slot.awaited]
+        unread = [sequence.readable - len(slot.tokens) for sequence, slot in reading]
+        decodes = [sequence.phase == Phase.DECODE for sequence, _ in reading]
+        shares = pass_shares(unread, decodes, self._runner.chunk)
+        return {sequence: share for (sequence, _), share in zip(reading, shares, strict=True) if share}
 
     async def _on_worker(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from .pass_shares import pass_shares
 from .pass_times import PassTimes
 
 _LATEST = 1 / 256  # of the averages over steps that decode, what one step counts at least: answers differ in drafts
@@ -37,8 +38,7 @@ class Line:
 
     parallel: int
     chunk: int
-    beside_decode: int
-    """Tokens of prompts in a pass in which others decode; alone `chunk` are read."""
+    """Tokens of prompts that a pass may read."""
     most_positions: int
     in_pass: bool
     """True if those that run are in a pass just now. The others come in with the next one."""
@@ -186,13 +186,7 @@ def _admit(line: Line) -> None:
 
 
 def _counts(line: Line) -> dict[Work, int]:
-    """The tokens that each sequence reads in a pass, as `Scheduler` shares them."""
-    counts = {work: 1 for work in line.running if work.decodes or work.unread == 1}
-    room = min(line.chunk, line.beside_decode) if counts else line.chunk
-    prefills = sorted((work for work in line.running if work not in counts), key=lambda work: work.unread)
-    for number, work in enumerate(prefills):
-        count = min(work.unread, math.ceil(room / (len(prefills) - number)))
-        if count:
-            counts[work] = count
-            room -= count
-    return counts
+    """The tokens that each sequence reads in a pass, of those that read any."""
+    unread, decodes = [work.unread for work in line.running], [work.decodes for work in line.running]
+    shares = pass_shares(unread, decodes, line.chunk)
+    return {work: share for work, share in zip(line.running, shares, strict=True) if share}

@@ -120,14 +120,9 @@ class CallConstraints:
 
     def _held(self, calls: _Written) -> HeldCalls:
         self._grammars.prepare()
-        large = {
-            name: self._grammars.compile(grammar.text)
-            for name, grammar in calls.grammars.items()
-            if len(grammar.text) > _LARGE
-        }
 
         def grammar_of(name: str) -> Grammar:
-            return large.get(name) or self._grammars.compile(calls.grammars[name].text)
+            return self._grammars.compile(calls.grammars[name].text)
 
         def compile_all() -> None:
             for name in calls.grammars:

@@ -18,7 +18,8 @@ _MOST_TOKENS = 256  # of the beginning of a part
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A part begins: a sentence of `grammar`, of which `text` and the special tokens `special` are already there.
+    """A part begins: a sentence of `grammar`. Its first bytes, `text`, and the special tokens `special` behind them are
+    already written.
 
     `leads`: another part may begin with the token that ends this one. If there are `openings`, the part begins only
     when the next token is one of them; `others` are the other tokens, as `TokenMask.others` returns them.
@@ -74,7 +75,7 @@ class TokenTrigger:
         return Beginning(self._grammar_of(text.decode().removesuffix("\n")), text, (self._key,))
 
     def _name(self, tokens: Sequence[int]) -> bytes:
-        """What stands between the last two tokens that are special, if the first of them is `start`."""
+        """The bytes between the last two special tokens, if the first of the two is `start`; else none."""
         text = b""
         for token in reversed(tokens[-_MOST_TOKENS:-1]):
             if token in self._specials:

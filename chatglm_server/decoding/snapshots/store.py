@@ -122,7 +122,7 @@ class BlockStore:
             self._rest(error.strerror or str(error))
 
     def read_note(self, name: str) -> bytes | None:
-        """A note; None if there is none, or it was broken and is deleted now. Notes that it is used."""
+        """A note, whose date becomes now; None if there is none. A broken one is deleted."""
         path = self._folder / (name + NOTE_SUFFIX)
         try:
             note = read_note(path)

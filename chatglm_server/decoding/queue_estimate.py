@@ -20,7 +20,7 @@ _Shared = tuple[int, AnswerSequence | None]  # tokens that need not be read, and
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The scheduler's state: its sequences in their order, its KV cache, and the tokens of prompts that a pass may read.
+    """The scheduler's state: its sequences in their order, its KV cache, and the tokens of prompts a pass may read.
 
     `since_s`: seconds since the current pass began; None if none is under way.
     """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from .drafting.pass_costs import first_guess
+
 _ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512)
 """Passes of at most so many rows have a line of their own; longer ones share the last."""
-# Measured with Q4_K_M on AVX2, relative to a pass of one row, as in drafting/pass_costs.py.
-_GUESS = (1.0, 1.14, 1.2, 1.3, 2.2, 2.55, 3.6, 4.7, 6.5, 8.5, 12.5, 16.5, 32.5, 64.5, 128.5)
 _KEPT = 0.95  # of the weight of earlier passes, with each pass
 _LITTLE = 128.0  # positions: depths that differ less than that say nothing about the cost of depth
 
@@ -43,7 +43,9 @@ class _Line:
 
 
 class PassTimes:
-    """For each range of rows, a line over the depth. A range without a pass goes by the nearest one that has some."""
+    """For each range of rows, a line over the depth, in seconds for each unit of the first guess. A range without a pass
+    goes by the nearest one that has some.
+    """
 
     def __init__(self) -> None:
         self._lines = [_Line() for _ in _ROWS]
@@ -56,22 +58,15 @@ class PassTimes:
     def note(self, rows: float, depth: float, seconds: float) -> None:
         """Learn from a pass of `rows` rows, on average `depth` positions behind the beginnings. Mutates the times."""
         if rows >= 1 and seconds > 0:
-            self._lines[_range_of(rows)].note(depth, seconds / _guess(rows))
+            self._lines[_range_of(rows)].note(depth, seconds / first_guess(rows))
 
     def seconds(self, rows: float, depth: float) -> float:
         """The time of such a pass. Some pass has to be known."""
         place = _range_of(rows)
         known = [at for at, line in enumerate(self._lines) if line.weight]
         nearest = min(known, key=lambda at: abs(at - place))
-        return self._lines[nearest].at(depth) * _guess(rows)
+        return self._lines[nearest].at(depth) * first_guess(rows)
 
 
 def _range_of(rows: float) -> int:
     return min(bisect_left(_ROWS, rows), len(_ROWS) - 1)
-
-
-def _guess(rows: float) -> float:
-    """The curve between its points; the last piece goes on without end."""
-    place = min(max(1, bisect_left(_ROWS, rows)), len(_ROWS) - 1)
-    left, right = _ROWS[place - 1], _ROWS[place]
-    return _GUESS[place - 1] + (rows - left) / (right - left) * (_GUESS[place] - _GUESS[place - 1])

@@ -58,7 +58,13 @@ class PassCosts:
             self._curve[knot] *= math.exp(gain * weight * deviation)
 
 
-def _piece(rows: int) -> tuple[int, float]:
+def first_guess(rows: float) -> float:
+    """The time of a pass before any was run, relative to that of one row."""
+    place, share = _piece(rows)
+    return _FIRST_GUESS[place] + share * (_FIRST_GUESS[place + 1] - _FIRST_GUESS[place])
+
+
+def _piece(rows: float) -> tuple[int, float]:
     """The piece of the curve that holds `rows`, and where in it."""
     place = min(bisect_right(_ROWS, rows), len(_ROWS) - 1) - 1
     return place, (rows - _ROWS[place]) / (_ROWS[place + 1] - _ROWS[place])

@@ -43,8 +43,8 @@ class _Line:
 
 
 class PassTimes:
-    """For each range of rows, a line over the depth, in seconds for each unit of the first guess. A range without a pass
-    goes by the nearest one that has some.
+    """For each range of rows, a line over the depth, in seconds for each unit of the first guess. A range
+    without passes goes by the nearest one that has some.
     """
 
     def __init__(self) -> None:

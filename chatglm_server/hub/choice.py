@@ -47,7 +47,7 @@ def choose(models: Sequence[Model], title: str, cache_bytes: int = 0) -> tuple[M
     if not known:
         raise ModelFileError(f"{title}: no quantization that this server knows; it has {offer(models)}")
     limit, in_container = memory_limit()
-    rest = (cache_bytes or _CACHE_BYTES) * _CONTEXT + (_OURS_BYTES if in_container else _SYSTEM_BYTES)
+    rest = memory_beside_weights(cache_bytes)
     place = "this container" if in_container else "this machine"
     fitting = [model for model in known if model.size + rest <= limit]
     if not fitting:
@@ -66,6 +66,15 @@ def choose(models: Sequence[Model], title: str, cache_bytes: int = 0) -> tuple[M
         f"{chosen.quantization} ({size_text(chosen.size)}): {best.quantization} needs "
         f"{size_text(best.size + rest)} of memory, {place} has {size_text(limit)}"
     )
+
+
+def memory_beside_weights(cache_bytes: int) -> int:
+    """Bytes of memory that a model needs beside its weights: for keys and values, and for the system.
+
+    `cache_bytes` are the keys and values of a token, 0 if unknown.
+    """
+    _, in_container = memory_limit()
+    return (cache_bytes or _CACHE_BYTES) * _CONTEXT + (_OURS_BYTES if in_container else _SYSTEM_BYTES)
 
 
 def preferred(models: Sequence[Model]) -> Model:

@@ -124,6 +124,18 @@ class ConvertOptions(BaseSettings):
     )
 
 
+class DoctorOptions(BaseSettings):
+    """Check this machine, and say what to expect of it and what to change: instructions, memory, speed, disks, port,
+    proxies, and what the environment and .env set.
+
+    Takes a second or two for a measurement. The exit status is 1 if something will not work.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_DOCTOR_")
+
+    as_json: bool = Field(False, description="Print one JSON object in place of tables.")
+
+
 SERVE = "serve"
 """The command that needs no name."""
 
@@ -133,6 +145,7 @@ COMMANDS: dict[str, Command] = {
     "list": Command(ListOptions, "model_commands:run_list", "shows the models on this machine"),
     "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a model that was fetched", ("model",)),
     "show": Command(ShowOptions, "show_command:show", "says what a model file is", ("model",)),
+    "doctor": Command(DoctorOptions, "doctor.command:run_doctor", "checks this machine"),
     "cache": Command(CacheOptions, "cache_command:run_cache", "shows and deletes prompts on disk", ("action",)),
     "convert": Command(ConvertOptions, "convert_command:run_convert", "writes a model as GGUF", ("model",)),
     "parse": Command(ParseOptions, "format_commands:parse", "reads text that a model wrote"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import chatglm_native
-
 from ..decoding.backends.cpus import usable_cpus
 
 
@@ -26,6 +24,8 @@ def measure_machine(weight_type: int, seconds: float, threads: int | None = None
 
     `threads` of None: as many as the CPUs that this process may use.
     """
+    import chatglm_native  # here, for doctor says so if it cannot be loaded
+
     pool = chatglm_native.ThreadPool(threads or usable_cpus())
     read, computed = chatglm_native.measure_speed(pool, weight_type, seconds, cpu)
     return MachineSpeed(chatglm_native.kernels()[0] if cpu == "auto" else cpu, pool.threads, read, computed)

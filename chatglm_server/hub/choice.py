@@ -15,7 +15,8 @@ PREFERRED = (
 )
 """The best first. Most people run Q4_K_M, since 4 bits lose little. Smaller ones follow, and larger ones come last."""
 
-_CONTEXT = 8192
+CONTEXT = 8192
+"""Tokens that a model must have room for to fit."""
 _CACHE_BYTES = 131_072  # of a token, for a model that the catalog does not know
 _SYSTEM_BYTES = 2 << 30  # for the system and other programs; in a container they have their own
 _OURS_BYTES = 1 << 29
@@ -74,7 +75,7 @@ def memory_beside_weights(cache_bytes: int) -> int:
     `cache_bytes` are the keys and values of a token, 0 if unknown.
     """
     _, in_container = memory_limit()
-    return (cache_bytes or _CACHE_BYTES) * _CONTEXT + (_OURS_BYTES if in_container else _SYSTEM_BYTES)
+    return (cache_bytes or _CACHE_BYTES) * CONTEXT + (_OURS_BYTES if in_container else _SYSTEM_BYTES)
 
 
 def preferred(models: Sequence[Model]) -> Model:

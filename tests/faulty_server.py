@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
             error = {"message": problem, "type": "invalid_request_error", "param": None, "code": None}
             status = 500 if fault == "error-status" else 400
             self._send(status, {"detail": problem} if fault == "error-shape" else {"error": error})
-        elif body_breaks(fault, json.loads(content)):
+        elif _refuses(fault, json.loads(content)):
             self._send(400, {"error": {"message": fault}})
         else:
             self._answer(json.loads(content))
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         events = b"".join(begin + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
         kind = "application/json" if fault == "event-stream" else "text/event-stream"
         content = b": hello\n\n" + events + (b"" if fault == "done" else b"data: [DONE]\n\n")
-        if body.get("max_tokens", 0) > 1024:  # as a long answer, of which the rest is still to be written
+        if body.get("max_tokens", 0) > 512:  # as a long answer, of which the rest is still to be written
             self._write(200, kind, content[:40], length=len(content))
             self.rfile.read()  # until the client leaves
             self.server.was_left = True
@@ -144,14 +144,16 @@ def _problem(content: bytes) -> str:
     return "tool_choice without tools" if body.get("tool_choice") and not body.get("tools") else ""
 
 
-def body_breaks(fault: str, body: dict[str, Any]) -> bool:
+def _refuses(fault: str, body: dict[str, Any]) -> bool:
     """Whether a server with this fault refuses a request that is right."""
-    return {
-        "tool-results": body["messages"][-1]["role"] == "tool",
-        "history": body["messages"][0]["role"] == "developer",
+    roles = [message["role"] for message in body["messages"]]
+    breaks: dict[str, bool] = {
+        "tool-results": roles[-1] == "tool",
+        "history": roles[0] == "developer",
         "unknown-fields": "store" in body,
         "null-fields": "seed" in body,
-    }.get(fault, False)
+    }
+    return breaks.get(fault, False)
 
 
 def _message(body: dict[str, Any], fault: str) -> tuple[dict[str, Any], str]:
@@ -211,7 +213,7 @@ def _chunks(message: dict[str, Any], reason: str, fault: str) -> list[dict[str, 
         deltas[1]["role"] = "assistant"
     if fault == "thoughts-apart":
         deltas.append(deltas.pop(1))
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices: list[dict[str, Any]] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
     if fault == "finish-once":
         choices[0]["finish_reason"] = reason
     if fault == "finish-alone":

@@ -152,7 +152,7 @@ class SelftestOptions(BaseSettings):
     api_key: SecretStr | None = Field(
         None, description="Key for the server. CHATGLM_SELFTEST_API_KEY keeps it out of the list of processes."
     )
-    timeout_s: float = Field(120.0, gt=0, allow_inf_nan=False, description="Seconds that each answer may take, whole.")
+    timeout_s: float = Field(300.0, gt=0, allow_inf_nan=False, description="Seconds that each answer may take, whole.")
     as_json: bool = Field(False, description="Print one JSON object in place of a table.")
 
 
@@ -166,9 +166,7 @@ COMMANDS: dict[str, Command] = {
     "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a model that was fetched", ("model",)),
     "show": Command(ShowOptions, "show_command:show", "says what a model file is", ("model",)),
     "doctor": Command(DoctorOptions, "doctor.command:run_doctor", "checks this machine"),
-    "selftest": Command(
-        SelftestOptions, "selftest.command:run_selftest", "tries a server by what clients need", ("url",)
-    ),
+    "selftest": Command(SelftestOptions, "selftest.command:run_selftest", "tries any server", ("url",)),
     "cache": Command(CacheOptions, "cache_command:run_cache", "shows and deletes prompts on disk", ("action",)),
     "convert": Command(ConvertOptions, "convert_command:run_convert", "writes a model as GGUF", ("model",)),
     "parse": Command(ParseOptions, "format_commands:parse", "reads text that a model wrote"),

@@ -14,7 +14,8 @@ from ..tables import print_table
 from .answer import a_list, a_text, an_object
 from .report import RULES, Report, State
 from .session import Session
-from .trials import TRIALS, models_fault
+from .trials import TRIALS
+from .whole_rules import models_fault
 from .wire import NoAnswer, Server
 
 _SHOWN_FAULTS = 2
@@ -29,14 +30,15 @@ def run_selftest(options: SelftestOptions) -> int:
         raise BadOption("--api-key: a key has no line breaks or other characters that a header cannot hold")
     report = Report()
     try:
-        model = anyio.run(_try, Server(address, key, options.timeout_s), options, report)
+        server = Server(address, key, options.timeout_s)
+        model = anyio.run(_try, server, options, report)
     except NoAnswer as error:
         print(f"error: {address}: {error}", file=sys.stderr)
         return 1
     if options.as_json:
         print(_json(address, model, report))
     else:
-        _print(report)
+        _print(address, report)
     return 1 if report.count("broken") else 0
 
 
@@ -46,7 +48,8 @@ def _address(text: str) -> str:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+    valid = url.scheme in ("http", "https") and url.host and 0 < (url.port or 80) < 65536
+    if not valid or url.userinfo or url.query or url.fragment:
         raise BadOption(f"{text}: an address is http:// or https://, a host, perhaps a port and a path such as /v1")
     return str(url.copy_with(path=url.path.rstrip("/") or "/v1"))
 
@@ -72,7 +75,7 @@ async def _try(server: Server, options: SelftestOptions, report: Report) -> str:
         await server.close()
 
 
-def _print(report: Report) -> None:
+def _print(address: str, report: Report) -> None:
     rows = [("RULE", "", "WHAT IT SAYS")]
     rows += [(rule, _MARKS[report.verdicts[rule].state], text) for rule, text in RULES.items()]
     print_table(rows)
@@ -81,8 +84,10 @@ def _print(report: Report) -> None:
             print(f"\n{rule}: {fault}", end="")
         if len(verdict.faults) > _SHOWN_FAULTS:
             print(f"\n{rule}: and {len(verdict.faults) - _SHOWN_FAULTS} more", end="")
-    unseen = report.count("not seen")
-    print(f"\n{report.count('kept')} rules kept, {report.count('broken')} broken, {unseen} not seen")
+    broken, unseen = report.count("broken"), report.count("not seen")
+    print(f"\n{report.count('kept')} rules kept, {broken} broken, {unseen} not seen")
+    if broken:
+        print(f"chatglm-server --model {address}, in front of this server, mends what can be mended on the way.")
     if unseen:
         print("A rule is not seen if no answer had what it is about: a call, several calls, a thought.")
 

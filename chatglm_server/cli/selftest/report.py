@@ -77,7 +77,8 @@ class Report:
         """`fault` says how the answer to `request` broke the rule. "": it was kept. None: nothing was to be seen."""
         verdict = self.verdicts[rule]
         if fault:
-            shown = fault if len(fault) <= _LONGEST_FAULT else f"{fault[:_LONGEST_FAULT]}…"
+            text = " ".join(fault.split())
+            shown = text if len(text) <= _LONGEST_FAULT else f"{text[:_LONGEST_FAULT]}…"
             printable = "".join(character if character.isprintable() else "\ufffd" for character in shown)
             verdict.faults.append(f"{request}: {printable}")
         elif fault is not None:

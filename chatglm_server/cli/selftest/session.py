@@ -10,8 +10,8 @@ from .stream_rules import STREAM_RULES, error_in, judge_no_usage, judge_usage
 from .whole_rules import WHOLE_RULES, judge_arguments, judge_reason, judge_text
 from .wire import NoAnswer, Reply, Server
 
-_LONGEST_ANSWER = 1024
-"""Tokens: enough for a thought and a call. A client that waits for more than a self-test's answer is not tested."""
+_LONGEST_ANSWER = 512
+"""Tokens: enough for a short thought and a call, and not too many for a slow machine."""
 
 
 class Session:
@@ -54,8 +54,9 @@ class Session:
         if stream.status != 200:
             self.report.judge("answered", name, f"status {stream.status}")
             return None
-        self.report.judge("answered", name, error_in(stream))
-        if error_in(stream):
+        error_event = error_in(stream)
+        self.report.judge("answered", name, error_event)
+        if error_event:
             return None
         for rule, check in STREAM_RULES.items():
             self.report.judge(rule, name, check(stream))

@@ -47,9 +47,10 @@ def usage_fault(usage: Any) -> str:
     """What is wrong with the figures, or ""."""
     figures = an_object(usage)
     counts = [figures.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    prompt, completion, total = (count if isinstance(count, int) else -1 for count in counts)
+    if min(prompt, completion, total) < 0:
         return f"usage is {json.dumps(usage)[:90]}"
-    return "" if counts[0] + counts[1] == counts[2] else "{} and {} are not {} tokens".format(*counts)
+    return "" if prompt + completion == total else f"{prompt} and {completion} are not {total} tokens"
 
 
 def calls_are_whole(value: Any) -> str | None:
@@ -110,3 +111,17 @@ def judge_text(answer: Answer, tools: list[str]) -> str:
     names = "|".join(map(re.escape, tools))
     found = re.search(rf"^(?:{names})\s*\n\s*(?:\{{|```)|tool_call\(", answer.content, re.MULTILINE)
     return f"content holds a call: {found[0]!r}" if found else ""
+
+
+def models_fault(value: Any) -> str:
+    """What is wrong with a list of models, or ""."""
+    models = an_object(value).get("data")
+    if an_object(value).get("object") != "list" or not a_list(models):
+        return "it is no list of models"
+    for model in map(an_object, a_list(models)):
+        for name, kind in (("id", str), ("created", int), ("owned_by", str)):
+            if not isinstance(model.get(name), kind):
+                return f"a model's {name} is {model.get(name)!r}"
+        if model.get("object") != "model":
+            return f"a model's object is {model.get('object')!r}"
+    return ""

@@ -52,12 +52,15 @@ class Server:
     """An OpenAI-compatible server at an address that ends before ``/chat/completions``."""
 
     def __init__(self, address: str, key: str | None, timeout_s: float) -> None:
-        """`timeout_s`: seconds that a response may take, whole."""
+        """`timeout_s`: seconds that a response may take, whole. Raises: NoAnswer for a proxy that cannot be used."""
         self.address = address
         self._timeout_s = timeout_s
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
         use_proxy = httpx.URL(address).host not in _LOOPBACK
-        self._client = httpx.AsyncClient(headers=headers, timeout=timeout_s, trust_env=use_proxy)
+        try:
+            self._client = httpx.AsyncClient(headers=headers, timeout=timeout_s, trust_env=use_proxy)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise NoAnswer(f"the proxy that the environment names: {error}") from None
 
     async def close(self) -> None:
         await self._client.aclose()

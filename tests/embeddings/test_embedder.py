@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from chatglm_server.embeddings.embedder import SentenceEmbedder
-from chatglm_server.errors import NotReady, QueueFull, ShuttingDown
+from chatglm_server.errors import ModelFileError, NotReady, QueueFull, ShuttingDown
 from tests.conftest import MINILM
 
 TEXTS = [f"text number {number}" for number in range(40)]
@@ -151,8 +151,9 @@ def test_broken_folders(tmp_path: Path) -> None:
     for name, file in (("config", "config.json"), ("weights", "model.safetensors")):
         copies[name] = shutil.copytree(MINILM, tmp_path / name)
         (copies[name] / file).write_bytes((MINILM / file).read_bytes()[:100])
-    for folder in copies.values():
-        assert str(folder) in refusal(start(folder))
+    assert str(copies["config"]) in refusal(start(copies["config"]))
+    with pytest.raises(ModelFileError, match=str(copies["weights"])):
+        asyncio.run(SentenceEmbedder(copies["weights"], (), 1).load())
 
 
 def test_missing_extra(tmp_path: Path) -> None:

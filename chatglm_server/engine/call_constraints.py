@@ -23,7 +23,7 @@ from ..formats.values.text_grammar import NOTHING_FORCED, TextGrammarError
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
 from ..recent import Recent
-from .example_calls import example_call, walk
+from .example_calls import example_answer, example_call, walk
 
 Calls = TypeVar("Calls")
 _KEPT_BYTES = 2_000_000  # of tools and the grammars of their calls
@@ -147,7 +147,7 @@ class CallConstraints:
         for tool in unknown:
             if time.thread_time() > end:
                 break
-            walk(example_call(tool), trigger, self._grammars, self._format, self._tokenizer)
+            walk(example_answer(example_call(tool), self._format, self._tokenizer), trigger, self._grammars)
             grammar_of(tool.name).walked = True
 
     def _write(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> _Written | None:

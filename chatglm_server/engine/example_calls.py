@@ -6,13 +6,13 @@ backslash or in a number take 0.2 ms, and less than half of that when they come 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..chat import Message, Tool, ToolCall
 from ..decoding.constraints.grammars import Grammars
 from ..decoding.constraints.triggered import Trigger, TriggeredGrammar
-from ..formats.base import CannotRender, ChatFormat
+from ..formats.base import THINK_END, CannotRender, ChatFormat, Prompt
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 
 _MOST_DEPTH = 4
@@ -28,14 +28,19 @@ def example_call(tool: Tool) -> ToolCall:
     return ToolCall("1", tool.name, _object(tool.function.get("parameters"), 0))
 
 
-def walk(call: ToolCall, trigger: Trigger, grammars: Grammars, chat_format: ChatFormat, tokenizer: Tokenizer) -> None:
-    """Compute the masks of a call, as far as it fits the grammar that `trigger` finds. Raises: GrammarError."""
+def example_answer(call: ToolCall, chat_format: ChatFormat, tokenizer: Tokenizer) -> list[int]:
+    """The tokens of an answer that ends a thought and is the call; none if the format cannot write it."""
     try:
         prompt = chat_format.render([Message("assistant", "", tool_calls=(call,))])
     except CannotRender:
-        return
+        return []
+    return encode_prompt(tokenizer, Prompt((f"{THINK_END}\n", *prompt.pieces)))[:_MOST_TOKENS]
+
+
+def walk(tokens: Sequence[int], trigger: Trigger, grammars: Grammars) -> None:
+    """Compute the masks of an answer, as far as it fits the grammar that `trigger` finds. Raises: GrammarError."""
     constraint = TriggeredGrammar(trigger, once=True)
-    for token in encode_prompt(tokenizer, prompt)[:_MOST_TOKENS]:
+    for token in tokens:
         try:
             if not constraint.free:
                 constraint.fill(grammars.mask())

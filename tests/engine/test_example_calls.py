@@ -15,10 +15,10 @@ from chatglm_server.decoding.constraints.base import TokenMask
 from chatglm_server.decoding.constraints.grammars import GrammarError, Grammars
 from chatglm_server.decoding.constraints.triggered import TriggeredGrammar
 from chatglm_server.engine.call_constraints import CallConstraints, HeldCalls
-from chatglm_server.engine.example_calls import example_call
+from chatglm_server.engine.example_calls import example_answer, example_call
+from chatglm_server.formats.base import Prompt
 from chatglm_server.formats.call_grammar import CallGrammar
 from chatglm_server.formats.glm4 import GLM4Format
-from chatglm_server.model_files.tokenizer import encode_prompt
 from tests.call_dialects import PROMPT, Dialect
 from tests.random_schemas import random_tools
 
@@ -43,13 +43,15 @@ def test_an_example_fits_its_schema_and_is_a_whole_call(dialect: Dialect, schema
     tool = Tool({"name": "get", "parameters": parameters})
     call = example_call(tool)
     jsonschema.validate(call.arguments, parameters | {"required": ["x", "y"]})
-    tokens = encode_prompt(dialect.tokenizer, dialect.format.render([Message("assistant", "", tool_calls=(call,))]))
-    constraint, held = TriggeredGrammar(_held(dialect, dialect.grammars, [tool]).trigger), 0
-    for token in tokens:
-        held += not constraint.free
-        constraint.accept([token])
-    assert held > 5
-    assert constraint.free, "the call has ended"
+    assert _held_tokens(dialect, tool, PROMPT) > 5
+
+
+def test_an_example_comes_behind_the_thought_before_which_nothing_is_a_call() -> None:
+    dialect = Dialect("glm-z1")
+    tool = Tool({"name": "get", "parameters": {"type": "object", "properties": {"x": SCHEMAS[0]}}})
+    prompt = dialect.format.render([Message("user", "Go on.")], [tool])
+    assert prompt.ends_in_think
+    assert _held_tokens(dialect, tool, prompt) > 5
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,18 @@ def test_a_grammar_that_fails_beside_the_prompt_is_logged_and_fails_its_own_call
         TriggeredGrammar(held.trigger).accept(dialect.cut("broken\n{"))
 
 
-def _held(dialect: Dialect, grammars: Grammars, tools: Sequence[Tool]) -> HeldCalls:
-    held = CallConstraints(grammars, dialect.format, dialect.tokenizer, strict=False).held(tools, {}, PROMPT)
+def _held_tokens(dialect: Dialect, tool: Tool, prompt: Prompt) -> int:
+    """How many tokens of an example are held to its grammar, all of which it allows."""
+    constraint, count = TriggeredGrammar(_held(dialect, dialect.grammars, [tool], prompt).trigger), 0
+    for token in example_answer(example_call(tool), dialect.format, dialect.tokenizer):
+        count += not constraint.free
+        constraint.accept([token])
+    assert constraint.free, "the call has ended"
+    return count
+
+
+def _held(dialect: Dialect, grammars: Grammars, tools: Sequence[Tool], prompt: Prompt = PROMPT) -> HeldCalls:
+    held = CallConstraints(grammars, dialect.format, dialect.tokenizer, strict=False).held(tools, {}, prompt)
     assert held is not None
     return held
 

@@ -33,7 +33,7 @@ from chatglm_server.chat import JsonSchemaFormat, Message, Tool, ToolCall
 from chatglm_server.decoding.constraints.base import TokenMask, accept_and_force
 from chatglm_server.decoding.constraints.grammars import Grammars
 from chatglm_server.decoding.constraints.triggered import Trigger, TriggeredGrammar
-from chatglm_server.engine.answer_grammar import EMPTY_LEAD, answer_grammar
+from chatglm_server.engine.answer_grammar import EMPTY_LEAD, AnswerGrammars
 from chatglm_server.engine.call_constraints import CallConstraints
 from chatglm_server.formats.base import ChatFormat, Prompt, Special
 from chatglm_server.formats.registry import FORMATS
@@ -188,11 +188,11 @@ class Dialect:
 
     def form(self, seed: int, count: int) -> Figures:
         """Milliseconds for compile and again of an answer's form: an object with the arguments of all tools."""
-        rounds = []
+        rounds, forms = [], AnswerGrammars(self.grammars)
         for version in "abc":
             properties = {tool.name: tool.function["parameters"] for tool in random_tools(seed, count, version)}
             wanted = JsonSchemaFormat({"type": "object", "properties": properties}, strict=True)
-            hold = partial(answer_grammar, self.grammars, wanted, EMPTY_LEAD)
+            hold = partial(forms.of, wanted, EMPTY_LEAD)
             rounds.append((milliseconds(hold), milliseconds(hold)))
         return best(rounds)
 

@@ -128,7 +128,7 @@ class CallConstraints:
             return self._grammars.compile(calls.grammars[name].text)
 
         trigger = self._trigger(calls.beginning, grammar_of)
-        write = partial(self._format.call_grammar, calls.tools, calls.strict, calls.loose)
+        write = partial(self._call_grammar, calls.tools, calls.strict, calls.loose)
         return HeldCalls(calls.beginning, trigger, write, partial(self._compile_all, calls, trigger, grammar_of))
 
     def _compile_all(self, calls: _Written, trigger: Trigger, grammar_of: GrammarOf) -> None:

@@ -21,7 +21,7 @@ from ..formats.base import ChatFormat, Prompt
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
 from ..sampling import NO_LIMIT, SamplingParams
-from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar
+from .answer_grammar import EMPTY_LEAD, NOUN, AnswerGrammars
 from .base import ModelInfo, Token
 from .call_constraints import CallConstraints, HeldCalls, LateTrigger
 from .capabilities import Capability
@@ -87,6 +87,7 @@ class LocalEngine:
             return
         self._speculates &= runner.verifies_drafts and runner.vocab_size <= MOST_TOKENS_KNOWN
         self._grammars = Grammars(self._tokenizer, self._stop_tokens, runner.vocab_size)
+        self._forms = AnswerGrammars(self._grammars)
         self._calls = CallConstraints(
             self._grammars, self._format, self._tokenizer, strict=self._tool_grammar == "strict"
         )
@@ -287,7 +288,7 @@ class LocalEngine:
             return None
         if sampling.ignore_eos:
             raise InvalidRequest(f"an answer with a {NOUN} ends by itself", param="sampling.ignore_eos")
-        return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead, calls)
+        return await asyncio.to_thread(self._forms.of, wanted, lead, calls)
 
     def _held_calls(self, request: ChatRequest, prompt: Prompt) -> asyncio.Task[HeldCalls | None] | None:
         """What holds the calls, made beside the event loop; None if calls are free.

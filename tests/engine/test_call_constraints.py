@@ -13,7 +13,7 @@ import pytest
 from chatglm_server.chat import JsonSchemaFormat, Message, Tool, ToolCall
 from chatglm_server.decoding.constraints.base import TokenMask
 from chatglm_server.decoding.constraints.triggered import TriggeredGrammar
-from chatglm_server.engine.answer_grammar import answer_grammar
+from chatglm_server.engine.answer_grammar import AnswerGrammars
 from chatglm_server.engine.call_constraints import CallConstraints
 from chatglm_server.formats.base import Prompt, Special
 from chatglm_server.model_files.tokenizer import encode_prompt
@@ -93,7 +93,7 @@ def test_an_answer_is_a_call_or_in_the_form_asked_for(dialect: Dialect) -> None:
     prompt = Prompt((*PROMPT.pieces, Special("</think>"))) if dialect.format.thinking.on else PROMPT
     form = JsonSchemaFormat({"type": "object", "properties": {"n": {"const": 1}}, "required": ["n"]})
     lead = dialect.format.answer_lead(prompt)
-    answers = answer_grammar(dialect.grammars, form, lead, held)
+    answers = AnswerGrammars(dialect.grammars).of(form, lead, held)
     free = answers.constraint()
     assert free.begin(b"\n" + b'{"n": 1}' if lead.count("\\n") else b'{"n": 1}')
     assert free.complete

@@ -187,6 +187,7 @@ class LocalEngine:
                 sources,
                 openings,
                 background=request.background,
+                timed=request.timed,
                 ended=ended,
             )
             async with aclosing(merge_choices(list(answers), self.info.choices, len(ids))) as events:
@@ -219,7 +220,9 @@ class LocalEngine:
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
                 answers += self._answers(
-                    ids, sampling, numbers, output, constraint, sources, background=request.background
+                    *(ids, sampling, numbers, output, constraint, sources),
+                    background=request.background,
+                    timed=request.timed,
                 )
             async with aclosing(merge_choices(answers, self.info.choices, length)) as events:
                 async for event in events:
@@ -323,13 +326,14 @@ class LocalEngine:
         openings: Sequence[Sequence[int]] = (),
         *,
         background: bool,
+        timed: bool,
         ended: Callable[[EndedAnswer], None] | None = None,
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
         """Answers to one prompt, each with a `constraint` of its own. Each begins with one of `openings`, if any.
         In the `background`, if nobody waits for them.
 
-        Drafts come from `sources`, too. `ended` as for `choice_events`. `numbers` are theirs among the request's
-        answers. A seed gives each its own random numbers, by its place among the answers to the prompt.
+        Drafts come from `sources`, too. `timed` and `ended` as for `choice_events`. `numbers` are theirs among the
+        request's answers. A seed gives each its own random numbers, by its place among the answers to the prompt.
         """
         room = self.info.context_length - len(ids)
         for place, number in enumerate(numbers):
@@ -351,6 +355,7 @@ class LocalEngine:
                 choice=number,
                 counts_prompt=place == 0,
                 reports_tokens=sampling.top_logprobs is not None,
+                timed=timed,
                 openings=openings,
                 ended=ended,
             )

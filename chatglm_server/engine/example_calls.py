@@ -6,6 +6,7 @@ backslash or in a number take 0.2 ms, and less than half of that when they come 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..model_files.tokenizer import Tokenizer, encode_prompt
 
 _MOST_DEPTH = 4
 _MOST_MEMBERS = 16  # of an object
+_MOST_CHARACTERS = 4_000  # of a call's arguments
 _MOST_TOKENS = 400  # of a call
 _TEXT = "a\n'b\""
 """In any dialect it is plain text, then what stands behind a backslash, then plain text again."""
@@ -29,7 +31,9 @@ def example_call(tool: Tool) -> ToolCall:
 
 
 def example_answer(call: ToolCall, chat_format: ChatFormat, tokenizer: Tokenizer) -> list[int]:
-    """The tokens of an answer that ends a thought and is the call; none if the format cannot write it."""
+    """The tokens of an answer that ends a thought and is the call; none if it is long, or the format cannot write it."""
+    if len(json.dumps(call.arguments)) > _MOST_CHARACTERS:
+        return []
     try:
         prompt = chat_format.render([Message("assistant", "", tool_calls=(call,))])
     except CannotRender:
@@ -71,7 +75,7 @@ def _value(schema: object, depth: int) -> Any:
     if kind == "object":
         return _object(schema, depth)
     if kind == "array":
-        return [_value(schema.get("items"), depth + 1)] * 2
+        return [_value(schema.get("items"), depth + 1)] * (2 if depth <= 2 else 1)
     if kind in ("integer", "number"):
         return _number(schema, whole=kind == "integer")
     return {"boolean": True, "null": None}.get(str(kind), _TEXT)

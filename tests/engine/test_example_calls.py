@@ -68,6 +68,13 @@ def test_an_example_of_a_deep_schema_is_not_deep() -> None:
     assert json.dumps(example_call(Tool({"name": "f", "parameters": schema})).arguments).count("{") < 10
 
 
+def test_a_long_example_is_not_written() -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["a" * 100_000]}}}
+    call = example_call(Tool({"name": "f", "parameters": schema}))
+    dialect = Dialect("glm4")
+    assert example_answer(call, dialect.format, dialect.tokenizer) == []
+
+
 def test_masks_are_the_same_after_an_example(dialect: Dialect) -> None:
     """And each example is walked once, as long as its grammar is kept."""
     both = [Grammars(dialect.tokenizer, dialect.ends, dialect.size) for _ in range(2)]
@@ -98,8 +105,9 @@ class _BrokenFormat(GLM4Format):
 
 
 def test_a_grammar_that_fails_beside_the_prompt_is_logged_and_fails_its_own_calls_only(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("chatglm_server.log_once._logged", set())  # other tests may have filled it
     dialect = Dialect("glm4")
     dialect.format = _BrokenFormat()
     tools = [Tool({"name": name, "parameters": {"type": "object"}}) for name in ("broken", "whole")]

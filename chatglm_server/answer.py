@@ -10,6 +10,7 @@ from typing_extensions import assert_never
 
 from .chat import (
     Accepted,
+    AnswerWritten,
     Event,
     Finish,
     PromptRead,
@@ -53,6 +54,8 @@ class TextTokens:
         """The tokens of the text that `event` brings. Mutates this."""
         if isinstance(event, TokenSampled):
             self._held.append(event)
+            return []
+        if isinstance(event, AnswerWritten):
             return []
         tokens, self._held = self._held, []
         was_in_text, self._in_text = self._in_text, isinstance(event, TextDelta | ToolCallAbandoned)
@@ -114,7 +117,7 @@ class Answer:
             self.tokens.append(event)
         elif isinstance(event, Finish):
             self.finish = event
-        elif not isinstance(event, Accepted | PromptRead):
+        elif not isinstance(event, Accepted | PromptRead | AnswerWritten):
             assert_never(event)
 
     def finished(self) -> Finish:

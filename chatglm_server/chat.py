@@ -171,8 +171,8 @@ class ChatRequest:
     `choices` is how many answers are wanted, each sampled by itself. `continues`: the last message is the beginning of
     the answer; None: only if it is text of the assistant. `prediction` is text that much of the answer is expected to
     be like; it changes only how soon that comes. `background`: nobody waits for the answer, so that other requests come
-    first. `max_wait_s`: seconds that the client is willing to wait for the first token; None: any number.
-    `foreign_tools` are tools that are not functions. `defaults` is how an
+    first. `max_wait_s`: seconds that the client is willing to wait for the first token; None: any number. `timed`: an
+    engine of our own sends `AnswerWritten`. `foreign_tools` are tools that are not functions. `defaults` is how an
     engine of our own samples where `sampling` does not say; another server has defaults of its own. `extras`: see the
     module's docstring.
     """
@@ -189,6 +189,7 @@ class ChatRequest:
     prediction: str | None = None
     background: bool = False
     max_wait_s: float | None = None
+    timed: bool = False
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS
@@ -222,6 +223,7 @@ class CompletionRequest:
     response_format: ResponseFormat | None = None
     background: bool = False
     max_wait_s: float | None = None
+    timed: bool = False
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS
@@ -386,6 +388,17 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerWritten(ChoiceEvent):
+    """How far the answer is: before the events that its last tokens bring, if the request is `timed`.
+
+    `usage` and `timings` are those that `Finish` would have if the answer ended here.
+    """
+
+    usage: Usage
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
 class Finish(ChoiceEvent):
     """The answer's end: its last event, exactly once. `timings` is None if the model sampled no token.
 
@@ -400,5 +413,5 @@ class Finish(ChoiceEvent):
 
 
 ParserEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallRepaired | ToolCallAbandoned
-AnswerEvent = PromptRead | ParserEvent | TokenSampled | Finish
+AnswerEvent = PromptRead | ParserEvent | TokenSampled | AnswerWritten | Finish
 Event = Accepted | AnswerEvent

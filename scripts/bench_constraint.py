@@ -4,11 +4,11 @@ python scripts/bench_constraint.py [--vocabulary FILE] [--tools 50]
 
 text      writing the grammars of the calls of some tools
 compile   writing them, and compiling what is compiled before a call, as for the first request with these tools
-rest      compiling the others, beside the prompt that is read
+rest      compiling the others, and walking an example of each tool's calls, beside the prompt that is read
 again     what the next request with the same tools takes
 call      the wait for a tool's grammar, if its name is written before that is done: the median of the first calls
-mask      a mask, where a token is sampled in a call: the median, and the 99th percentile in the first calls and in
-          the same calls again, when the grammar's automaton has been built
+mask      a mask, where a token is sampled in a call, once the rest is done: the median, and the 99th percentile in the
+          first calls, in the same calls again, and in first calls that come before the rest is done
 free      the watch for calls, for each token of an answer without one
 
 Times are CPU time of one thread. Tools and calls are random, the same in each run. What comes before the first token is
@@ -33,7 +33,7 @@ from chatglm_server.chat import JsonSchemaFormat, Message, Tool, ToolCall
 from chatglm_server.decoding.constraints.base import TokenMask, accept_and_force
 from chatglm_server.decoding.constraints.grammars import Grammars
 from chatglm_server.decoding.constraints.triggered import Trigger, TriggeredGrammar
-from chatglm_server.engine.answer_grammar import EMPTY_LEAD, answer_grammar
+from chatglm_server.engine.answer_grammar import EMPTY_LEAD, AnswerGrammars
 from chatglm_server.engine.call_constraints import CallConstraints
 from chatglm_server.formats.base import ChatFormat, Prompt, Special
 from chatglm_server.formats.registry import FORMATS
@@ -149,6 +149,11 @@ def median(sets: Sequence[Figures]) -> Figures:
     return tuple(map(statistics.median, zip(*sets, strict=True)))
 
 
+def percentile(times: Sequence[float]) -> float:
+    """The 99th."""
+    return statistics.quantiles(times, n=100)[98]
+
+
 def milliseconds(work: Callable[[], object]) -> float:
     started = time.thread_time()
     work()
@@ -188,22 +193,27 @@ class Dialect:
 
     def form(self, seed: int, count: int) -> Figures:
         """Milliseconds for compile and again of an answer's form: an object with the arguments of all tools."""
-        rounds = []
+        rounds, forms = [], AnswerGrammars(self.grammars)
         for version in "abc":
             properties = {tool.name: tool.function["parameters"] for tool in random_tools(seed, count, version)}
             wanted = JsonSchemaFormat({"type": "object", "properties": properties}, strict=True)
-            hold = partial(answer_grammar, self.grammars, wanted, EMPTY_LEAD)
+            hold = partial(forms.of, wanted, EMPTY_LEAD)
             rounds.append((milliseconds(hold), milliseconds(hold)))
         return best(rounds)
 
-    def masks(self, tools: Sequence[Tool], *, strict: bool) -> tuple[list[float], list[float], list[float]]:
-        """Milliseconds for each mask in some calls, and in the same calls again; and the longest wait for a grammar in
-        each of the first calls.
-        """
+    def early(self, tools: Sequence[Tool], *, strict: bool) -> tuple[list[float], list[float]]:
+        """Milliseconds for each mask in some calls, and for the longest wait for a grammar in each of them."""
         held = CallConstraints(self.grammars, self.format, self.tokenizer, strict=strict).held(tools, {}, PROMPT)
         assert held is not None
-        (first, waits), (second, _) = (self._masks(held.trigger, tools) for _ in range(2))
-        return first, second, waits
+        return self._masks(held.trigger, tools)
+
+    def masks(self, tools: Sequence[Tool], *, strict: bool) -> tuple[list[float], list[float]]:
+        """Milliseconds for each mask in some calls, when all grammars are compiled, and in the same calls again."""
+        held = CallConstraints(self.grammars, self.format, self.tokenizer, strict=strict).held(tools, {}, PROMPT)
+        assert held is not None
+        held.compile_all()
+        (first, _), (second, _) = (self._masks(held.trigger, tools) for _ in range(2))
+        return first, second
 
     def _masks(self, trigger: Trigger, tools: Sequence[Tool]) -> tuple[list[float], list[float]]:
         draw, times, waits = random.Random(7), list[float](), list[float]()
@@ -245,15 +255,17 @@ def main() -> None:
     chosen = options.parse_args()
     words = words_of(chosen.vocabulary) if chosen.vocabulary else made_up_words()
     print(f"{len(words)} tokens of plain text, {ROWS} rows of logits, {chosen.tools} tools")
-    print(_row("ms; free in us", "text", "compile", "rest", "again", "call", "mask", "p99", "p99 again", "free"))
+    heads = ("text", "compile", "rest", "again", "call", "mask", "p99", "p99 again", "p99 early", "free")
+    print(_row("ms; free in us", *heads))
     for name in ("glm4", "glm47", "chatglm3"):
         dialect = Dialect(name, words)
         for strict in (False, True):
             tools = random_tools(0, chosen.tools, "s" if strict else "")
             before = median([dialect.before(seed, chosen.tools, strict=strict) for seed in range(SETS)])
-            *both, waits = dialect.masks(tools, strict=strict)
-            first, second = (statistics.quantiles(times, n=100) for times in both)
-            masks = (first[49], first[98], second[98])
+            early, waits = dialect.early(tools, strict=strict)
+            others = random_tools(0, chosen.tools, "ps" if strict else "p")
+            first, second = dialect.masks(others, strict=strict)
+            masks = (statistics.median(first), *(percentile(times) for times in (first, second, early)))
             free = dialect.free(tools, strict=strict)
             calls = (*before, statistics.median(waits))
             figures = (*(f"{one:.2f}" for one in calls), *(f"{one:.3f}" for one in masks), f"{free:.1f}")

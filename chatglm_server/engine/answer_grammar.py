@@ -24,36 +24,61 @@ from ..formats.values.json_schema import SchemaError, subschemas
 from ..formats.values.lark import lark_string, nested
 from ..formats.values.text_grammar import NOTHING_FORCED, TextGrammarError, check_grammar, check_length, regex_grammar
 from ..log_once import log_once
+from ..recent import Recent
 from .call_constraints import HeldCalls
 
 NOUN = "response_format"
+_KEPT_CHARACTERS = 1_000_000  # of schemas and the grammars written of them
 _MOST_PLACES = 300  # schemas that are compiled one by one to find the one at fault
 
 EMPTY_LEAD = 'lead: ""\n'
 """Nothing stands before the text."""
 
 
-def answer_grammar(grammars: Grammars, wanted: ResponseFormat, lead: str, calls: HeldCalls | None = None) -> Grammar:
-    """The compiled grammar of answers in the form `wanted`, which is not `TextFormat`, or that are one of `calls`.
+class AnswerGrammars:
+    """The grammars of answers in the forms that requests ask for. Any thread may ask."""
 
-    `lead` defines the rule of that name: what the model writes before the text.
+    def __init__(self, grammars: Grammars) -> None:
+        self._grammars = grammars
+        self._texts: Recent[str, str] = Recent(_KEPT_CHARACTERS)
 
-    Raises: InvalidRequest for what no answer can be held to.
-    """
-    try:
-        answer = _answer(wanted)
-    except TextGrammarError as error:
-        raise InvalidRequest(str(error), param=NOUN) from None
-    try:
-        grammars.compile(_lark(EMPTY_LEAD, answer))  # behind a lead it does not show that no text fits
-        grammar = grammars.compile(_lark(lead, answer, calls))
-    except GrammarError as error:
-        if isinstance(wanted, JsonSchemaFormat):
-            raise _refused(_place(grammars, wanted.schema) or SchemaError(str(error))) from None
-        raise InvalidRequest(f"no answer can be held to it: {error}", param=NOUN) from None
-    for warning in grammar.warnings:
-        log_once(f"left out of a schema: {warning[:200]}")
-    return grammar
+    def of(self, wanted: ResponseFormat, lead: str, calls: HeldCalls | None = None) -> Grammar:
+        """The compiled grammar of answers in the form `wanted`, which is not `TextFormat`, or that are one of `calls`.
+
+        `lead` defines the rule of that name: what the model writes before the text. Mutates the grammars: what is
+        written of a schema is kept.
+
+        Raises: InvalidRequest for what no answer can be held to.
+        """
+        try:
+            answer = self._json(wanted) if isinstance(wanted, JsonSchemaFormat) else _answer(wanted)
+        except TextGrammarError as error:
+            raise InvalidRequest(str(error), param=NOUN) from None
+        try:
+            self._grammars.compile(_lark(EMPTY_LEAD, answer))  # behind a lead it does not show that no text fits
+            grammar = self._grammars.compile(_lark(lead, answer, calls))
+        except GrammarError as error:
+            if isinstance(wanted, JsonSchemaFormat):
+                raise _refused(_place(self._grammars, wanted.schema) or SchemaError(str(error))) from None
+            raise InvalidRequest(f"no answer can be held to it: {error}", param=NOUN) from None
+        for warning in grammar.warnings:
+            log_once(f"left out of a schema: {warning[:200]}")
+        return grammar
+
+    def _json(self, wanted: JsonSchemaFormat) -> str:
+        """A Lark expression for JSON by a schema. Raises: InvalidRequest."""
+        strict = wanted.strict is not False
+        try:
+            key = json.dumps([wanted.schema, strict])
+            text = self._texts.get(key)
+            if text is None:
+                text = json_rule(wanted.schema, strict=strict)
+                self._texts.keep(key, text, len(key) + len(text))
+        except SchemaError as error:
+            raise _refused(error) from None
+        except RecursionError:
+            raise _refused(SchemaError("it is nested too deep")) from None
+        return text
 
 
 def _lark(lead: str, answer: str, calls: HeldCalls | None = None) -> str:
@@ -89,11 +114,9 @@ def with_schema(messages: Sequence[Message], wanted: ResponseFormat | None) -> S
 
 
 def _answer(wanted: ResponseFormat) -> str:
-    """A Lark expression. Raises: InvalidRequest, TextGrammarError."""
+    """A Lark expression for a form that is no schema. Raises: InvalidRequest, TextGrammarError."""
     if isinstance(wanted, JsonObjectFormat):
         return json_rule({"type": "object"}, strict=True)
-    if isinstance(wanted, JsonSchemaFormat):
-        return _json(wanted)
     if isinstance(wanted, ChoiceFormat):
         if not wanted.options or "" in wanted.options:
             raise InvalidRequest("a choice needs options, none of them empty", param=NOUN)
@@ -103,13 +126,6 @@ def _answer(wanted: ResponseFormat) -> str:
         return nested(regex_grammar(wanted.pattern))
     assert isinstance(wanted, GrammarFormat)  # noqa: S101  # the only one left
     return nested(NOTHING_FORCED + _converted(wanted))
-
-
-def _json(wanted: JsonSchemaFormat) -> str:
-    try:
-        return json_rule(wanted.schema, strict=wanted.strict is not False)
-    except SchemaError as error:
-        raise _refused(error) from None
 
 
 def _refused(error: SchemaError) -> InvalidRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import marshal
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,9 +23,11 @@ from ..formats.values.text_grammar import NOTHING_FORCED, TextGrammarError
 from ..log_once import log_once
 from ..model_files.tokenizer import Tokenizer
 from ..recent import Recent
+from .example_calls import example_answer, example_call, walk
 
 Calls = TypeVar("Calls")
 _KEPT_BYTES = 2_000_000  # of tools and the grammars of their calls
+_MOST_SECONDS = 1.0  # of processor time, for the examples of a request's tools
 _LARGE = 8_000  # characters of a grammar that is not compiled between two tokens: it would take more than 5 ms
 
 
@@ -37,7 +40,7 @@ class HeldCalls:
     grammar: Callable[[], CallGrammar | None]
     """Writes the grammar of all calls."""
     compile_all: Callable[[], None]
-    """Compiles the grammars of all tools, so that no call has to wait for its own."""
+    """Compiles the grammars of all tools, so that no call has to wait for its own, and walks an example of each."""
 
     def first(self, lead: str, answer: str) -> str:
         """A Lark expression for an answer that is a call, or `answer`, behind `lead`."""
@@ -124,12 +127,28 @@ class CallConstraints:
         def grammar_of(name: str) -> Grammar:
             return self._grammars.compile(calls.grammars[name].text)
 
-        def compile_all() -> None:
-            for name in calls.grammars:
-                grammar_of(name)
+        trigger = self._trigger(calls.beginning, grammar_of)
+        write = partial(self._call_grammar, calls.tools, calls.strict, calls.loose)
+        return HeldCalls(calls.beginning, trigger, write, partial(self._compile_all, calls, trigger, grammar_of))
 
-        write = partial(self._format.call_grammar, calls.tools, calls.strict, calls.loose)
-        return HeldCalls(calls.beginning, self._trigger(calls.beginning, grammar_of), write, compile_all)
+    def _compile_all(self, calls: _Written, trigger: Trigger, grammar_of: GrammarOf) -> None:
+        """Compile the grammars of all tools, then walk an example of each, once as long as its grammar is kept.
+
+        A call of a tool whose grammar cannot be compiled ends its answer with the same error.
+        """
+        unknown = []
+        for tool in calls.tools:
+            try:
+                if tool.name in calls.grammars and not grammar_of(tool.name).walked:
+                    unknown.append(tool)
+            except GrammarError as error:
+                log_once(f"calls of {tool.name[:64]!r} will fail: {error}")
+        end = time.thread_time() + _MOST_SECONDS
+        for tool in unknown:
+            if time.thread_time() > end:
+                break
+            walk(example_answer(example_call(tool), self._format, self._tokenizer), trigger, self._grammars)
+            grammar_of(tool.name).walked = True
 
     def _write(self, tools: Sequence[Tool], places: Mapping[str, int], prompt: Prompt) -> _Written | None:
         """Grammars that can be compiled. Raises: InvalidRequest."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from ..answer import Answer
 from ..chat import (
     AnswerEvent,
+    AnswerWritten,
     Finish,
     FinishReason,
     ParserEvent,
@@ -62,13 +63,14 @@ async def choice_events(
     choice: int,
     counts_prompt: bool,
     reports_tokens: bool,
+    timed: bool = False,
     openings: Sequence[Sequence[int]] = (),
     ended: Callable[[EndedAnswer], None] | None = None,
 ) -> AsyncGenerator[AnswerEvent, None]:
     """The events of the answer number `choice`.
 
-    If the answer has to begin with one of `openings`, its text is held back until something follows the opening: an
-    answer that is cut before that has no content.
+    If it is `timed`, they say how long it has taken. If it has to begin with one of `openings`, its text is held back
+    until something follows the opening: an answer that is cut before that has no content.
 
     `ended` gets the answer when it is over, or has failed.
 
@@ -77,6 +79,10 @@ async def choice_events(
     text, answer = _Text(tokenizer, output), EndedAnswer()
     held: list[int] = []
     stopped, opened, first_token = False, not openings, 0.0
+
+    def usage() -> Usage:
+        return _usage(sequence, len(answer.tokens) + stopped, text.reasoning_tokens, counts_prompt=counts_prompt)
+
     try:
         async with aclosing(scheduler.answer(sequence)) as tokens:
             async for sampled in tokens:
@@ -95,7 +101,11 @@ async def choice_events(
                 opened = opened or begins_with_any(held[:generated], openings)
                 if opened:
                     first_token = first_token or time.perf_counter()
-                    for event in text.feed(held):
+                    events = text.feed(held)
+                    if timed and events:
+                        timings = Timings(first_token - sequence.began, time.perf_counter() - first_token)
+                        yield AnswerWritten(usage(), timings, choice=choice)
+                    for event in events:
                         answer.add(event)
                         yield _numbered(event, choice)
                     held.clear()
@@ -107,24 +117,26 @@ async def choice_events(
             ended(answer)
         raise
     last = text.flush() if opened else []
-    events, answer.reason = output.finish(cut=not stopped)
-    for event in [*last, *events]:
+    ending, answer.reason = output.finish(cut=not stopped)
+    for event in [*last, *ending]:
         answer.add(event)
         yield _numbered(event, choice)
     answer.whole = not output.complete
     if ended is not None:
         ended(answer)
-    generated = len(answer.tokens) + stopped
-    prompt = (sequence.prompt_length, sequence.cached or 0) if counts_prompt else (0, 0)
-    accepted = min(sequence.accepted, generated)  # behind a stop string there may be more
-    usage = Usage(
-        *(prompt[0], generated, prompt[1]),
-        reasoning_tokens=text.reasoning_tokens,
+    taken = Timings(first_token - sequence.began, time.perf_counter() - first_token) if first_token else None
+    yield Finish(answer.reason, usage(), taken, output.stop_string, choice=choice)
+
+
+def _usage(sequence: AnswerSequence, generated: int, reasoning_tokens: int | None, *, counts_prompt: bool) -> Usage:
+    prompt, cached = (sequence.prompt_length, sequence.cached or 0) if counts_prompt else (0, 0)
+    accepted = min(sequence.accepted, generated)  # the sequence may be ahead of what is read of it
+    return Usage(
+        *(prompt, generated, cached),
+        reasoning_tokens=reasoning_tokens,
         accepted_tokens=accepted if sequence.drafts else None,
         rejected_tokens=sequence.drafted - sequence.accepted if sequence.drafts else None,
     )
-    timings = Timings(first_token - sequence.began, time.perf_counter() - first_token) if first_token else None
-    yield Finish(answer.reason, usage, timings, output.stop_string, choice=choice)
 
 
 class _Text:

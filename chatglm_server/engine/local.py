@@ -21,7 +21,7 @@ from ..formats.base import ChatFormat, Prompt
 from ..model_files.tokenizer import Tokenizer, encode_prompt
 from ..queueing.status import Status
 from ..sampling import NO_LIMIT, SamplingParams
-from .answer_grammar import EMPTY_LEAD, NOUN, answer_grammar
+from .answer_grammar import EMPTY_LEAD, NOUN, AnswerGrammars
 from .base import ModelInfo, Token
 from .call_constraints import CallConstraints, HeldCalls, LateTrigger
 from .capabilities import Capability
@@ -87,6 +87,7 @@ class LocalEngine:
             return
         self._speculates &= runner.verifies_drafts and runner.vocab_size <= MOST_TOKENS_KNOWN
         self._grammars = Grammars(self._tokenizer, self._stop_tokens, runner.vocab_size)
+        self._forms = AnswerGrammars(self._grammars)
         self._calls = CallConstraints(
             self._grammars, self._format, self._tokenizer, strict=self._tool_grammar == "strict"
         )
@@ -186,6 +187,7 @@ class LocalEngine:
                 sources,
                 openings,
                 background=request.background,
+                timed=request.timed,
                 ended=ended,
             )
             async with aclosing(merge_choices(list(answers), self.info.choices, len(ids))) as events:
@@ -218,7 +220,9 @@ class LocalEngine:
                 numbers = range(len(answers), len(answers) + (request.choices or 1))
                 output = partial(Output, PlainText(), sampling.stop)
                 answers += self._answers(
-                    ids, sampling, numbers, output, constraint, sources, background=request.background
+                    *(ids, sampling, numbers, output, constraint, sources),
+                    background=request.background,
+                    timed=request.timed,
                 )
             async with aclosing(merge_choices(answers, self.info.choices, length)) as events:
                 async for event in events:
@@ -287,7 +291,7 @@ class LocalEngine:
             return None
         if sampling.ignore_eos:
             raise InvalidRequest(f"an answer with a {NOUN} ends by itself", param="sampling.ignore_eos")
-        return await asyncio.to_thread(answer_grammar, self._grammars, wanted, lead, calls)
+        return await asyncio.to_thread(self._forms.of, wanted, lead, calls)
 
     def _held_calls(self, request: ChatRequest, prompt: Prompt) -> asyncio.Task[HeldCalls | None] | None:
         """What holds the calls, made beside the event loop; None if calls are free.
@@ -322,13 +326,14 @@ class LocalEngine:
         openings: Sequence[Sequence[int]] = (),
         *,
         background: bool,
+        timed: bool,
         ended: Callable[[EndedAnswer], None] | None = None,
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
         """Answers to one prompt, each with a `constraint` of its own. Each begins with one of `openings`, if any.
         In the `background`, if nobody waits for them.
 
-        Drafts come from `sources`, too. `ended` as for `choice_events`. `numbers` are theirs among the request's
-        answers. A seed gives each its own random numbers, by its place among the answers to the prompt.
+        Drafts come from `sources`, too. `timed` and `ended` as for `choice_events`. `numbers` are theirs among the
+        request's answers. A seed gives each its own random numbers, by its place among the answers to the prompt.
         """
         room = self.info.context_length - len(ids)
         for place, number in enumerate(numbers):
@@ -350,6 +355,7 @@ class LocalEngine:
                 choice=number,
                 counts_prompt=place == 0,
                 reports_tokens=sampling.top_logprobs is not None,
+                timed=timed,
                 openings=openings,
                 ended=ended,
             )

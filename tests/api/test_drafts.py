@@ -129,7 +129,7 @@ def test_a_prediction_that_is_none(server: RunningServer, wrong: object) -> None
 
 @pytest.mark.parametrize(("path", "body"), [("/v1/chat/completions", ASK), ("/v1/completions", BARE)])
 def test_timings_on_request(server: RunningServer, path: str, body: dict[str, Any]) -> None:
-    """In a whole answer, and in the last chunk of each answer of a stream."""
+    """In a whole answer, and in each chunk of a stream that has a part of an answer."""
     assert "timings" not in asked(server, body, path)
     body = body | {"timings_per_token": True, "n": 2, "seed": 1, "temperature": 1}
     answer = asked(server, body, path)
@@ -141,7 +141,16 @@ def test_timings_on_request(server: RunningServer, path: str, body: dict[str, An
     assert timings["draft_n_accepted"] == usage["completion_tokens_details"]["accepted_prediction_tokens"]
     lines = server.stream(body | {"stream": True}, path).decode().split("\n\n")
     sent = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
-    ends = [chunk for chunk in sent if "timings" in chunk]
-    assert len(ends) == 2
-    assert all(chunk["choices"][0]["finish_reason"] for chunk in ends)
-    assert sum(chunk["timings"]["predicted_n"] for chunk in ends) == timings["predicted_n"]
+    ends = 0
+    for index in range(2):
+        chunks = [chunk for chunk in sent if chunk["choices"][0]["index"] == index]
+        parts = [chunk for chunk in chunks if chunk["choices"][0].get("delta") != {"role": "assistant", "content": ""}]
+        assert all(set(chunk["timings"]) == COUNTS for chunk in parts)
+        for name in ("predicted_n", "predicted_ms"):
+            figures = [chunk["timings"][name] for chunk in parts]
+            assert figures == sorted(figures)
+        counts = [chunk["timings"]["predicted_n"] for chunk in parts]
+        assert counts[0] < counts[len(counts) // 2] < counts[-1]
+        assert len({(chunk["timings"]["cache_n"], chunk["timings"]["prompt_n"]) for chunk in parts}) == 1
+        ends += counts[-1]
+    assert ends == timings["predicted_n"]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chatglm_server.chat import ChoiceFormat, GrammarFormat, JsonSchemaFormat, RegexFormat
-from chatglm_server.engine.answer_grammar import EMPTY_LEAD, answer_grammar
+from chatglm_server.engine.answer_grammar import EMPTY_LEAD, AnswerGrammars
 from chatglm_server.errors import InvalidRequest
 from tests.decoding.test_grammar import Vocabulary
 
@@ -78,7 +78,7 @@ def vocabulary() -> Vocabulary:
 def test_every_ended_answer_fits_its_schema(vocabulary: Vocabulary, schema: dict[str, Any], seed: int) -> None:
     whole: dict[str, Any] = {"type": "object", "properties": {"x": schema}, "required": ["x"], "$defs": {"tree": TREE}}
     whole["additionalProperties"] = False
-    grammar = answer_grammar(vocabulary.grammars, JsonSchemaFormat(whole, strict=True), EMPTY_LEAD)
+    grammar = AnswerGrammars(vocabulary.grammars).of(JsonSchemaFormat(whole, strict=True), EMPTY_LEAD)
     tokens = vocabulary.noise(grammar.constraint(), seed, most=300)
     if tokens[-1] in vocabulary.ends:
         jsonschema.validate(json.loads(vocabulary.text(tokens)), whole, format_checker=jsonschema.FormatChecker())
@@ -86,7 +86,7 @@ def test_every_ended_answer_fits_its_schema(vocabulary: Vocabulary, schema: dict
 
 @given(pattern=st.sampled_from(["a/b", r"a\/b", r"\\/", "[/]x", "\n/"]))
 def test_slashes_in_patterns(vocabulary: Vocabulary, pattern: str) -> None:
-    grammar = answer_grammar(vocabulary.grammars, RegexFormat(pattern), EMPTY_LEAD)
+    grammar = AnswerGrammars(vocabulary.grammars).of(RegexFormat(pattern), EMPTY_LEAD)
     text = pattern.replace(r"\/", "/").replace("[/]", "/").replace("\\\\", "\\") if pattern != r"\\/" else "\\/"
     constraint = grammar.constraint()
     assert constraint.begin(text.encode())
@@ -96,7 +96,7 @@ def test_slashes_in_patterns(vocabulary: Vocabulary, pattern: str) -> None:
 @example(options=["\x00 \x1f \x7f \x80 \u2028 \ufeff"])
 @given(options=st.lists(st.text(min_size=1).filter(lambda text: not _has_surrogates(text)), min_size=1, max_size=5))
 def test_every_option_can_be_written(vocabulary: Vocabulary, options: list[str]) -> None:
-    grammar = answer_grammar(vocabulary.grammars, ChoiceFormat(tuple(options)), EMPTY_LEAD)
+    grammar = AnswerGrammars(vocabulary.grammars).of(ChoiceFormat(tuple(options)), EMPTY_LEAD)
     for option in options:
         constraint = grammar.constraint()
         assert constraint.begin(option.encode())
@@ -108,14 +108,14 @@ def test_every_option_can_be_written(vocabulary: Vocabulary, options: list[str])
 )
 def test_a_grammar_that_cannot_be_used_is_the_clients_fault(vocabulary: Vocabulary, grammar: str) -> None:
     with pytest.raises(InvalidRequest) as error:
-        answer_grammar(vocabulary.grammars, GrammarFormat(grammar), EMPTY_LEAD)
+        AnswerGrammars(vocabulary.grammars).of(GrammarFormat(grammar), EMPTY_LEAD)
     assert error.value.param == "response_format"
 
 
 @pytest.mark.parametrize("grammar", ["start: /a+/ /a+/", 'start: "a" start', 'root ::= "a" root'])
 def test_a_text_that_never_ends_is_not_forced(vocabulary: Vocabulary, grammar: str) -> None:
     """llguidance would look for its end for ever."""
-    constraint = answer_grammar(vocabulary.grammars, GrammarFormat(grammar), EMPTY_LEAD).constraint()
+    constraint = AnswerGrammars(vocabulary.grammars).of(GrammarFormat(grammar), EMPTY_LEAD).constraint()
     tokens = vocabulary.noise(constraint, 1, most=9)
     assert set(vocabulary.text(tokens)) == set(b"a")
     assert constraint.forced() == []
@@ -139,13 +139,24 @@ def _has_surrogates(text: str) -> bool:
 def test_objects_have_no_members_but_those_declared(
     vocabulary: Vocabulary, schema: dict[str, Any], text: str, fits: bool
 ) -> None:
-    grammar = answer_grammar(vocabulary.grammars, JsonSchemaFormat({"type": "object"} | schema), EMPTY_LEAD)
+    grammar = AnswerGrammars(vocabulary.grammars).of(JsonSchemaFormat({"type": "object"} | schema), EMPTY_LEAD)
     assert grammar.constraint().begin(text.encode()) == fits
 
 
 @pytest.mark.parametrize("text", [r'"\u00e9\u4f60\ud83d\ude00"', r'"\n\t\\ \""', '"é你😀"'])
 def test_escapes_that_models_write(vocabulary: Vocabulary, text: str) -> None:
-    grammar = answer_grammar(vocabulary.grammars, JsonSchemaFormat({"type": "string"}), EMPTY_LEAD)
+    grammar = AnswerGrammars(vocabulary.grammars).of(JsonSchemaFormat({"type": "string"}), EMPTY_LEAD)
     constraint = grammar.constraint()
     assert constraint.begin(text.encode())
     assert constraint.complete
+
+
+def test_a_grammar_is_written_once_for_schemas_that_are_the_same(vocabulary: Vocabulary) -> None:
+    forms = AnswerGrammars(vocabulary.grammars)
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": {"const": 1}, "b": {"type": "integer"}}}
+    first = forms.of(JsonSchemaFormat(schema), EMPTY_LEAD)
+    assert forms.of(JsonSchemaFormat(json.loads(json.dumps(schema)), strict=True), EMPTY_LEAD) is first
+    others = [schema | {"properties": {"a": {"const": one}, "b": {"type": "integer"}}} for one in (True, 1.0, "1")]
+    others.append(schema | {"properties": dict(reversed(schema["properties"].items()))})
+    grammars = [forms.of(JsonSchemaFormat(other), EMPTY_LEAD) for other in others]
+    assert [grammar.constraint().begin(b'{"a":1,') for grammar in grammars] == [False, True, False, False]

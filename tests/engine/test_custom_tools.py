@@ -18,7 +18,7 @@ from chatglm_server.engine.local import LocalEngine
 from chatglm_server.loader import load_local_engine
 from chatglm_server.sampling import Sampling
 from chatglm_server.settings import Settings
-from tests.engine.test_call_constraints import Dialect
+from tests.call_dialects import Dialect
 from tests.random_expert_gguf import FLASH
 from tests.random_gguf import write_random_gguf
 from tests.random_models import write_random_model

@@ -103,7 +103,7 @@ EXAMPLES: dict[type, dict[str, object]] = {
 }
 """For each field of each noun a value that the noun below does not have."""
 
-NOT_WRITTEN = {"defaults", "input_form", "max_wait_s"}
+NOT_WRITTEN = {"defaults", "input_form", "max_wait_s", "timed"}
 """How engines of our own sample, as another server has its own defaults; what chat completions cannot say of a
 function; and a limit that goes by our own queue."""
 

@@ -15,6 +15,7 @@ from typing_extensions import assert_never
 from ...answer import Answer, AnsweredCall
 from ...chat import (
     AnswerEvent,
+    AnswerWritten,
     Finish,
     PromptRead,
     ReasoningDelta,
@@ -88,8 +89,8 @@ class MessageAnswer(AnswerShape):
         elif isinstance(event, Finish):
             yield from self._close()
             yield _event("message_delta", delta=self._stop(event), usage=_usage(event.usage))
-        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead):  # the API has no events for these
-            assert_never(event)
+        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead | AnswerWritten):
+            assert_never(event)  # the API has no events for those
 
     def waiting(self) -> StreamEvent:
         return _event("ping")

@@ -13,6 +13,7 @@ from typing_extensions import assert_never
 from ...answer import Answer
 from ...chat import (
     AnswerEvent,
+    AnswerWritten,
     Finish,
     PromptRead,
     ReasoningDelta,
@@ -75,8 +76,8 @@ class NewText(AnswerShape):
             yield self._chunk({"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]})
         elif isinstance(event, Finish):
             yield self._chunk({}, event.reason)
-        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead):  # streams do not tell these
-            assert_never(event)
+        elif not isinstance(event, TokenSampled | ToolCallRepaired | PromptRead | AnswerWritten):
+            assert_never(event)  # streams do not tell those
 
     def _chunk(self, delta: Json, finish_reason: str | None = None) -> StreamEvent:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}

@@ -11,6 +11,7 @@ from typing_extensions import assert_never
 from ...answer import Answer, AnsweredCall
 from ...chat import (
     AnswerEvent,
+    AnswerWritten,
     Finish,
     PromptRead,
     ReasoningDelta,
@@ -83,7 +84,7 @@ class ChatAnswer(AnswerShape):
             for call in calls:
                 yield self._line("", calls=[call])
             yield StreamEvent(self._last(event, self.part("")))
-        elif not isinstance(event, ToolCallRepaired | PromptRead):  # these answers have no place for it
+        elif not isinstance(event, ToolCallRepaired | PromptRead | AnswerWritten):  # these answers have no place for it
             assert_never(event)
 
     def waiting(self) -> StreamEvent | None:

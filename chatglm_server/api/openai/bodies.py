@@ -86,6 +86,7 @@ class ChatCompletionBody(Generation):
             background=self.background,
             model=self.model,
             streamed=bool(self.stream),
+            timed=bool(self.stream and self.timings_per_token),
             foreign_tools=tools.foreign,
             extras=extras,
         )
@@ -147,6 +148,7 @@ class CompletionBody(Generation):
             background=self.background,
             model=self.model,
             streamed=bool(self.stream),
+            timed=bool(self.stream and self.timings_per_token),
             defaults=COMPLETION_DEFAULTS,
             extras=extras,
         )

@@ -10,6 +10,7 @@ from typing_extensions import assert_never
 from ...answer import Answer, AnsweredCall
 from ...chat import (
     AnswerEvent,
+    AnswerWritten,
     Finish,
     ParserEvent,
     PromptRead,
@@ -33,7 +34,8 @@ class ChatCompletion(AnswerShape):
     `choices`: how many answers. `offers_tools`: an answer may hold calls; then its first chunk waits for the first
     event, which tells whether `content` begins as text or as null. `include_usage`: a stream ends with a usage chunk.
     `report_repairs`: each call that was repaired says how, in ``x_repairs``. `function_call`: the client asked with
-    ``functions``, so a call is a ``function_call``. `include_timings`: the end of an answer says how long it took.
+    ``functions``, so a call is a ``function_call``. `include_timings`: the answer says how long it took, and a chunk
+    how long it has taken.
     `include_progress`: a stream says how far a long prompt is read.
     """
 
@@ -59,6 +61,7 @@ class ChatCompletion(AnswerShape):
         self._include_progress = include_progress
         self._begun: set[int] = set()
         self._filled: set[int] = set()  # choices whose stream has content or a call
+        self._timings: dict[int, Json] = {}  # by choice
         self._tokens: defaultdict[int, list[TokenSampled]] = defaultdict(list)  # not yet sent, by choice
 
     # ---- whole ----
@@ -135,11 +138,15 @@ class ChatCompletion(AnswerShape):
         choice = event.choice
         if isinstance(event, PromptRead):
             return self._sent(choice, {}, more=progress_of(event)) if self._include_progress else None
+        if isinstance(event, AnswerWritten | Finish) and self._include_timings:
+            self._timings[choice] = timings_of([event])
+        if isinstance(event, AnswerWritten):
+            return None
         if isinstance(event, TokenSampled):
             self._tokens[choice].append(event)
             return self._chunk(choice, {}) if len(self._tokens[choice]) >= MAX_TOKENS_HELD else None
         if isinstance(event, Finish):
-            return self._chunk(choice, {}, self._reason(event), timings_of([event]) if self._include_timings else {})
+            return self._chunk(choice, {}, self._reason(event))
         delta = self._delta(event)
         return None if delta is None else self._chunk(choice, delta)
 
@@ -169,11 +176,10 @@ class ChatCompletion(AnswerShape):
     def _reason(self, finish: Finish) -> str:
         return "function_call" if self._function_call and finish.reason == "tool_calls" else finish.reason
 
-    def _chunk(
-        self, choice: int, delta: Json, finish_reason: str | None = None, more: Json | None = None
-    ) -> StreamEvent:
-        """A chunk with the log probabilities that wait for one."""
-        return self._sent(choice, delta, finish_reason, chat_logprobs(self._tokens.pop(choice, ())), more)
+    def _chunk(self, choice: int, delta: Json, finish_reason: str | None = None) -> StreamEvent:
+        """A chunk with the log probabilities that wait for one, and the last timings."""
+        logprobs = chat_logprobs(self._tokens.pop(choice, ()))
+        return self._sent(choice, delta, finish_reason, logprobs, self._timings.get(choice))
 
     def _sent(
         self,

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 
-from ...chat import Finish, PromptRead, Usage
+from ...chat import AnswerWritten, Finish, PromptRead, Usage
 from ...engine.base import ModelInfo
 from ..dialect import Json
 
@@ -39,7 +39,7 @@ def usage_object(usage: Usage) -> Json:
     return counts
 
 
-def timings_of(ends: Sequence[Finish]) -> Json:
+def timings_of(ends: Sequence[Finish | AnswerWritten]) -> Json:
     """llama-server's `timings`, for all of these answers together. A speed is null if no time has passed."""
     usage = sum((end.usage for end in ends), Usage())
     timings = [end.timings for end in ends if end.timings is not None]

@@ -93,7 +93,7 @@ class Generation(Body):
     stop: str | Strings | None = Field(None, description=f"up to {MAX_STOP} strings that end the answer")
     stop_token_ids: TokenIds | None = Field(None, description="tokens that end the answer")
     timings_per_token: bool | None = Field(
-        None, description="say how long the answer took; a stream does so in the last chunk of each answer"
+        None, description="say how long the answer took; a stream says in each chunk how long it has taken"
     )
     service_tier: str | None = Field(None, description='"flex": nobody waits for the answer; other requests come first')
     priority: int | None = Field(None, description='above 0: as service_tier "flex"')

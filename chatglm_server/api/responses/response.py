@@ -15,6 +15,7 @@ from typing_extensions import assert_never
 from ...answer import Answer, TextTokens
 from ...chat import (
     AnswerEvent,
+    AnswerWritten,
     Finish,
     FinishReason,
     PromptRead,
@@ -99,7 +100,7 @@ class ResponseAnswer(AnswerShape):
             self._reason = event.reason
             cut = event.reason in _INCOMPLETE and isinstance(self._item, TextItem)  # a call that was cut is abandoned
             yield from self._close("incomplete" if cut else "completed")
-        elif not isinstance(event, ToolCallRepaired | TokenSampled | PromptRead):  # no place for these
+        elif not isinstance(event, ToolCallRepaired | TokenSampled | PromptRead | AnswerWritten):  # no place for these
             assert_never(event)
 
     def end(self, usage: Usage) -> Iterator[StreamEvent]:

@@ -33,6 +33,8 @@ class Grammar:
     def __init__(self, matcher: LLMatcher, vocabulary: LLTokenizer, end_tokens: Sequence[int]) -> None:
         self.warnings: list[str] = matcher.get_grammar_warnings()
         """The parts of a lenient schema that the grammar leaves out."""
+        self.walked = False
+        """True if masks of an example have been computed, so that those of answers come soon."""
         self._matcher = matcher
         self._vocabulary = vocabulary
         self._end_tokens = end_tokens
@@ -55,7 +57,7 @@ class Grammars:
         self._vocab_size = vocab_size
         self._vocabulary: LLTokenizer | None = None  # read on first use: it takes 0.8 seconds and 190 MB
         self._reading = Lock()
-        self._matchers: Recent[str, LLMatcher] = Recent(_KEPT_CHARACTERS)
+        self._compiled: Recent[str, Grammar] = Recent(_KEPT_CHARACTERS)
         self._beginning: dict[str, TokenMask] = {}
 
     def prepare(self) -> None:
@@ -63,8 +65,16 @@ class Grammars:
         self._read_vocabulary()
 
     def compile(self, grammar: str) -> Grammar:
-        """The compiled grammar of Lark text. Raises: GrammarError."""
-        return Grammar(self._matcher(grammar), self._read_vocabulary(), self._end_tokens)
+        """The compiled grammar of Lark text, the same object as long as it is kept. Raises: GrammarError."""
+        known = self._compiled.get(grammar)
+        if known is None:
+            known = Grammar(self._matcher(grammar), self._read_vocabulary(), self._end_tokens)
+            self._compiled.keep(grammar, known, len(grammar))
+        return known
+
+    def mask(self) -> TokenMask:
+        """An empty mask for the model's tokens."""
+        return TokenMask(self._vocab_size)
 
     def fails(self, grammar: str) -> str:
         """Why the Lark text cannot be compiled; "" if it can."""
@@ -75,7 +85,7 @@ class Grammars:
         """The tokens of plain text that begin with `text`, or are a beginning of it."""
         known = self._beginning.get(text)
         if known is None:
-            known, data = TokenMask(self._vocab_size), text.encode()
+            known, data = self.mask(), text.encode()
             for token in range(self._vocab_size):
                 word = self._tokenizer.token_bytes(token)
                 if word and (word.startswith(data) or data.startswith(word)):
@@ -84,9 +94,6 @@ class Grammars:
         return known
 
     def _matcher(self, grammar: str) -> LLMatcher:
-        known = self._matchers.get(grammar)
-        if known is not None:
-            return known
         if len(grammar) > MOST_CHARACTERS:
             raise GrammarError(f"it has {len(grammar)} characters, and at most {MOST_CHARACTERS} are compiled")
         matcher = LLMatcher(self._read_vocabulary(), grammar, log_level=0, limits=_LIMITS)
@@ -95,7 +102,6 @@ class Grammars:
         matcher.compute_bitmask()  # limits that the first token would spend
         if matcher.is_error():
             raise GrammarError(one_line(matcher.get_error()))
-        self._matchers.keep(grammar, matcher, len(grammar))
         return matcher
 
     def _read_vocabulary(self) -> LLTokenizer:

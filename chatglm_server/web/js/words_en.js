@@ -1,0 +1,4 @@
+/** @type {import("./words.js").Words} */
+export const EN = {
+  title: "chatglm-server: chat",
+};

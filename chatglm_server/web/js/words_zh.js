@@ -1,0 +1,4 @@
+/** @type {import("./words.js").Words} */
+export const ZH = {
+  title: "chatglm-server：对话",
+};

@@ -23,7 +23,7 @@ export class RenderedText {
   /** Shows all of `text` as soon as it may. @param {string} text */
   update(text) {
     this.#text = text;
-    this.#rendering ??= this.#renderUntilShown();
+    if (this.#rendering === null && this.#shown !== text) this.#rendering = this.#renderUntilShown();
   }
 
   /** Shows `text`, which is whole now. @param {string} text */
@@ -38,6 +38,7 @@ export class RenderedText {
   }
 
   async #renderUntilShown() {
+    this.element.setAttribute("aria-busy", "true");
     while (this.#shown !== this.#text) {
       const text = this.#text;
       const started = performance.now();
@@ -50,6 +51,7 @@ export class RenderedText {
       if (this.#text !== text) await pause(Math.max(PAUSE_MS, 3 * (performance.now() - started)));
     }
     this.#rendering = null;
+    this.element.setAttribute("aria-busy", "false");
   }
 
   /** @param {string} text */

@@ -165,7 +165,7 @@ async function meetServer() {
   try {
     await readModels();
     await untilReady(new AbortController().signal, showLoading);
-    hideProgress();
+    if (!chat.busy) hideProgress(); // a question that waited for the model is read by now
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) await askForKey(readModels);
     else notice(advice(error));

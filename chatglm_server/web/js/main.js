@@ -50,6 +50,7 @@ const listener = {
     void shelf.keep(one.conversation);
     if (one === chat) draw();
     if (one === chat && !one.busy) announce(one);
+    if (!one.busy) void lookAtQueue();
   },
   grew(one, message) {
     shelf.keepSoon(one.conversation);
@@ -172,16 +173,18 @@ async function meetServer() {
   }
 }
 
+async function lookAtQueue() {
+  try {
+    queue = (await health()).queue;
+  } catch {
+    queue = null; // the next request says it
+  }
+  drawStrip();
+}
+
 async function watchQueue() {
   for (;;) {
-    if (document.visibilityState === "visible") {
-      try {
-        queue = (await health()).queue;
-        drawStrip();
-      } catch {
-        queue = null; // the next request says it
-      }
-    }
+    if (document.visibilityState === "visible") await lookAtQueue();
     const began = performance.now();
     while (performance.now() - began < (chat.busy ? LOOK_MS : IDLE_LOOK_MS)) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS / 2));

@@ -43,21 +43,24 @@ QUESTION = "What is the area of a triangle with base 38 cm and height 24 cm? Sho
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     lines = [{"format": "glm45", "raw": raw, "chunk_size": 6, "delay_ms": 15} for raw in (CALL, ANSWER)]
-    with tempfile.TemporaryDirectory() as name, chromium(Path(name)) as browser:
-        with replaying(browser, Path(name), *lines, context_length=32768) as page:
-            page.click("Settings")
-            for tool in ("clock", "calculator", "dice"):
-                page.one(f"#tool-{tool}").click()
-            page.click("Close", "#settings")
-            page.ask(QUESTION)
-            page.answered()
-            page.wait(lambda: "0 running" in page.text("#strip"))
-            for scheme in ("light", "dark"):
-                page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-                write(page, f"chat-{scheme}.png")
-            page.emulate("Emulation.setEmulatedMedia", features=[])
-            page.emulate("Emulation.setDeviceMetricsOverride", width=390, height=780, deviceScaleFactor=1, mobile=True)
-            write(page, "chat-phone.png")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        chromium(Path(name)) as browser,
+        replaying(browser, Path(name), *lines, context_length=32768) as page,
+    ):
+        page.click("Settings")
+        for tool in ("clock", "calculator", "dice"):
+            page.one(f"#tool-{tool}").click()
+        page.click("Close", "#settings")
+        page.ask(QUESTION)
+        page.answered()
+        page.wait(lambda: "0 running" in page.text("#strip"))
+        for scheme in ("light", "dark"):
+            page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+            write(page, f"chat-{scheme}.png")
+        page.emulate("Emulation.setEmulatedMedia", features=[])
+        page.emulate("Emulation.setDeviceMetricsOverride", width=390, height=780, deviceScaleFactor=1, mobile=True)
+        write(page, "chat-phone.png")
 
 
 def write(page: ChatPage, name: str) -> None:

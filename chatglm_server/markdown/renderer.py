@@ -47,8 +47,13 @@ class Renderer:
     async def _rendered(self, text: str) -> list[dict[str, Any]]:
         """Raises: OSError, ValueError."""
         if self._process is None:
-            words = [sys.executable, "-m", f"{__package__}.worker", str(self._seconds)]
-            self._process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, limit=_MAX_HTML_BYTES)
+            # With this process's own path: -m would look for modules in the working folder first.
+            program = (
+                f"import sys; sys.path[:] = {sys.path!r}; from {__package__}.worker import main; main({self._seconds})"
+            )
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", program), stdin=PIPE, stdout=PIPE, limit=_MAX_HTML_BYTES
+            )
         pipe_in = cast(asyncio.StreamWriter, self._process.stdin)
         pipe_out = cast(asyncio.StreamReader, self._process.stdout)
         pipe_in.write(json.dumps(text).encode() + b"\n")

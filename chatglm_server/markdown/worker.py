@@ -26,7 +26,3 @@ def main(seconds: float) -> None:
             faulthandler.cancel_dump_traceback_later()
             sys.stdout.buffer.write(json.dumps(blocks).encode() + b"\n")
             sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    main(float(sys.argv[1]))

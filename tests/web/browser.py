@@ -110,11 +110,11 @@ class ChatPage:
 
 @contextmanager
 def replaying(browser: Chrome, folder: Path, *lines: dict[str, Any], **settings: Any) -> Iterator[ChatPage]:
-    """The page of a server that answers with these recordings, by turns."""
+    """The page of a server that answers with these recordings, by turns. Its address, and so its storage, are new."""
     path = folder / "recorded.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     with serving(Settings(_env_file=None, model=f"replay:{path}", **settings)) as (url, _):
         page = ChatPage(browser, url)
         if "api_key" not in settings:
-            page.begin()
+            page.open()
         yield page

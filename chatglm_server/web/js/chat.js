@@ -104,7 +104,8 @@ export class Chat {
   /** @param {string} parent @param {object[]} tools @returns {Promise<Message>} */
   async #oneAnswer(parent, tools) {
     const signal = /** @type {AbortController} */ (this.#stopping).signal;
-    const asked = add(this.conversation, parent, { role: "assistant", text: "" });
+    // If the page is closed meanwhile, what is in storage then is an answer that was stopped.
+    const asked = add(this.conversation, parent, { role: "assistant", text: "", end: "stopped" });
     const before = this.shown.slice(0, -1);
     this.running = asked;
     this.#listener.changed(this);
@@ -121,8 +122,7 @@ export class Chat {
         }
       }
     } catch (error) {
-      if (signal.aborted) asked.end = "stopped";
-      else {
+      if (!signal.aborted) {
         asked.end = "failed";
         asked.problem = advice(error);
         if (error instanceof ApiError && error.status === 401) dispatchEvent(new Event("key-needed"));
@@ -175,6 +175,7 @@ class Folder {
     } else if (event.kind === "end") {
       this.#speed = event.speed;
       if (event.reason === "length") message.end = "length";
+      else delete message.end;
     } else {
       const { prompt, cached, completion } = event;
       message.figures = { prompt, cached, completion, speed: this.#speed, firstSeconds: this.#first };

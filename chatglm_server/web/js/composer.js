@@ -16,6 +16,7 @@ export class Composer {
       const text = this.#field.value;
       if (!text.trim() || this.#busy || !actions.send(text)) return;
       this.#field.value = "";
+      this.#field.focus(); // the button that was pressed is gone
       this.#fit();
     };
     this.#send.addEventListener("click", send);

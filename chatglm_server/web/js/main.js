@@ -40,7 +40,10 @@ const composer = new Composer({ send, stop: () => chat.stop(), editLast });
 const messages = new Messages(byId("scroller", HTMLElement), byId("messages", HTMLElement), {
   edit: (message, text) => allowed() && void chat.edit(message, text),
   regenerate: (message) => allowed() && void chat.regenerate(message),
-  choose: (message) => chat.choose(message),
+  choose(message) {
+    chat.choose(message);
+    messages.focusBranches(message);
+  },
   result: (call, text) => allowed() && void chat.result(call, text),
 });
 

@@ -91,9 +91,10 @@ export class MessageView {
   }
 
   /** @param {Place} place */
-  #drawEnd({ busy }) {
+  #drawEnd({ running, busy }) {
     const { end, problem } = this.message;
     this.#end.replaceChildren();
+    if (running) return;
     if (end === "failed") {
       const again = make(
         "button",
@@ -136,6 +137,10 @@ export class MessageView {
         "›",
       ),
     );
+  }
+
+  focusBranches() {
+    /** @type {HTMLElement | null} */ (this.#bar.querySelector(".branches button:not(:disabled)"))?.focus();
   }
 
   /** Puts a field in place of a question. */

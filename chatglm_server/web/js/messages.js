@@ -59,6 +59,11 @@ export class Messages {
     this.#view(message).startEdit();
   }
 
+  /** Puts the focus on the switch that a person has just used. @param {Message} message */
+  focusBranches(message) {
+    this.#view(message).focusBranches();
+  }
+
   /** Goes to the end, and follows it from now on. */
   toEnd() {
     this.#following = true;

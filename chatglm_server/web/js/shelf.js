@@ -29,10 +29,14 @@ export class Shelf {
     }
   }
 
-  /** A new conversation, or the empty one that there is. @param {Conversation} [like]  gives it its settings */
+  /** A new conversation, or the empty one that there is, or the latest one where there are too many. @param {Conversation} [like]  gives it its settings */
   begin(like) {
     const empty = this.conversations.find(({ messages }) => messages.length === 0);
     if (empty !== undefined) return empty;
+    if (this.conversations.length >= MAX_CONVERSATIONS) {
+      this.#failed(say("storageMany", { most: MAX_CONVERSATIONS }));
+      return this.conversations[0];
+    }
     const begun = newConversation(like?.settings);
     this.conversations.unshift(begun);
     return begun;
@@ -44,15 +48,16 @@ export class Shelf {
       this.#failed(say("storageMany", { most: MAX_CONVERSATIONS }));
       return;
     }
-    this.conversations = [...added, ...this.conversations].sort((one, other) => other.updated - one.updated);
+    this.conversations = [...added, ...this.conversations];
     for (const conversation of added) await this.keep(conversation);
   }
 
-  /** Writes a conversation into storage now. @param {Conversation} conversation */
+  /** Writes a conversation into storage now, unless it is empty or was removed. @param {Conversation} conversation */
   async keep(conversation) {
     clearTimeout(this.#timers.get(conversation.id));
     this.#timers.delete(conversation.id);
-    if (conversation.messages.length === 0) return;
+    if (conversation.messages.length === 0 || !this.conversations.includes(conversation)) return;
+    this.conversations.sort((one, other) => other.updated - one.updated);
     try {
       await save(conversation);
     } catch (error) {

@@ -82,8 +82,14 @@ class ChatPage:
 
     def click(self, words: str, within: str = "") -> None:
         """Presses the last button that is shown with these words, or this label."""
-        named = [(button.text, button.accessible_name, button) for button in self.all(f"{within} button")]
-        [button for text, name, button in named if words in (text, name) and button.is_displayed()][-1].click()
+        button = self.browser.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].filter((button) => button.checkVisibility() &&"
+            " [button.textContent, button.ariaLabel].includes(arguments[1])).at(-1)",
+            f"{within} button",
+            words,
+        )
+        assert button is not None, words
+        button.click()
 
     def ask(self, text: str) -> None:
         """Types a question and sends it with Enter."""

@@ -14,6 +14,7 @@ import pytest
 import settings_page
 from demo_model.card import card
 
+from chatglm_server.cli.argument_parser import option_name
 from chatglm_server.cli.commands import COMMANDS, SERVE
 from chatglm_server.convert.mixes import MIXES
 from chatglm_server.formats.registry import FORMATS
@@ -83,7 +84,7 @@ def test_options_exist(path: Path) -> None:
     """Every option that a page gives to a command is one of the command's."""
     for command, rest in PROGRAM.findall(read(path)):
         fields = COMMANDS.get(command, COMMANDS[SERVE]).options.model_fields
-        known = {f"--{name.replace('_', '-')}" for name in fields}
+        known = {option_name(name) for name in fields}
         known |= {f"--no-{name.replace('_', '-')}" for name, field in fields.items() if field.annotation is bool}
         assert set(OPTION.findall(rest)) <= known | {"--help", "--version"}, f"{command}{rest}"
 

@@ -65,12 +65,17 @@ def command_line_parser(
     return parser
 
 
+def option_name(field: str) -> str:
+    """Of the field max_queue ``--max-queue``, and of as_json ``--json``: pydantic's models have a method json."""
+    return f"--{field.removeprefix('as_').replace('_', '-')}"
+
+
 def _add_option(group: argparse._ArgumentGroup, name: str, field: FieldInfo) -> None:
-    option = f"--{name.replace('_', '-')}"
+    option = option_name(name)
     text = f"{field.description or ''}{_default(field)}".replace("%", "%%")
     kind = _without_none(field.annotation)
     if kind is bool:
-        group.add_argument(option, action=argparse.BooleanOptionalAction, help=text)
+        group.add_argument(option, action=argparse.BooleanOptionalAction, dest=name, help=text)
     elif get_origin(kind) is list:
         group.add_argument(option, action="append", metavar=_VALUES.get(name, "NAME"), help=text)
     else:

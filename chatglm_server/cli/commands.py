@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ..settings import Settings
@@ -124,6 +124,38 @@ class ConvertOptions(BaseSettings):
     )
 
 
+class DoctorOptions(BaseSettings):
+    """Check this machine, and say what to expect of it and what to change: instructions, memory, speed, disks, port,
+    proxies, and what the environment and .env set.
+
+    Takes a second or two for a measurement. The exit status is 1 if something will not work.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_DOCTOR_")
+
+    as_json: bool = Field(False, description="Print one JSON object in place of tables.")
+
+
+class SelftestOptions(BaseSettings):
+    """Try an OpenAI-compatible server, and say which rules of the wire it keeps that clients rely on.
+
+    Sends some thirty requests: plain, streamed, with tools, with limits, and bad ones. The exit status is 1 if a rule
+    is broken.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_SELFTEST_")
+
+    url: str = Field(description="The server's address, such as http://127.0.0.1:8000 or https://host/v1.")
+    model: str | None = Field(
+        None, description="The model to ask for. Without it: the first one that the server lists."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="Key for the server. CHATGLM_SELFTEST_API_KEY keeps it out of the list of processes."
+    )
+    timeout_s: float = Field(300.0, gt=0, allow_inf_nan=False, description="Seconds that each answer may take, whole.")
+    as_json: bool = Field(False, description="Print one JSON object in place of a table.")
+
+
 SERVE = "serve"
 """The command that needs no name."""
 
@@ -133,6 +165,8 @@ COMMANDS: dict[str, Command] = {
     "list": Command(ListOptions, "model_commands:run_list", "shows the models on this machine"),
     "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a model that was fetched", ("model",)),
     "show": Command(ShowOptions, "show_command:show", "says what a model file is", ("model",)),
+    "doctor": Command(DoctorOptions, "doctor.command:run_doctor", "checks this machine"),
+    "selftest": Command(SelftestOptions, "selftest.command:run_selftest", "tries any server", ("url",)),
     "cache": Command(CacheOptions, "cache_command:run_cache", "shows and deletes prompts on disk", ("action",)),
     "convert": Command(ConvertOptions, "convert_command:run_convert", "writes a model as GGUF", ("model",)),
     "parse": Command(ParseOptions, "format_commands:parse", "reads text that a model wrote"),

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsError
 
 from ..errors import BadOption, ModelFileError
 from ..settings import GROUPS
-from .argument_parser import command_line_parser
+from .argument_parser import command_line_parser, option_name
 from .commands import COMMANDS, SERVE
 
 _EPILOG = """Each option is also an environment variable (CHATGLM_PORT for --port), and may stand as such in a file .env
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _read_options(name, words)
     except ValidationError as error:
         for problem in error.errors():
-            option = "".join(f"--{str(name).replace('_', '-')}: " for name in problem["loc"][:1])
+            option = "".join(f"{option_name(str(name))}: " for name in problem["loc"][:1])
             print(f"error: {option}{problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
         return 2
     except (SettingsError, UnicodeDecodeError) as error:

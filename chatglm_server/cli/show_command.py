@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import chatglm_native
 
 from ..context_length import LEAST, default_context, room_for_tokens
-from ..decoding.backends.cpus import usable_cpus
 from ..errors import ModelFileError
 from ..formats.registry import FORMATS
 from ..hub.sizes import size_text
@@ -20,6 +19,7 @@ from ..model_files.spec import ModelSpec
 from ..model_files.tokenizer import Tokenizer
 from ..model_files.weight_types import WEIGHT_TYPES
 from .commands import ShowOptions
+from .speed import measure_machine, rate_text
 
 _PROBE_S = 1.0
 
@@ -99,15 +99,14 @@ def _speed(spec: ModelSpec) -> str:
     The machine is measured with the weight type that takes the most bytes.
     """
     kind = next(number for number, kind in WEIGHT_TYPES.items() if kind.name == next(iter(spec.bytes_by_type)))
-    pool = chatglm_native.ThreadPool(usable_cpus())
-    read, computed = chatglm_native.measure_speed(pool, kind, _PROBE_S)
+    machine = measure_machine(kind, _PROBE_S)
     matrices = [(tensor, spec.used_share(name)) for name, tensor in spec.tensors.items() if len(tensor.shape) > 1]
-    answers = read / sum(share * tensor.nbytes for tensor, share in matrices)
-    prompts = computed / sum(share * math.prod(tensor.shape) for tensor, share in matrices)
+    answers = machine.read / sum(share * tensor.nbytes for tensor, share in matrices)
+    prompts = machine.computed / sum(share * math.prod(tensor.shape) for tensor, share in matrices)
     return (
-        f"about {_rate(answers)} tokens a second in answers, {_rate(prompts)} in prompts "
-        f"({pool.threads} CPUs, {chatglm_native.kernels()[0]}: {size_text(int(read))} and {computed / 1e9:.0f} billion "
-        "products a second)"
+        f"about {rate_text(answers)} tokens a second in answers, {rate_text(prompts)} in prompts "
+        f"({machine.threads} CPUs, {machine.kernels}: {size_text(int(machine.read))} and "
+        f"{machine.computed / 1e9:.0f} billion products a second)"
     )
 
 
@@ -115,10 +114,6 @@ def _keys_and_values(spec: ModelSpec) -> str:
     if spec.latent is not None:
         return f"which share keys and values of {spec.latent.rank} + {spec.rotary_size} numbers"
     return f"{spec.kv_heads} for keys and values"
-
-
-def _rate(tokens: float) -> str:
-    return f"{tokens:.1f}" if tokens < 10 else f"{tokens:.0f}"
 
 
 def _count(parameters: int) -> str:

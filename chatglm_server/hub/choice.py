@@ -15,7 +15,8 @@ PREFERRED = (
 )
 """The best first. Most people run Q4_K_M, since 4 bits lose little. Smaller ones follow, and larger ones come last."""
 
-_CONTEXT = 8192
+CONTEXT = 8192
+"""Tokens that a model must have room for to fit."""
 _CACHE_BYTES = 131_072  # of a token, for a model that the catalog does not know
 _SYSTEM_BYTES = 2 << 30  # for the system and other programs; in a container they have their own
 _OURS_BYTES = 1 << 29
@@ -47,7 +48,7 @@ def choose(models: Sequence[Model], title: str, cache_bytes: int = 0) -> tuple[M
     if not known:
         raise ModelFileError(f"{title}: no quantization that this server knows; it has {offer(models)}")
     limit, in_container = memory_limit()
-    rest = (cache_bytes or _CACHE_BYTES) * _CONTEXT + (_OURS_BYTES if in_container else _SYSTEM_BYTES)
+    rest = memory_beside_weights(cache_bytes)
     place = "this container" if in_container else "this machine"
     fitting = [model for model in known if model.size + rest <= limit]
     if not fitting:
@@ -66,6 +67,15 @@ def choose(models: Sequence[Model], title: str, cache_bytes: int = 0) -> tuple[M
         f"{chosen.quantization} ({size_text(chosen.size)}): {best.quantization} needs "
         f"{size_text(best.size + rest)} of memory, {place} has {size_text(limit)}"
     )
+
+
+def memory_beside_weights(cache_bytes: int) -> int:
+    """Bytes of memory that a model needs beside its weights: for keys and values, and for the system.
+
+    `cache_bytes` are the keys and values of a token, 0 if unknown.
+    """
+    _, in_container = memory_limit()
+    return (cache_bytes or _CACHE_BYTES) * CONTEXT + (_OURS_BYTES if in_container else _SYSTEM_BYTES)
 
 
 def preferred(models: Sequence[Model]) -> Model:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -22,9 +23,11 @@ from openai.types.chat import (
 )
 from pydantic import SecretStr
 
+from chatglm_server.settings import Settings
 from tests.conftest import WEATHER
 from tests.recordings import ANSWER, CALLS, PARALLEL, THINKS, THOUGHT, replay_file
 from tests.serving import RunningServer
+from tests.serving_here import serving
 
 QUESTION: ChatCompletionUserMessageParam = {"role": "user", "content": "What is the weather in Paris?"}
 CLIENT = Path(__file__).parent.parent / "clients" / "ai_sdk"
@@ -35,16 +38,22 @@ def generation(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def server(generation: str, tmp_path: Path) -> Iterator[RunningServer]:
-    """Every test begins at the recording's first line."""
-    with RunningServer("--model", f"replay:{replay_file(tmp_path, generation)}") as running:
-        yield running
+@contextmanager
+def replaying(path: Path) -> Iterator[str]:
+    """The base URL of a server that answers from this recording, beginning at its first line."""
+    with serving(Settings(_env_file=None, model=f"replay:{path}")) as (address, _):
+        yield f"{address}/v1"
 
 
 @pytest.fixture
-def openai(server: RunningServer) -> OpenAI:
-    return OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+def url(generation: str, tmp_path: Path) -> Iterator[str]:
+    with replaying(replay_file(tmp_path, generation)) as url:
+        yield url
+
+
+@pytest.fixture
+def openai(url: str) -> OpenAI:
+    return OpenAI(base_url=url, api_key="none", max_retries=0)
 
 
 def model_of(client: OpenAI) -> str:
@@ -85,9 +94,9 @@ def test_openai_stream_helper(openai: OpenAI) -> None:
     ]
 
 
-def test_openai_async_stream(server: RunningServer) -> None:
+def test_openai_async_stream(url: str) -> None:
     async def ask() -> tuple[set[str], str, str | None]:
-        async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
             model = (await client.models.list()).data[0].id
             stream = await client.chat.completions.create(
                 model=model, messages=[QUESTION], tools=[WEATHER], stream=True
@@ -106,18 +115,17 @@ def test_openai_async_stream(server: RunningServer) -> None:
     assert reason == "tool_calls"
 
 
-def test_langchain_agent_loop(server: RunningServer, openai: OpenAI) -> None:
+def test_langchain_agent_loop(url: str, openai: OpenAI) -> None:
     @tool
     def get_weather(city: str) -> str:
         """Get the current weather in a given city."""
         return f"sunny in {city}, 21 degrees"
 
-    chat = ChatOpenAI(
-        base_url=f"{server.url}/v1", api_key=SecretStr("none"), model=model_of(openai), max_retries=0
-    ).bind_tools([get_weather])
+    chat = ChatOpenAI(base_url=url, api_key=SecretStr("none"), model=model_of(openai), max_retries=0)
+    agent = chat.bind_tools([get_weather])
     messages: list[object] = [HumanMessage(str(QUESTION["content"]))]
     for _ in range(3):
-        answer = chat.invoke(messages)  # type: ignore[arg-type]
+        answer = agent.invoke(messages)  # type: ignore[arg-type]
         messages.append(answer)
         if not answer.tool_calls:
             break
@@ -136,9 +144,9 @@ def ai_sdk() -> Path:
     return CLIENT
 
 
-def test_vercel_ai_sdk(ai_sdk: Path, server: RunningServer, openai: OpenAI, generation: str) -> None:
+def test_vercel_ai_sdk(ai_sdk: Path, url: str, openai: OpenAI, generation: str) -> None:
     """Its stream schema is strict: a chunk with one field too many or null in the wrong place is an error."""
-    words = ["node", str(ai_sdk / "tool_loop.mjs"), f"{server.url}/v1", model_of(openai), str(QUESTION["content"])]
+    words = ["node", str(ai_sdk / "tool_loop.mjs"), url, model_of(openai), str(QUESTION["content"])]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     seen = json.loads(done.stdout)
     assert seen["errors"] == []
@@ -160,10 +168,10 @@ def test_vercel_ai_sdk_generates_an_object(ai_sdk: Path, glm4_server: RunningSer
     assert 1 <= seen["object"]["days"] <= 9
 
 
-def test_curl(server: RunningServer, openai: OpenAI) -> None:
+def test_curl(url: str, openai: OpenAI) -> None:
     """``curl -N`` shows every event as it comes; each is one line of JSON."""
     body = json.dumps({"model": model_of(openai), "messages": [QUESTION], "tools": [WEATHER], "stream": True})
-    words = ["curl", "-sN", f"{server.url}/v1/chat/completions", "-H", "Content-Type: application/json", "-d", body]
+    words = ["curl", "-sN", f"{url}/chat/completions", "-H", "Content-Type: application/json", "-d", body]
     lines = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout.split("\n\n")
     events = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
     assert events[-1] == "[DONE]"
@@ -174,8 +182,8 @@ def test_curl(server: RunningServer, openai: OpenAI) -> None:
 
 
 def test_parallel_calls(tmp_path: Path) -> None:
-    with RunningServer("--model", f"replay:{replay_file(tmp_path, 'glm47', PARALLEL)}") as server:
-        client = OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+    with replaying(replay_file(tmp_path, "glm47", PARALLEL)) as url:
+        client = OpenAI(base_url=url, api_key="none", max_retries=0)
         with client.chat.completions.stream(model=model_of(client), messages=[QUESTION], tools=[WEATHER]) as stream:
             calls = stream.get_final_completion().choices[0].message.tool_calls
     assert calls is not None

@@ -122,7 +122,7 @@ def test_a_stream_that_the_model_ended_is_the_whole_answer(
     ]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(formats, mangled(), known, st.booleans(), reasons)
 def test_text_beside_calls_is_never_lost(
     name: str, text: str, tools: list[Tool] | None, think: bool, reason: FinishReason
@@ -136,7 +136,7 @@ def test_text_beside_calls_is_never_lost(
         assert f"</tool_call> {said}" not in text or said in kept
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(formats, mangled(), st.booleans(), reasons)
 def test_a_call_that_was_broken_off_has_its_required_arguments(
     name: str, text: str, think: bool, reason: FinishReason

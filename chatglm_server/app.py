@@ -25,23 +25,29 @@ from .api.http.paths import TypedPaths
 from .api.http.security import HostCheck, KeyCheck
 from .api.metrics import Metrics, metrics_router
 from .api.models import models_router
-from .api.pages import ASSETS, pages_router
+from .api.pages import pages_router
+from .api.reference import ASSETS, reference_router
+from .api.rendering import rendering_router
 from .api.validation import invalid_request
+from .api.web_files import WEB_FILES
 from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
+from .markdown.renderer import Renderer
 from .service import Service
 from .settings import Settings
 
-OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS})
+OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS, *WEB_FILES})
 """Paths that need no key: they show the API and the server's state, nothing of its users."""
 
 
 def create_app(settings: Settings, service: Service) -> FastAPI:
     """The application around `service`, whose models it loads in the background."""
+    renderer = Renderer()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
         yield
+        await renderer.close()
         await service.close()
 
     app = FastAPI(
@@ -49,7 +55,7 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
         version=__version__,
         summary="GLM models on a CPU, for OpenAI clients",
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's pages load scripts from elsewhere; see api/pages.py
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere; see api/reference.py
         redoc_url=None,
         redirect_slashes=False,
         # KeyCheck asks for the key; this says so in the schema, for which the reference then has a field.
@@ -61,7 +67,9 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
     app.include_router(models_router(service.engine))
     app.include_router(embeddings_router(service.embedder))
     app.include_router(health_router(service))
-    app.include_router(pages_router(service.engine))
+    app.include_router(pages_router())
+    app.include_router(rendering_router(renderer))
+    app.include_router(reference_router())
     metrics = Metrics(service) if settings.metrics else None
     if metrics is not None:
         app.include_router(metrics_router(metrics))

@@ -111,12 +111,24 @@ def test_start_page(server: RunningServer, path: str) -> None:
     page = httpx.get(server.url + path, headers={"Accept": "text/html,*/*;q=0.8"})
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "chatglm-server" in page.text
-    assert "demo" in page.text
     links = Links(page.text)
-    assert links.scripts == 0
     assert {"/docs", "/openapi.json", "/health"} <= set(links.addresses)
     for address in links.addresses:
         assert address == "data:," or httpx.get(server.url + address).status_code == 200
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'" in policy
+
+
+def test_a_browser_keeps_the_files_of_a_page_until_they_change(server: RunningServer) -> None:
+    url = f"{server.url}/web/js/main.js"
+    script = httpx.get(url)
+    assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert (script.headers["cache-control"], script.headers["x-content-type-options"]) == ("no-cache", "nosniff")
+    again = httpx.get(url, headers={"If-None-Match": f'"other", {script.headers["etag"]}'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert httpx.get(url, headers={"If-None-Match": '"other"'}).content == script.content
+    for path in ("/web", "/web/", "/web/nope.js", "/web/../app.py", "/web/%2e%2e/app.py", "/web/js"):
+        assert httpx.get(server.url + path).status_code == 404, path
 
 
 def test_reference_works_without_the_internet(server: RunningServer) -> None:
@@ -139,7 +151,15 @@ def test_reference_works_without_the_internet(server: RunningServer) -> None:
 def test_pages_need_no_key() -> None:
     """They show the API and a model's name, as /health does. All else needs the key, however it is typed."""
     with RunningServer("--api-key", "a key") as server:
-        for path in ("/", "/v1", "/docs", "/openapi.json", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"):
+        for path in (
+            "/",
+            "/v1",
+            "/docs",
+            "/openapi.json",
+            "/docs/swagger-ui.css",
+            "/docs/swagger-ui-bundle.js",
+            "/web/js/main.js",
+        ):
             assert httpx.get(server.url + path).status_code == 200, path
         for path in ("/v1/models", "//v1/models", "/v1/models/", "/models", "/docs/../v1/models", "/v1//models"):
             assert httpx.get(server.url + path).status_code == 401, path

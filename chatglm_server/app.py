@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from . import __version__
+from .api.api_schema import DocumentedAPI
 from .api.dialect import Options
 from .api.dialects import DIALECTS
 from .api.embeddings import embeddings_router
@@ -46,7 +47,7 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
         yield
         await service.close()
 
-    app = FastAPI(
+    app = DocumentedAPI(
         title="chatglm-server",
         version=__version__,
         summary="GLM models on a CPU, for OpenAI clients",

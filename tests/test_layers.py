@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "api": GROUND
     | {"answer", "api", "service", "engine.base", "engine.capabilities", "embeddings.base", "__init__"}
-    | {"formats.inline.python_calls"},
+    | {"queueing.status", "formats.inline.python_calls"},
     "app": GROUND | {"api", "service", "settings", "__init__"},
     # the commands read a conversation as the API does, without its web framework
     "cli": GROUND

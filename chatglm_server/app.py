@@ -28,9 +28,11 @@ from .api.metrics import Metrics, metrics_router
 from .api.models import models_router
 from .api.pages import pages_router
 from .api.reference import ASSETS, reference_router
+from .api.rendering import rendering_router
 from .api.validation import invalid_request
 from .api.web_files import WEB_FILES
 from .errors import INTERNAL_ERROR, ChatGLMServerError, InvalidRequest, MethodNotAllowed, NotFound
+from .markdown.renderer import Renderer
 from .service import Service
 from .settings import Settings
 
@@ -40,11 +42,13 @@ OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS
 
 def create_app(settings: Settings, service: Service) -> FastAPI:
     """The application around `service`, whose models it loads in the background."""
+    renderer = Renderer()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
         yield
+        await renderer.close()
         await service.close()
 
     app = DocumentedAPI(
@@ -65,6 +69,7 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
     app.include_router(embeddings_router(service.embedder))
     app.include_router(health_router(service))
     app.include_router(pages_router())
+    app.include_router(rendering_router(renderer))
     app.include_router(reference_router())
     metrics = Metrics(service) if settings.metrics else None
     if metrics is not None:

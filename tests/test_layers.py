@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "embeddings": {"errors", "queueing", "embeddings"},
     "hub": {"errors", "hub", "memory", "__init__"},
     "engine": GROUND | {"answer", "engine", "formats", "decoding", "model_files", "queueing", "recent"},
+    "markdown": {"log_once", "markdown"},
     "service": {"engine.base", "embeddings.base"},
     "context_length": {"errors", "memory", "model_files"},
     "loader": GROUND
@@ -46,8 +47,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "api": GROUND
     | {"answer", "api", "service", "engine.base", "engine.capabilities", "embeddings.base", "__init__"}
-    | {"queueing.status", "formats.inline.python_calls"},
-    "app": GROUND | {"api", "service", "settings", "__init__"},
+    | {"queueing.status", "formats.inline.python_calls", "markdown.renderer"},
+    "app": GROUND | {"api", "markdown.renderer", "service", "settings", "__init__"},
     # the commands read a conversation as the API does, without its web framework
     "cli": GROUND
     | {

@@ -40,7 +40,7 @@ export function setKey(value) {
 export async function request(path, { body, signal, anyStatus = false } = {}) {
   /** @type {Record<string, string>} */
   const headers = {};
-  if (key()) headers.Authorization = `Bearer ${encodeURI(key())}`;
+  if (key()) headers.Authorization = `Bearer ${String.fromCharCode(...new TextEncoder().encode(key()))}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {

@@ -1,7 +1,241 @@
-// The chat page.
+// The chat page: its parts, put together.
 
-import { fillIn, speaker } from "./words.js";
-import { EN } from "./words_en.js";
-import { ZH } from "./words_zh.js";
+import { ApiError } from "./api.js";
+import { Chat } from "./chat.js";
+import { Composer } from "./composer.js";
+import { askForKey, confirmed } from "./dialogs.js";
+import { byId, make } from "./dom.js";
+import { Messages } from "./messages.js";
+import { advice } from "./problems.js";
+import { hideProgress, showLoading, showReading } from "./progress.js";
+import { say } from "./say.js";
+import { health, models, untilReady } from "./server.js";
+import { SettingsPanel, settingsFault } from "./settings_panel.js";
+import { Shelf } from "./shelf.js";
+import { showConversations } from "./sidebar.js";
+import { showStrip } from "./strip.js";
+import { download, readFile } from "./transfer.js";
+import { fillIn } from "./words.js";
 
-fillIn(speaker({ en: EN, zh: ZH }));
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+
+const LAST = "chatglm-server conversation";
+/** Between two looks at the queue: while an answer is written, and otherwise. */
+const LOOK_MS = 2000;
+const IDLE_LOOK_MS = 30_000;
+
+/** @type {import("./server.js").Model[]} */
+let known = [];
+/** @type {{running: number, waiting: number} | null} */
+let queue = null;
+/** Chats that were opened. @type {Map<string, Chat>} */
+const chats = new Map();
+/** @type {Chat} */
+let chat;
+
+const shelf = new Shelf(notice);
+const modelChoice = byId("model", HTMLSelectElement);
+const settings = new SettingsPanel(() => shelf.keepSoon(chat.conversation));
+const composer = new Composer({ send, stop: () => chat.stop(), editLast });
+const messages = new Messages(byId("scroller", HTMLElement), byId("messages", HTMLElement), {
+  edit: (message, text) => allowed() && void chat.edit(message, text),
+  regenerate: (message) => allowed() && void chat.regenerate(message),
+  choose: (message) => chat.choose(message),
+  result: (call, text) => allowed() && void chat.result(call, text),
+});
+
+/** @type {import("./chat.js").Listener} */
+const listener = {
+  changed(one) {
+    void shelf.keep(one.conversation);
+    if (one === chat) draw();
+    if (one === chat && !one.busy) announce(one);
+  },
+  grew(one, message) {
+    shelf.keepSoon(one.conversation);
+    if (one === chat) messages.grew(message);
+  },
+  reading(one, progress) {
+    if (one !== chat) return;
+    if (progress === null) hideProgress();
+    else showReading(progress, unit());
+  },
+  async untilReady(signal) {
+    await untilReady(signal, showLoading);
+    hideProgress();
+  },
+};
+
+function draw() {
+  messages.show(chat);
+  composer.show(chat.busy);
+  byId("hint", HTMLElement).hidden = chat.shown.length > 0;
+  drawStrip();
+  showConversations(shelf.conversations, chat.conversation.id, {
+    open,
+    save: (conversation) => download([conversation], "chat.json"),
+    remove: removeConversation,
+  });
+}
+
+function drawStrip() {
+  const figures = chat.shown.findLast((message) => message.figures)?.figures;
+  showStrip({ unit: unit(), contextLength: model()?.context_length ?? null, figures, queue });
+}
+
+/** @param {string} id */
+function open(id) {
+  const conversation = shelf.conversations.find((one) => one.id === id) ?? shelf.begin(chat?.conversation);
+  let opened = chats.get(conversation.id);
+  if (opened === undefined) {
+    opened = new Chat(conversation, () => modelChoice.value, listener);
+    chats.set(conversation.id, opened);
+  }
+  chat = opened;
+  localStorage.setItem(LAST, conversation.id);
+  settings.show(conversation.settings);
+  hideProgress();
+  draw();
+  messages.toEnd();
+  showSidebar(false);
+}
+
+/** @param {string} text @returns {boolean} whether it was sent */
+function send(text) {
+  if (!allowed()) return false;
+  void chat.ask(text);
+  messages.toEnd();
+  return true;
+}
+
+/** Whether a request can be made; says what has to change if not. */
+function allowed() {
+  const fault = settingsFault(chat.conversation.settings);
+  notice(fault && say("settingsFault", { fault }));
+  return !fault;
+}
+
+function editLast() {
+  const last = chat.shown.findLast((message) => message.role === "user");
+  if (last && !chat.busy) messages.edit(last);
+}
+
+/** @param {Conversation} conversation */
+async function removeConversation(conversation) {
+  if (!(await confirmed(say("removeConfirm", { title: conversation.title || say("untitled") })))) return;
+  chats.get(conversation.id)?.stop();
+  chats.delete(conversation.id);
+  await shelf.remove(conversation);
+  if (conversation === chat.conversation) open("");
+  else draw();
+}
+
+/** Says above the composer what a person should know; "" takes it away. @param {string} text */
+function notice(text) {
+  const element = byId("notice", HTMLDivElement);
+  element.hidden = !text;
+  const close = make("button", { type: "button", class: "small", onclick: () => notice("") }, say("close"));
+  element.replaceChildren(...(text ? [make("p", {}, text), close] : []));
+}
+
+/** For screen readers: the answer, once it is whole. @param {Chat} one */
+function announce(one) {
+  const last = one.shown.at(-1);
+  if (last?.role === "assistant") byId("announcer", HTMLDivElement).textContent = last.text || say("answerEnded");
+}
+
+function model() {
+  return known.find(({ id }) => id === modelChoice.value);
+}
+
+function unit() {
+  return model()?.unit ?? "tokens";
+}
+
+async function readModels() {
+  known = await models();
+  const chosen = modelChoice.value;
+  modelChoice.replaceChildren(...known.map(({ id }) => make("option", { value: id }, id)));
+  if (known.some(({ id }) => id === chosen)) modelChoice.value = chosen;
+  drawStrip();
+}
+
+/** Reads the models; asks for the key if there must be one. */
+async function meetServer() {
+  try {
+    await readModels();
+    await untilReady(new AbortController().signal, showLoading);
+    hideProgress();
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) await askForKey(readModels);
+    else notice(advice(error));
+  }
+}
+
+async function watchQueue() {
+  for (;;) {
+    if (document.visibilityState === "visible") {
+      try {
+        queue = (await health()).queue;
+        drawStrip();
+      } catch {
+        queue = null; // the next request says it
+      }
+    }
+    const began = performance.now();
+    while (performance.now() - began < (chat.busy ? LOOK_MS : IDLE_LOOK_MS)) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS / 2));
+    }
+  }
+}
+
+/** @param {boolean} shown */
+function showSidebar(shown) {
+  document.body.classList.toggle("with-sidebar", shown);
+  byId("menu", HTMLButtonElement).setAttribute("aria-expanded", String(shown));
+}
+
+/** @param {boolean} shown */
+function showSettings(shown) {
+  byId("settings", HTMLElement).hidden = !shown;
+  byId("open-settings", HTMLButtonElement).setAttribute("aria-expanded", String(shown));
+  if (shown) byId("system", HTMLTextAreaElement).focus();
+}
+
+function listen() {
+  const press = (/** @type {string} */ id, /** @type {() => void} */ work) => {
+    byId(id, HTMLButtonElement).addEventListener("click", work);
+  };
+  press("new", () => open(""));
+  press("menu", () => showSidebar(!document.body.classList.contains("with-sidebar")));
+  press("open-settings", () => showSettings(byId("settings", HTMLElement).hidden));
+  press("close-settings", () => showSettings(false));
+  press("export", () => download(shelf.conversations.filter((one) => one.messages.length), "chats.json"));
+  const file = byId("import", HTMLInputElement);
+  file.addEventListener("change", async () => {
+    try {
+      const read = file.files?.[0] ? await readFile(file.files[0]) : [];
+      await shelf.add(read);
+      if (read.length) open(read[0].id);
+    } catch (error) {
+      notice(error instanceof Error ? error.message : String(error));
+    }
+    file.value = "";
+  });
+  modelChoice.addEventListener("change", drawStrip);
+  addEventListener("key-needed", () => void askForKey(readModels));
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !document.querySelector("dialog[open], .editor")) {
+      if (chat.busy) chat.stop();
+      else showSettings(false);
+    }
+  });
+  addEventListener("pagehide", () => void shelf.keep(chat.conversation));
+}
+
+fillIn(say);
+listen();
+await shelf.load();
+open(localStorage.getItem(LAST) ?? "");
+void meetServer();
+void watchQueue();

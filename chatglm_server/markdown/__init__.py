@@ -1,0 +1,1 @@
+"""Markdown of a model as HTML that a page may show."""

@@ -1,0 +1,114 @@
+// A model's text as the server renders it. Nothing else becomes HTML on this page.
+
+import { request } from "./api.js";
+import { make } from "./dom.js";
+import { say } from "./say.js";
+
+const MAX_TEXT = 60_000;
+/** Between two renderings of a text that grows; more where the last one took long. */
+const PAUSE_MS = 150;
+const DEFINES_LINK = /^ {0,3}\[[^\]\n]+\]:/m;
+
+/** Shows a text that grows. Only what follows its last settled block is rendered again. */
+export class RenderedText {
+  element = make("div", { class: "rendered" });
+  #text = "";
+  /** Lines of the text, and elements, that stay as they are. */
+  #settledLines = 0;
+  #settledBlocks = 0;
+  /** @type {Promise<void> | null} */
+  #rendering = null;
+  #shown = "";
+
+  /** Shows all of `text` as soon as it may. @param {string} text */
+  update(text) {
+    this.#text = text;
+    if (this.#rendering === null && this.#shown !== text) this.#rendering = this.#renderUntilShown();
+  }
+
+  /** Shows `text`, which is whole now. @param {string} text */
+  async finish(text) {
+    this.update(text);
+    await this.#rendering;
+    if (!DEFINES_LINK.test(text)) return;
+    this.#settledLines = this.#settledBlocks = 0; // what is settled may name links that were defined later
+    this.#shown = "";
+    this.update(text);
+    await this.#rendering;
+  }
+
+  async #renderUntilShown() {
+    this.element.setAttribute("aria-busy", "true");
+    while (this.#shown !== this.#text) {
+      const text = this.#text;
+      const started = performance.now();
+      try {
+        while (!(await this.#renderPart(text)));
+      } catch {
+        this.#append([make("pre", {}, this.#rest(text))]); // unreachable server: the text itself is here
+      }
+      this.#shown = text;
+      if (this.#text !== text) await pause(Math.max(PAUSE_MS, 3 * (performance.now() - started)));
+    }
+    this.#rendering = null;
+    this.element.setAttribute("aria-busy", "false");
+  }
+
+  /** @param {string} text */
+  #rest(text) {
+    return text.split(/\r\n|\r|\n/).slice(this.#settledLines).join("\n");
+  }
+
+  /** Renders what is not settled, or as much of it as the server takes. @param {string} text @returns {Promise<boolean>} whether that was all */
+  async #renderPart(text) {
+    const rest = this.#rest(text);
+    const part = rest.slice(0, MAX_TEXT).replace(/[\ud800-\udbff]$/, "");
+    const response = await request("/render", { body: { text: part } });
+    /** @type {{blocks: {line: number, html: string}[]}} */
+    const { blocks } = await response.json();
+    const whole = part.length === rest.length;
+    if (!whole && blocks.length < 2) {
+      this.#append([make("pre", {}, rest)]); // one block that is too long to render
+      return true;
+    }
+    this.#append(blocks.map(({ html }) => blockElement(html)));
+    this.#settledLines += blocks.at(-1)?.line ?? 0;
+    this.#settledBlocks += Math.max(blocks.length - 1, 0);
+    return whole;
+  }
+
+  /** Puts `elements` behind the settled ones. @param {Element[]} elements */
+  #append(elements) {
+    const after = [...this.element.children].slice(this.#settledBlocks);
+    for (const element of after) element.remove();
+    this.element.append(...elements);
+  }
+}
+
+/** @param {string} html  from the server's /render */
+function blockElement(html) {
+  const block = make("div", { class: "block" });
+  block.innerHTML = html;
+  for (const code of block.querySelectorAll("pre")) addCopyButton(code);
+  for (const scrolled of block.querySelectorAll("pre, table")) scrolled.setAttribute("tabindex", "0");
+  return block;
+}
+
+/** @param {HTMLPreElement} code */
+function addCopyButton(code) {
+  const text = code.textContent ?? "";
+  const button = make("button", { type: "button", class: "copy" }, say("copy"));
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(text);
+    button.textContent = say("copied");
+    setTimeout(() => (button.textContent = say("copy")), 1500);
+  });
+  const bar = make("div", { class: "code-bar" }, make("span", {}, code.dataset.language ?? ""));
+  if (navigator.clipboard) bar.append(button); // browsers offer it on this machine and over https only
+  code.before(bar);
+}
+
+/** @param {number} milliseconds */
+function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

@@ -1,0 +1,41 @@
+// What the page knows of the server: its models, its queue, and whether it is ready.
+
+import { request } from "./api.js";
+
+/**
+ * @typedef {{id: string, context_length: number | null, unit: string, supports_tools: boolean}} Model
+ * @typedef {{status: string, model: string, queue: {running: number, waiting: number}, problem?: string}} Health
+ */
+
+const LOAD_SECONDS = "chatglm-server seconds to load ";
+
+/** @returns {Promise<Model[]>} */
+export async function models() {
+  return (await (await request("/v1/models")).json()).data;
+}
+
+/** @returns {Promise<Health>} */
+export async function health() {
+  return (await request("/health", { anyStatus: true })).json();
+}
+
+/**
+ * Resolves once the model is loaded. `told` hears of each look at a model that is not: the seconds so far, and those
+ * that this model took when the page last saw it load.
+ * @param {AbortSignal} signal
+ * @param {(seconds: number, lastTime: number | null) => void} told
+ */
+export async function untilReady(signal, told) {
+  const started = performance.now();
+  for (let looks = 0; ; looks++) {
+    const { status, model } = await health();
+    signal.throwIfAborted();
+    const seconds = (performance.now() - started) / 1000;
+    if (status !== "loading") {
+      if (looks) localStorage.setItem(LOAD_SECONDS + model, String(seconds));
+      return;
+    }
+    told(seconds, Number(localStorage.getItem(LOAD_SECONDS + model)) || null);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}

@@ -1,0 +1,154 @@
+"""The chat page in Chromium: conversations, tools, branches, storage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+from selenium.webdriver import Chrome, Keys
+
+from tests.conftest import WEATHER
+from tests.serving import RunningServer, user
+from tests.web.browser import ChatPage, replaying
+
+
+def glm4(raw: str, **more: Any) -> dict[str, Any]:
+    """A recording of GLM-4, the answer to a question in a conversation with tools."""
+    return {"format": "glm4", "raw": f"\n{raw}<|user|>", **more}
+
+
+def test_a_conversation_streams_and_is_kept(page: ChatPage, server: RunningServer) -> None:
+    page.set(temperature="0", maxTokens="60", system="You are a demo.")
+    messages = [{"role": "system", "content": "You are a demo."}, *user("Hello!")]
+    first = server.post(json={"messages": messages, "temperature": 0, "max_tokens": 60}).json()
+    text = first["choices"][0]["message"]["content"]
+    page.ask("Hello!")
+    assert page.answered() == ["Hello!", text.strip()]
+    strip = page.text("#strip")
+    used, length = first["usage"]["total_tokens"], httpx.get(f"{server.url}/v1/models").json()["data"][0]
+    assert f"{used} / {length['context_length']:,}" in strip
+    assert all(name in strip for name in ("Tokens/s", "First token", "From cache", "0 running, 0 waiting"))
+    page.ask("Who are you?")
+    talk = page.answered()
+    assert len(talk) == 4
+    assert page.one("#announcer").get_attribute("textContent") == talk[-1]
+    page.open()
+    assert page.answered() == talk
+    page.click("New conversation", "nav")
+    assert page.answered() == []
+    page.click("Hello!", "#conversations")
+    assert page.answered() == talk
+    assert page.one("#system").get_attribute("value") == "You are a demo."
+    page.click("Delete “Hello!”")
+    page.click("Delete", "#confirm-dialog")
+    assert page.answered() == []
+    page.open()
+    assert [button.text for button in page.all("#conversations .open")] == ["New conversation"]
+
+
+def test_a_call_is_answered_by_hand(page: ChatPage) -> None:
+    page.set(temperature="0", ownTools=json.dumps(WEATHER))
+    page.ask("What is the weather in Paris?")
+    page.answered()
+    card = page.one(".call")
+    assert card.accessible_name == "Call of get_weather"
+    assert json.loads(page.text(".call .arguments")) == {"city": "Paris"}
+    page.one(".call textarea").send_keys('{"temperature": 21, "condition": "sunny"}')
+    page.click("Send the result")
+    assert "21" in page.answered()[-1]
+    assert '"temperature": 21' in page.text(".call .result")
+
+
+def test_tools_run_in_the_browser(browser: Chrome, tmp_path: Path) -> None:
+    calls = [
+        {"format": "glm4", "raw": f"\n{name}\n{arguments}<|observation|>"}
+        for name, arguments in (
+            ("calculator", '{"expression": "2 * (3 + 4)^2"}'),
+            ("dice", '{"count": 3, "sides": 1}'),
+            ("calculator", '{"expression": "alert(1)"}'),
+            ("clock", '{"time_zone": "Asia/Shanghai"}'),
+        )
+    ]
+    with replaying(browser, tmp_path, *calls, glm4("All done.")) as page:
+        page.click("Settings")
+        for name in ("calculator", "dice", "clock"):
+            page.one(f"#tool-{name}").click()
+        page.click("Close", "#settings")
+        page.ask("Try them all.")
+        assert page.answered()[-1] == "All done."
+        results = [json.loads(element.text) for element in page.all(".call .result")]
+    assert results[0] == {"result": 98}
+    assert results[1] == {"rolls": [1, 1, 1], "sum": 3}
+    assert '"alert"' in results[2]["error"]
+    assert results[3]["time_zone"] == "Asia/Shanghai"
+
+
+def test_stop(browser: Chrome, tmp_path: Path) -> None:
+    with replaying(browser, tmp_path, glm4("word " * 2000, chunk_size=5, delay_ms=20)) as page:
+        page.ask("Write.")
+        page.wait(lambda: "word word" in page.text("#messages"))
+        page.one("#question").send_keys(Keys.ESCAPE)
+        (_, text) = page.answered()
+        assert text.startswith("word word")
+        assert len(text) < 5000
+        assert "You stopped this answer" in page.text("#messages")
+        page.wait(lambda: httpx.get(f"{page.url}/health").json()["queue"]["running"] == 0)
+
+
+def test_thoughts_are_folded_away(browser: Chrome, tmp_path: Path) -> None:
+    raw = "\n<think>Let me see.</think>\nIt is **four**.<|user|>"
+    with replaying(browser, tmp_path, {"format": "glm45", "raw": raw, "chunk_size": 4, "delay_ms": 10}) as page:
+        page.ask("2 + 2?")
+        assert page.answered()[-1] == "It is four."
+        assert page.text(".thought summary").startswith("Thought for 0.")
+        assert not page.one(".thought-text").is_displayed()
+        page.one(".thought summary").click()
+        assert page.text(".thought-text") == "Let me see."
+
+
+def test_branches(browser: Chrome, tmp_path: Path) -> None:
+    with replaying(browser, tmp_path, *(glm4(text) for text in ("One.", "Two.", "Three."))) as page:
+        page.ask("Count")
+        assert page.answered() == ["Count", "One."]
+        page.click("Regenerate")
+        assert page.answered() == ["Count", "Two."]
+        assert page.text(".branches span") == "2/2"
+        page.click("Previous branch")
+        assert page.answered() == ["Count", "One."]
+        page.click("Edit")
+        page.one(".editor textarea").send_keys(" on")
+        page.click("Send as a new branch")
+        assert page.answered() == ["Count on", "Three."]
+        page.open()
+        assert page.answered() == ["Count on", "Three."]
+        page.click("Previous branch")
+        assert page.answered() == ["Count", "One."]
+
+
+def test_export_and_import(browser: Chrome, tmp_path: Path, downloads: Path) -> None:
+    with replaying(browser, tmp_path, glm4("One."), glm4("Two.")) as page:
+        page.ask("Count")
+        page.answered()
+        page.click("Regenerate")
+        page.answered()
+        page.click("Export all")
+        exported = downloads / "chats.json"
+        page.wait(exported.exists)
+        page.begin()
+        field = page.one("#import")
+        for fault, words in (
+            (lambda text: text[1:], "not JSON"),
+            (lambda text: text.replace("chatglm-server chat", "other"), "no conversations of this page"),
+            (lambda text: text.replace('"assistant"', '"root"', 1), "“role”"),
+            (lambda text: text.replace('"parent": ""', '"parent": "nowhere"'), "“id”"),
+        ):
+            broken = tmp_path / "broken.json"
+            broken.write_text(fault(exported.read_text(encoding="utf-8")), encoding="utf-8")
+            field.send_keys(str(broken))
+            page.wait(lambda words=words: words in page.text("#notice"))  # type: ignore[misc]
+        assert page.answered() == []
+        field.send_keys(str(exported))
+        page.wait(lambda: page.answered() == ["Count", "Two."])
+        assert page.text(".branches span") == "2/2"

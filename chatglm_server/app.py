@@ -36,7 +36,7 @@ from .markdown.renderer import Renderer
 from .service import Service
 from .settings import Settings
 
-OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS, *WEB_FILES})
+OPEN_PATHS = frozenset({"/", "/v1", "/status", "/docs", "/openapi.json", "/health", *ASSETS, *WEB_FILES})
 """Paths that need no key: they show the API and the server's state, nothing of its users."""
 
 

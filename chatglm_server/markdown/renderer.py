@@ -48,9 +48,7 @@ class Renderer:
         """Raises: OSError, ValueError."""
         if self._process is None:
             words = [sys.executable, "-m", f"{__package__}.worker", str(self._seconds)]
-            self._process = await asyncio.create_subprocess_exec(
-                *words, stdin=PIPE, stdout=PIPE, limit=_MAX_HTML_BYTES
-            )
+            self._process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, limit=_MAX_HTML_BYTES)
         pipe_in, pipe_out = self._process.stdin, self._process.stdout
         assert pipe_in is not None
         assert pipe_out is not None

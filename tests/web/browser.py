@@ -53,8 +53,10 @@ class ChatPage:
         """Loads the page and begins a new conversation with plain settings."""
         self.open()
         self.browser.execute_script("localStorage.clear(); sessionStorage.clear()")
-        self.script("const {remove, everyConversation} = await import('/web/js/storage.js');"
-                    "for (const {id} of await everyConversation()) await remove(id)")
+        self.script(
+            "const {remove, everyConversation} = await import('/web/js/storage.js');"
+            "for (const {id} of await everyConversation()) await remove(id)"
+        )
         self.open()
 
     def wait(self, condition: Callable[[], T]) -> T:

@@ -58,8 +58,8 @@ def test_a_hostile_answer_does_nothing(browser: Chrome, tmp_path: Path) -> None:
 def test_the_policy_holds_where_html_gets_into_the_page(browser: Chrome, tmp_path: Path) -> None:
     with replaying(browser, tmp_path, {"raw": "x"}) as page:
         page.browser.execute_script(
-            "document.body.insertAdjacentHTML('beforeend', '<img src=\"/health\" onerror=\"window.owned = 1\">"
-            "<img src=\"http://127.0.0.1:9/x.png\">')"
+            'document.body.insertAdjacentHTML(\'beforeend\', \'<img src="/health" onerror="window.owned = 1">'
+            '<img src="http://127.0.0.1:9/x.png">\')'
         )
         page.wait(lambda: "Content Security Policy" in str(browser.get_log("browser")))  # type: ignore[no-untyped-call]
         assert browser.execute_script("return window.owned") is None

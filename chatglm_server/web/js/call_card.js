@@ -12,12 +12,12 @@ export function callCard(call, result, answer) {
   const card = make(
     "section",
     { class: "call", "aria-label": say("callLabel", { name: call.name }) },
-    make("h4", {}, say("call"), " ", make("code", {}, call.name)),
+    make("p", { class: "title" }, say("call"), " ", make("code", {}, call.name)),
     make("pre", { class: "arguments", tabindex: "0", "aria-label": say("arguments") }, readable(call.arguments)),
   );
   if (result !== undefined) {
     const label = say("result");
-    card.append(make("h5", {}, label), make("pre", { class: "result", tabindex: "0", "aria-label": label }, readable(result)));
+    card.append(make("p", { class: "title" }, label), make("pre", { class: "result", tabindex: "0", "aria-label": label }, readable(result)));
   } else if (answer) {
     card.append(...answerField(call, answer));
   }

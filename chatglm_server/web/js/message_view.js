@@ -32,10 +32,7 @@ export class MessageView {
     this.element = make(
       "article",
       { class: `message ${message.role}`, "aria-label": say(own ? "you" : "model") },
-      this.#thought,
-      own ? this.#plain : this.#text.element,
-      this.#calls,
-      this.#end,
+      ...(own ? [this.#plain] : [this.#thought, this.#text.element, this.#calls, this.#end]),
       this.#bar,
     );
   }

@@ -1,0 +1,133 @@
+"""The chat page for everyone: labels, contrast, phones, Chinese."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome
+
+from tests.web.browser import ChatPage, replaying
+
+AXE = Path(__file__).parent / "axe"
+ANSWER = """
+<think>Two parts.</think>
+Some *text* with `code`, a [link](https://good.example/), and
+
+> a quotation
+
+| a | b |
+|--:|---|
+| 1 | 2 |
+
+```python
+@decorated
+def f(x: int = 3) -> str:  # a comment
+    return "text" + str(x)
+```
+<tool_call>calculator
+<arg_key>expression</arg_key>
+<arg_value>1 + 1</arg_value>
+</tool_call><tool_call>by_hand
+</tool_call><|observation|>"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The rules' source, as the lock file says."""
+    script = AXE / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        words = ["npm", "ci", "--no-audit", "--no-fund"]
+        subprocess.run(words, cwd=AXE, check=True, capture_output=True, timeout=300)
+    return script.read_text(encoding="utf-8")
+
+
+def faults(page: ChatPage, axe: str) -> list[str]:
+    """What axe finds wrong with the page as it is."""
+    page.browser.execute_script(axe)
+    found = page.script("return (await axe.run()).violations.map(({id, nodes}) => [id, nodes.map((one) => one.html)])")
+    return [f"{rule}: {nodes}" for rule, nodes in found]
+
+
+def test_labels_and_contrast(browser: Chrome, tmp_path: Path, axe: str) -> None:
+    with replaying(browser, tmp_path, {"format": "glm45", "raw": ANSWER}) as page:
+        assert faults(page, axe) == []
+        page.set(ownTools='{"name": "by_hand"}')
+        page.click("Settings")
+        page.one("#tool-calculator").click()
+        page.ask("Show all.")
+        page.answered()
+        page.one(".thought summary").click()
+        page.one("#temperature").send_keys("hot")
+        assert "from 0 to 2" in page.text("#temperature-fault")
+        page.ask("Refused.")
+        assert "Temperature" in page.text("#notice")
+        for scheme in ("light", "dark"):
+            page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+            assert faults(page, axe) == [], scheme
+        page.click("Close", "#settings")
+        page.emulate("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True)
+        try:
+            assert faults(page, axe) == []
+            width = "return document.documentElement.scrollWidth"
+            assert browser.execute_script(width) == 360
+            page.one("#menu").click()
+            assert page.one("#new").is_displayed()
+            assert faults(page, axe) == []
+        finally:
+            page.emulate("Emulation.clearDeviceMetricsOverride")
+            page.emulate("Emulation.setEmulatedMedia", features=[])
+
+
+def test_chinese(browser: Chrome, tmp_path: Path) -> None:
+    agent = browser.execute_script("return navigator.userAgent")
+    with replaying(browser, tmp_path, {"format": "glm4", "raw": "\n你好。<|user|>"}) as page:
+        page.emulate("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage="zh-CN,zh")
+        try:
+            page.open()
+            assert page.one("html").get_attribute("lang") == "zh-CN"
+            assert page.text("#send") == "发送"
+            page.ask("你好")
+            assert page.answered() == ["你好", "你好。"]
+        finally:
+            page.emulate("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage="en")
+
+
+def test_both_languages_say_the_same_things(page: ChatPage) -> None:
+    tables = page.script(
+        "const {EN} = await import('/web/js/words_en.js'), {ZH} = await import('/web/js/words_zh.js');"
+        "const values = (text) => text.match(/{\\w+}/g)?.sort() ?? [];"
+        "return [EN, ZH].map((table) => Object.entries(table).map(([key, text]) => [key, values(text)]))"
+    )
+    english, chinese = ({key: values for key, values in table} for table in tables)
+    assert english == chinese
+
+
+SUMS = {
+    **{"1 + 2 * 3": 7, "-2 ^ 2": -4, "2 ^ 3 ^ 2": 512, "2 ** -1": 0.5, "(1 + 2) × 3 ÷ 2": 4.5, "7 % 4 - -1": 4},
+    **{"max(1, sqrt(16), .5) + log(1e3)": 7, "cos(PI)": -1, "1e3": 1000},
+}
+NO_SUMS = [
+    "",
+    "1 +",
+    "(1",
+    "1)",
+    "1 / 0",
+    "alert(1)",
+    "1; 2",
+    "constructor",
+    "2 ^ 9999",
+    "(" * 60 + "1",
+    "1" * 1001,
+    "max()",
+]
+
+
+def test_calculator(page: ChatPage) -> None:
+    calculate = """
+        const { calculate } = await import("/web/js/calculator.js");
+        return given[0].map((text) => { try { return calculate(text) } catch (error) { return error.message } })
+    """
+    assert dict(zip(SUMS, page.script(calculate, list(SUMS)), strict=True)) == SUMS
+    assert all(isinstance(fault, str) and fault for fault in page.script(calculate, NO_SUMS))

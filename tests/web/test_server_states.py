@@ -1,0 +1,95 @@
+"""The chat page before servers that ask for a key, load, read a long prompt, refuse or are gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome, Keys
+
+from chatglm_server.decoding.backends import BACKENDS, BackendOptions
+from chatglm_server.decoding.model_runner import ModelRunner
+from chatglm_server.model_files.model_file import ModelFile
+from chatglm_server.settings import Settings
+from tests.api.test_progress import SlowBackend
+from tests.random_models import write_random_model
+from tests.serving_here import serving
+from tests.web.browser import ChatPage, replaying
+
+
+class SlowToLoad(SlowBackend):
+    """Loads for as long as a person needs to ask, and reads slowly."""
+
+    def load(self, file: ModelFile, options: BackendOptions, stopping: Callable[[], bool]) -> ModelRunner:
+        time.sleep(3)
+        return super().load(file, options, stopping)
+
+
+def test_bars_while_the_model_loads_and_while_it_reads(
+    browser: Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BACKENDS, "slow", f"{__name__}:SlowToLoad")
+    model = str(write_random_model(tmp_path / "model.bin"))
+    settings = Settings(_env_file=None, model=model, engine="slow", speculation="off")
+    with serving(settings) as (url, _):
+        page = ChatPage(browser, url)
+        page.open()
+        page.wait(lambda: "The model is loading" in page.text("#progress"))
+        page.ask("word " * 60)
+        page.wait(lambda: "The model reads: " in page.text("#progress"))
+        words = page.wait(lambda: (text := page.text("#progress")).endswith(" s left") and text)
+        assert " tokens, about " in words
+        assert float(page.one("#progress progress").get_attribute("value") or 0) > 0
+        page.one("#question").send_keys(Keys.ESCAPE)
+        page.answered()
+        assert not page.one("#progress").is_displayed()
+
+
+def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Chrome, tmp_path: Path) -> None:
+    with replaying(browser, tmp_path, {"raw": "\nHello."}, api_key="the key ü") as page:
+        browser.get(page.url)
+        page.wait(lambda: page.one("#key-dialog").is_displayed())
+        page.one("#key").send_keys("wrong\n")
+        page.wait(lambda: "did not take this key" in page.text("#key-dialog"))
+        page.one("#key").send_keys("the key ü\n")
+        page.wait(lambda: page.all("#model option"))
+        page.ask("Hi")
+        assert page.answered() == ["Hi", "Hello."]
+        assert "the key" not in str(browser.execute_script("return [document.cookie, {...localStorage}]"))
+        page.open()
+        assert page.answered() == ["Hi", "Hello."]
+        browser.execute_script("sessionStorage.clear()")
+        page.ask("Again")
+        page.wait(lambda: page.one("#key-dialog").is_displayed())
+        page.one("#key").send_keys("the key ü\n")
+        page.wait(lambda: not page.one("#key-dialog").is_displayed())
+        page.click("Try again")
+        page.wait(lambda: page.answered() == ["Hi", "Hello.", "Again", "Hello."])
+
+
+def test_what_is_refused_says_what_to_do(page: ChatPage) -> None:
+    page.browser.execute_script("document.querySelector('#question').value = 'word '.repeat(5000)")
+    page.ask("")
+    page.answered()
+    assert "Start a new one, or edit an earlier message" in page.text(".problem")
+    page.set(schema='{"type": 3}')
+    page.click("New conversation", "nav")
+    page.ask("Hello!")
+    page.answered()
+    assert "Change what it names" in page.text(".problem")
+    assert "type" in page.text(".problem")
+
+
+def test_a_server_that_is_gone(browser: Chrome, tmp_path: Path) -> None:
+    line = {"format": "glm4", "raw": "\n" + "word " * 500 + "<|user|>", "chunk_size": 5, "delay_ms": 20}
+    with replaying(browser, tmp_path, line) as page:
+        page.ask("Write.")
+        page.wait(lambda: "word word" in page.text("#messages"))
+    page.answered()
+    assert "word word" in page.text("#messages")
+    assert "Try again" in page.text(".problem")
+    page.ask("And now?")
+    page.answered()
+    assert "See whether it still runs" in page.all(".problem")[-1].text

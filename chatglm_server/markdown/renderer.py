@@ -7,7 +7,7 @@ import json
 import sys
 from asyncio.subprocess import PIPE, Process
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 from ..log_once import log_once
 
@@ -49,9 +49,8 @@ class Renderer:
         if self._process is None:
             words = [sys.executable, "-m", f"{__package__}.worker", str(self._seconds)]
             self._process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, limit=_MAX_HTML_BYTES)
-        pipe_in, pipe_out = self._process.stdin, self._process.stdout
-        assert pipe_in is not None
-        assert pipe_out is not None
+        pipe_in = cast(asyncio.StreamWriter, self._process.stdin)
+        pipe_out = cast(asyncio.StreamReader, self._process.stdout)
         pipe_in.write(json.dumps(text).encode() + b"\n")
         await pipe_in.drain()
         blocks: list[dict[str, Any]] = json.loads(await pipe_out.readline())

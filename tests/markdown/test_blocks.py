@@ -14,9 +14,10 @@ from chatglm_server.markdown.blocks import rendered
 from chatglm_server.markdown.renderer import MAX_TEXT, Renderer
 from tests.serving import RunningServer
 
-TAGS = set(
-    "p br hr em strong s a code pre span blockquote ul ol li h1 h2 h3 h4 h5 h6 table thead tbody tr th td".split()
-)
+TAGS = {
+    *("p", "br", "hr", "em", "strong", "s", "a", "code", "pre", "span", "blockquote", "ul", "ol", "li"),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+}
 ATTRIBUTES = {"href", "title", "target", "rel", "start", "class", "data-language"}
 PIECES = (
     *(

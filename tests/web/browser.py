@@ -29,8 +29,10 @@ def chromium(downloads: Path) -> Iterator[Chrome]:
         options.add_argument(f"--{word}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.binary_location = shutil.which("chromium") or ""
-    browser = Chrome(options, ChromeService(shutil.which("chromedriver")))
+    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    assert all(programs), "install Debian's packages chromium and chromium-driver"
+    options.binary_location = programs[0] or ""
+    browser = Chrome(options, ChromeService(programs[1]))
     try:
         yield browser
     finally:

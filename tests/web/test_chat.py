@@ -138,14 +138,15 @@ def test_export_and_import(browser: Chrome, tmp_path: Path, downloads: Path) -> 
         page.wait(exported.exists)
         page.begin()
         field = page.one("#import")
-        for fault, words in (
-            (lambda text: text[1:], "not JSON"),
-            (lambda text: text.replace("chatglm-server chat", "other"), "no conversations of this page"),
-            (lambda text: text.replace('"assistant"', '"root"', 1), "“role”"),
-            (lambda text: text.replace('"parent": ""', '"parent": "nowhere"'), "“id”"),
+        whole = exported.read_text(encoding="utf-8")
+        for text, words in (
+            (whole[1:], "not JSON"),
+            (whole.replace("chatglm-server chat", "other"), "no conversations of this page"),
+            (whole.replace('"assistant"', '"root"', 1), "“role”"),
+            (whole.replace('"parent": ""', '"parent": "nowhere"'), "“id”"),
         ):
             broken = tmp_path / "broken.json"
-            broken.write_text(fault(exported.read_text(encoding="utf-8")), encoding="utf-8")
+            broken.write_text(text, encoding="utf-8")
             field.send_keys(str(broken))
             page.wait(lambda words=words: words in page.text("#notice"))  # type: ignore[misc]
         assert page.answered() == []

@@ -5,9 +5,24 @@ const MAX_DEPTH = 50;
 
 /** @type {Record<string, (...values: number[]) => number>} */
 const FUNCTIONS = {
-  ...{ abs: Math.abs, ceil: Math.ceil, floor: Math.floor, round: Math.round, sqrt: Math.sqrt, exp: Math.exp },
-  ...{ ln: Math.log, log: Math.log10, log10: Math.log10, log2: Math.log2, min: Math.min, max: Math.max },
-  ...{ sin: Math.sin, cos: Math.cos, tan: Math.tan, asin: Math.asin, acos: Math.acos, atan: Math.atan },
+  abs: Math.abs,
+  acos: Math.acos,
+  asin: Math.asin,
+  atan: Math.atan,
+  ceil: Math.ceil,
+  cos: Math.cos,
+  exp: Math.exp,
+  floor: Math.floor,
+  ln: Math.log,
+  log: Math.log10,
+  log10: Math.log10,
+  log2: Math.log2,
+  max: Math.max,
+  min: Math.min,
+  round: Math.round,
+  sin: Math.sin,
+  sqrt: Math.sqrt,
+  tan: Math.tan,
 };
 /** @type {Record<string, number>} */
 const CONSTANTS = { pi: Math.PI, e: Math.E };

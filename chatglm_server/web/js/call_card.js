@@ -3,6 +3,9 @@
 import { make } from "./dom.js";
 import { say } from "./say.js";
 
+/** Characters. */
+const SHORT = 80;
+
 /**
  * @param {import("./conversation.js").Call} call
  * @param {string | undefined} result
@@ -32,10 +35,11 @@ function answerField(call, answer) {
   return [make("label", { for: id }, say("resultByHand")), field, button];
 }
 
-/** JSON with its lines, anything else as it is. @param {string} text */
+/** JSON in lines, or in one if it is short; anything else as it is. @param {string} text */
 function readable(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    const lines = JSON.stringify(JSON.parse(text), null, 2);
+    return lines.length < SHORT ? lines.replace(/\n */g, " ") : lines; // line ends within texts are escaped
   } catch {
     return text;
   }

@@ -8,11 +8,12 @@ import { eventData } from "./sse.js";
  * @typedef {import("./conversation.js").Settings} Settings
  *
  * @typedef {{kind: "progress", read: number, cached: number, total: number, seconds: number}} Progress
- * @typedef {{kind: "thought" | "text", text: string}} Piece
+ * @typedef {{kind: "thought", text: string}} Thought
+ * @typedef {{kind: "text", text: string}} Text
  * @typedef {{kind: "call", index: number, id: string, name: string, text: string}} CallPiece
  * @typedef {{kind: "end", reason: string, speed: number | null}} End
  * @typedef {{kind: "usage", prompt: number, cached: number, completion: number}} Usage
- * @typedef {Progress | Piece | CallPiece | End | Usage} AnswerEvent
+ * @typedef {Progress | Thought | Text | CallPiece | End | Usage} AnswerEvent
  */
 
 /** What a call gets that was never answered: the model reads the conversation only with a result of each. */

@@ -50,6 +50,7 @@ const listener = {
     void shelf.keep(one.conversation);
     if (one === chat) draw();
     if (one === chat && !one.busy) announce(one);
+    if (!one.busy) void lookAtQueue();
   },
   grew(one, message) {
     shelf.keepSoon(one.conversation);
@@ -165,23 +166,25 @@ async function meetServer() {
   try {
     await readModels();
     await untilReady(new AbortController().signal, showLoading);
-    hideProgress();
+    if (!chat.busy) hideProgress(); // a question that waited for the model is read by now
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) await askForKey(readModels);
     else notice(advice(error));
   }
 }
 
+async function lookAtQueue() {
+  try {
+    queue = (await health()).queue;
+  } catch {
+    queue = null; // the next request says it
+  }
+  drawStrip();
+}
+
 async function watchQueue() {
   for (;;) {
-    if (document.visibilityState === "visible") {
-      try {
-        queue = (await health()).queue;
-        drawStrip();
-      } catch {
-        queue = null; // the next request says it
-      }
-    }
+    if (document.visibilityState === "visible") await lookAtQueue();
     const began = performance.now();
     while (performance.now() - began < (chat.busy ? LOOK_MS : IDLE_LOOK_MS)) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS / 2));

@@ -1,0 +1,71 @@
+"""Writes the pictures of the chat page in docs/images: light, dark, on a phone.
+
+The answers are recorded text that goes through the real server and page. Needs Chromium and chromedriver.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # the page is driven as its tests drive it
+
+from tests.web.browser import ChatPage, chromium, replaying  # noqa: E402
+
+FOLDER = ROOT / "docs" / "images"
+CALL = """
+<think>A calculator is at hand, so I need not multiply myself.</think>
+<tool_call>calculator
+<arg_key>expression</arg_key>
+<arg_value>38 * 24 / 2</arg_value>
+</tool_call><|observation|>"""
+ANSWER = """
+<think>456. They also asked for Python.</think>
+The triangle has an area of **456 cm²**. In Python:
+
+```python
+def area(base: float, height: float) -> float:
+    return base * height / 2  # half of the rectangle
+
+print(area(38, 24))
+```
+
+| base | height | area |
+|-----:|-------:|-----:|
+| 38 cm | 24 cm | 456 cm² |
+| 76 cm | 24 cm | 912 cm² |
+<|user|>"""
+QUESTION = "What is the area of a triangle with base 38 cm and height 24 cm? Show it in Python too."
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    lines = [{"format": "glm45", "raw": raw, "chunk_size": 6, "delay_ms": 15} for raw in (CALL, ANSWER)]
+    with tempfile.TemporaryDirectory() as name, chromium(Path(name)) as browser:
+        with replaying(browser, Path(name), *lines, context_length=32768) as page:
+            page.click("Settings")
+            for tool in ("clock", "calculator", "dice"):
+                page.one(f"#tool-{tool}").click()
+            page.click("Close", "#settings")
+            page.ask(QUESTION)
+            page.answered()
+            page.wait(lambda: "0 running" in page.text("#strip"))
+            for scheme in ("light", "dark"):
+                page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+                write(page, f"chat-{scheme}.png")
+            page.emulate("Emulation.setEmulatedMedia", features=[])
+            page.emulate("Emulation.setDeviceMetricsOverride", width=390, height=780, deviceScaleFactor=1, mobile=True)
+            write(page, "chat-phone.png")
+
+
+def write(page: ChatPage, name: str) -> None:
+    page.browser.execute_script("document.activeElement.blur()")
+    path = FOLDER / name
+    page.browser.save_screenshot(str(path))
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -55,18 +55,18 @@ _ANY_MODEL = "/chat"
 """Ignores the model's name, as GLM-API does."""
 
 _OF_ALL = (
-    AuthenticationError("the API key is missing"),
+    AuthenticationError('the API key is missing: send "Authorization: Bearer KEY"'),
     PermissionDenied(
         "this server is not known as 'example.com'; if it should be, start it with --allowed-host example.com",
         param="Host",
     ),
 )
 _OF_BODIES = (
-    InvalidRequest("temperature must be between 0 and 2, not 9", param="temperature"),
+    InvalidRequest("temperature: from 0 to 2, not 9", param="temperature"),
     RequestTooLarge("the body is larger than 16000000 bytes (--max-body-mb)"),
 )
 _UNDECLARED = UnsupportedMediaType('the body must be JSON: send "Content-Type: application/json"')
-_UNKNOWN_MODEL = ModelNotFound("the model 'glm' does not exist; this server has 'demo'", param="model")
+_UNKNOWN_MODEL = ModelNotFound("the model 'glm' does not exist; this server has 'demo' (see --alias)", param="model")
 _TOO_LONG = ContextLengthExceeded(
     "the prompt has 9000 tokens, but this model's context holds 8192, answer included; shorten the conversation or the "
     "tools",
@@ -153,7 +153,7 @@ def _add_errors(operation: Json, path: str, schema: Json) -> None:
             str(error.code): {"summary": error.message, "value": dialect.error_reply(error).body} for error in errors
         }
         responses[str(status)] = {
-            "description": " ".join(str(getdoc(type(error))).partition("\n")[0] for error in errors),
+            "description": " ".join(str(getdoc(type(error))).partition(".")[0] + "." for error in errors),
             "content": {"application/json": {"schema": content["schema"], "examples": examples}},
         }
         if any(error.retry_after is not None for error in errors):

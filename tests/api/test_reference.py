@@ -27,7 +27,7 @@ class Reference:
     """The schema of a server's API."""
 
     def __init__(self, url: str) -> None:
-        self.schema: dict[str, Any] = httpx.get(f"{url}/openapi.json").json()
+        self.schema: dict[str, Any] = httpx.get(f"{url}/openapi.json", timeout=60).json()
         self._validators: dict[str, Draft202012Validator] = {}
 
     def operations(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -115,7 +115,7 @@ def test_other_answers_fit_too(
 def test_errors_are_as_described() -> None:
     """Each error that can be had at once, from each dialect: its status, and the code where errors have one."""
     keyed = Settings(_env_file=None, api_key="k", max_body_mb=0.002, any_model=False)
-    with serving(keyed) as (url, _), httpx.Client(base_url=url) as client:
+    with serving(keyed) as (url, _), httpx.Client(base_url=url, timeout=60) as client:
         reference = Reference(url)
         while client.get("/health").status_code == 503:
             time.sleep(0.05)

@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from . import __version__
+from .api.api_schema import DocumentedAPI
 from .api.dialect import Options
 from .api.dialects import DIALECTS
 from .api.embeddings import embeddings_router
@@ -35,7 +36,7 @@ from .markdown.renderer import Renderer
 from .service import Service
 from .settings import Settings
 
-OPEN_PATHS = frozenset({"/", "/v1", "/docs", "/openapi.json", "/health", *ASSETS, *WEB_FILES})
+OPEN_PATHS = frozenset({"/", "/v1", "/status", "/docs", "/openapi.json", "/health", *ASSETS, *WEB_FILES})
 """Paths that need no key: they show the API and the server's state, nothing of its users."""
 
 
@@ -50,7 +51,7 @@ def create_app(settings: Settings, service: Service) -> FastAPI:
         await renderer.close()
         await service.close()
 
-    app = FastAPI(
+    app = DocumentedAPI(
         title="chatglm-server",
         version=__version__,
         summary="GLM models on a CPU, for OpenAI clients",

@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "api": GROUND
     | {"answer", "api", "service", "engine.base", "engine.capabilities", "embeddings.base", "__init__"}
-    | {"formats.inline.python_calls", "markdown.renderer"},
+    | {"queueing.status", "formats.inline.python_calls", "markdown.renderer"},
     "app": GROUND | {"api", "markdown.renderer", "service", "settings", "__init__"},
     # the commands read a conversation as the API does, without its web framework
     "cli": GROUND

@@ -19,12 +19,14 @@ from ..errors import InvalidRequest, ModelNotFound, NotSupported
 from .dialect import Json
 from .endpoint import json_response, unless_disconnected
 from .glm.bodies import MAX_TEXTS, EmbeddingBody, KeywordBody
+from .glm.schemas import GLMVectors, Keywords
 from .http.access_log import request_record
 from .http.body import JsonRoute
 from .model_names import untagged
 from .openai.bodies import Prompts
 from .openai.errors import ErrorBody
 from .openai.parameters import Body
+from .openai.schemas import EmbeddingList
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,9 +46,12 @@ class EmbeddingsBody(Body):
 
 def embeddings_router(embedder: Embedder | None) -> APIRouter:
     """The routes. Without an embedder they answer how to start the server with one."""
-    router = APIRouter(route_class=JsonRoute, responses={"4XX": {"model": ErrorBody}, "501": {"model": ErrorBody}})
+    errors: dict[int | str, dict[str, Any]] = {kind: {"model": ErrorBody} for kind in ("4XX", 429, 501, 503)}
+    router = APIRouter(route_class=JsonRoute, responses=errors)
 
-    @router.post("/v1/embeddings", summary="Vectors of texts", tags=["OpenAI"])
+    @router.post(
+        "/v1/embeddings", summary="Vectors of texts", tags=["OpenAI"], responses={200: {"model": EmbeddingList}}
+    )
     async def embeddings(request: Request, body: EmbeddingsBody) -> Response:
         """The vectors have length 1, so that their dot product is the cosine."""
         model = served_embedder(embedder, body.model)
@@ -61,7 +66,12 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
 
         return await unless_disconnected(request, answer())
 
-    @router.post("/embedding", summary="Vectors of texts, as GLM-API gives them", tags=["GLM-API"])
+    @router.post(
+        "/embedding",
+        summary="Vectors of texts, as GLM-API gives them",
+        tags=["GLM-API"],
+        responses={200: {"model": GLMVectors}},
+    )
     async def embedding(request: Request, body: EmbeddingBody) -> Response:
         """The vectors as the model gives them. `truncated` numbers the texts that it reads only in part."""
         model = served_embedder(embedder, body.model)
@@ -73,7 +83,12 @@ def embeddings_router(embedder: Embedder | None) -> APIRouter:
 
         return await unless_disconnected(request, answer())
 
-    @router.post("/keyword", summary="The words that say most about a text", tags=["GLM-API"])
+    @router.post(
+        "/keyword",
+        summary="The words that say most about a text",
+        tags=["GLM-API"],
+        responses={200: {"model": Keywords}},
+    )
     async def keyword(request: Request, body: KeywordBody) -> Response:
         """Words whose vectors are most similar to the text's; `truncated` if the model read only its beginning."""
         body.check()

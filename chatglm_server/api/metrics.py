@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from ..engine.capabilities import Capability
 from ..service import Service
 from .http.access_log import RequestRecord
+from .openai.errors import ErrorBody
 
 _FIRST_TOKEN_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)  # a long prompt takes minutes on a CPU
 _TOKEN_S = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1)
@@ -94,9 +95,10 @@ class Metrics:
 
 def metrics_router(metrics: Metrics) -> APIRouter:
     """``GET /metrics``. It needs the key, if there is one."""
-    router = APIRouter(tags=["health"])
+    router = APIRouter(tags=["health"], responses={"4XX": {"model": ErrorBody}})
+    text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
-    @router.get("/metrics", summary="Figures for Prometheus")
+    @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse, responses={200: text})
     async def figures(request: Request) -> Response:
         """Tokens, times, the queue and the KV cache, in Prometheus' text format or OpenMetrics."""
         body, content_type = await metrics.exposed(request.headers.get("accept", ""))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from ..engine.base import Engine
 from ..errors import ModelNotFound
 from .anthropic.models import anthropic_model, anthropic_models
+from .anthropic.schemas import AnthropicModel, AnthropicModels
 from .dialect import Json
 from .openai.errors import ErrorBody
 from .openai.objects import model_object
@@ -21,7 +22,12 @@ def models_router(engine: Engine) -> APIRouter:
     """``/v1/models``."""
     router = APIRouter(prefix="/v1", tags=["OpenAI"], responses={"4XX": {"model": ErrorBody}})
 
-    @router.get("/models", summary="The models that requests may name", responses={200: {"model": ModelList}})
+    @router.get(
+        "/models",
+        summary="The models that requests may name",
+        response_model=None,
+        responses={200: {"model": ModelList | AnthropicModels}},
+    )
     async def models(request: Request) -> Json:
         """Each with its context length, if that is known, and the names it has besides its id.
 
@@ -32,7 +38,12 @@ def models_router(engine: Engine) -> APIRouter:
             return anthropic_models(known)
         return {"object": "list", "data": [model_object(info) for info in known]}
 
-    @router.get("/models/{model:path}", summary="One model", responses={200: {"model": ModelObject}})
+    @router.get(
+        "/models/{model:path}",
+        summary="One model",
+        response_model=None,
+        responses={200: {"model": ModelObject | AnthropicModel}},
+    )
     async def model(request: Request, model: str) -> Json:
         """By id or alias."""
         known = await engine.models()

@@ -9,13 +9,16 @@ from ..errors import NotFound
 from .web_files import WEB_FILES
 
 _CHAT = WEB_FILES["/web/chat.html"]
+_STATUS = WEB_FILES["/web/status.html"]
 
 _FOR_OLLAMA = "Ollama is running"
 """What Ollama's clients want to read at the root; browsers ask for ``text/html``."""
 
 
 def pages_router() -> APIRouter:
-    """``GET /``, the chat (also at ``/v1``, which people open by mistake), and the files below ``/web``."""
+    """``GET /``, the chat (also at ``/v1``, which people open by mistake), ``GET /status``, and the files
+    below ``/web``.
+    """
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -27,6 +30,10 @@ def pages_router() -> APIRouter:
     @router.get("/v1")
     async def chat(request: Request) -> Response:
         return _CHAT.response(request)
+
+    @router.get("/status")
+    async def status(request: Request) -> Response:
+        return _STATUS.response(request)
 
     @router.get("/web/{name:path}")
     async def file(request: Request, name: str) -> Response:

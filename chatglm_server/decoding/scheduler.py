@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from ..errors import ModelFailure
 from ..queueing.admission import Admission
-from ..queueing.status import CacheStatus, DiskStatus, DraftStatus, QueueStatus, ReadingStatus
+from ..queueing.status import CacheStatus, DiskStatus, DraftStatus, QueueStatus, ReadingStatus, TokenStatus
 from ..sampling import SamplingParams
 from .drafting.base import DRAFT_ROWS, Draft
 from .drafting.lengths import draft_lengths
@@ -75,6 +75,8 @@ class Scheduler:
         """True while the model is in memory."""
         self.drafts: DraftStatus = {"drafted": 0, "accepted": 0}
         """Draft tokens that passes have verified, and accepted, since the start."""
+        self.tokens: TokenStatus = {"read": 0, "generated": 0}
+        """Tokens that passes have read in prefills, and that they have generated, since the start."""
         self.recent = RecentAnswers()
         """Answers with drafts."""
         self._draft_price = 0.0  # other tokens that each drafted one of the next pass could be
@@ -344,6 +346,9 @@ class Scheduler:
             sequence.fail(result)
             return
         held += (sampled.token for sampled in result.sampled[:-1])
+        if sequence.phase == Phase.PREFILL:
+            self.tokens["read"] += len(step.tokens)
+        self.tokens["generated"] += len(result.sampled) + len(result.forced)
         self.drafts["drafted"] += result.drafted
         self.drafts["accepted"] += max(0, len(result.sampled) - 1)
         if not sequence.ended:

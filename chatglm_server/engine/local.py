@@ -117,6 +117,7 @@ class LocalEngine:
             self._scheduler.status(),
             drafts=drafts,
             reading=self._scheduler.reading(),
+            tokens=self._scheduler.tokens,
             kv_cache=self._scheduler.kv_cache() if ready else None,
             kv_disk=self._scheduler.kv_disk,
             loaded=self._scheduler.loaded,

@@ -93,6 +93,10 @@ class ShelfEngine:
                 "waiting": max(0, self._admission.admitted - running),
                 "max": self._admission.max_queue,
             },
+            tokens={
+                "read": sum(one.tokens["read"] for one in status.values() if one.tokens),
+                "generated": sum(one.tokens["generated"] for one in status.values() if one.tokens),
+            },
             models=status,
         )
 

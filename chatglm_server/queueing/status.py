@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 
 class QueueStatus(TypedDict):
@@ -13,6 +14,13 @@ class QueueStatus(TypedDict):
     running: int
     waiting: int
     max: int
+
+
+class TokenStatus(TypedDict):
+    """Tokens of prompts that were read since the start, without those from the cache, and tokens of answers."""
+
+    read: int
+    generated: int
 
 
 class DraftStatus(TypedDict):
@@ -54,8 +62,9 @@ class Status:
     """`ready`: requests are answered. `loaded`: the model is in memory, or else the next request loads it.
     `backend`: the address of the server that requests go on to, if there is one.
     `drafts`: what was guessed ahead, if anything ever is. `reading`: the prompts that are being read.
-    `kv_cache`: of an engine that has one, once it is ready. `kv_disk`: the traffic of prefixes on disk, if any.
-    `models`: of an engine with several models, each one that was asked for, by its name.
+    `tokens`: of an engine that computes them. `kv_cache`: of an engine that has one, once it is ready. `kv_disk`: the
+    traffic of prefixes on disk, if any. `models`: of an engine with several models, each one that was asked for, by its
+    name.
 
     `wait_s`: seconds to the first token of the shortest request that comes now; None if nothing tells.
 
@@ -68,6 +77,7 @@ class Status:
     problem: str | None = None
     drafts: DraftStatus | None = None
     reading: Sequence[ReadingStatus] = ()
+    tokens: TokenStatus | None = None
     kv_cache: CacheStatus | None = None
     kv_disk: DiskStatus | None = None
     wait_s: float | None = None

@@ -8,7 +8,6 @@ from fastapi.responses import Response
 from ..dialect import Json
 from ..endpoint import Endpoint
 from ..http.body import JsonRoute
-from ..openai.schemas import answers
 from .bodies import MessagesBody
 from .errors import MessagesErrorBody, new_request_id
 from .message import MessageAnswer
@@ -24,7 +23,7 @@ def messages_router(endpoint: Endpoint) -> APIRouter:
         responses={"4XX": {"model": MessagesErrorBody}},
     )
 
-    @router.post("", summary="Answer a conversation", responses=answers(MessageObject))
+    @router.post("", summary="Answer a conversation", responses={200: {"model": MessageObject}})
     async def messages(request: Request, body: MessagesBody) -> Response:
         """Whole, or as server-sent events with `"stream": true`; calls come as blocks of the type `tool_use`."""
         asked = body.to_request(endpoint.capabilities)
@@ -36,7 +35,12 @@ def messages_router(endpoint: Endpoint) -> APIRouter:
         response.headers["request-id"] = new_request_id()
         return response
 
-    @router.post("/count_tokens", summary="The length of a prompt", responses={200: {"model": TokenCount}})
+    @router.post(
+        "/count_tokens",
+        summary="The length of a prompt",
+        response_model=None,
+        responses={200: {"model": TokenCount}, 501: {"model": MessagesErrorBody}, 529: {"model": MessagesErrorBody}},
+    )
     async def count_tokens(request: Request, body: MessagesBody) -> Json:
         """As the model reads it: system, tools and messages. Nothing is generated."""
         asked = body.to_request(endpoint.capabilities, counted=True)

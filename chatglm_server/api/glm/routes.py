@@ -16,6 +16,7 @@ from ..http.body import JsonRoute
 from ..openai.errors import ErrorBody
 from .bodies import GLMChatBody, ModelCard, TokenizeBody
 from .chat_answer import NewText, TextSoFar
+from .schemas import GLMChatObject, ModelCards, TokenizedText
 
 
 def glm_router(endpoint: Endpoint, service: Service) -> APIRouter:
@@ -23,7 +24,7 @@ def glm_router(endpoint: Endpoint, service: Service) -> APIRouter:
     engine, embedder = service.engine, service.embedder
     router = APIRouter(route_class=JsonRoute, tags=["GLM-API"], responses={"4XX": {"model": ErrorBody}})
 
-    @router.post("/chat", summary="Answer a conversation, as GLM-API does")
+    @router.post("/chat", summary="Answer a conversation, as GLM-API does", responses={200: {"model": GLMChatObject}})
     async def chat(request: Request, body: GLMChatBody) -> Response:
         """Whole, or streamed: each event holds the new text, or with `"chunk": false` all text so far."""
         history = (await request.json())["messages"] if body.return_function_call else None
@@ -33,7 +34,12 @@ def glm_router(endpoint: Endpoint, service: Service) -> APIRouter:
 
         return await endpoint.answer(request, body.to_request(endpoint.capabilities), shape, body.field_of)
 
-    @router.post("/tokenize", summary="Token ids of a text")
+    @router.post(
+        "/tokenize",
+        summary="Token ids of a text",
+        response_model=None,
+        responses={200: {"model": TokenizedText}, 501: {"model": ErrorBody}, 503: {"model": ErrorBody}},
+    )
     async def tokenize(body: TokenizeBody) -> Json:
         """`tokenIds` include the special tokens around the text and are cut to `max_tokens`; `tokens` do neither."""
         tokens = await engine.tokenize(body.prompt)
@@ -47,7 +53,12 @@ def glm_router(endpoint: Endpoint, service: Service) -> APIRouter:
             "object": "tokenizer",
         }
 
-    @router.get("/models", summary="The models, and what each is for")
+    @router.get(
+        "/models",
+        summary="The models, and what each is for",
+        response_model=None,
+        responses={200: {"model": ModelCards}},
+    )
     async def models() -> Json:
         """`object` is ``chat.completion``, ``embedding`` or ``keyword``. OpenAI's list is ``/v1/models``."""
         cards = []

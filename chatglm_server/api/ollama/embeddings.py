@@ -16,12 +16,17 @@ from ..endpoint import json_response, unless_disconnected
 from ..glm.bodies import MAX_TEXTS
 from .bodies import EmbedBody, EmbeddingsBody, NamedBody
 from .names import is_called, not_found
+from .schemas import OllamaErrorBody, OllamaVector, OllamaVectors
 
 
 def add_embedding_routes(router: APIRouter, embedder: Embedder | None) -> None:
     """Adds the routes to `router`. Without an embedder they answer how to start the server with one."""
 
-    @router.post("/embed", summary="Vectors of texts, as Ollama gives them")
+    errors: dict[int | str, dict[str, object]] = {kind: {"model": OllamaErrorBody} for kind in (429, 501, 503)}
+
+    @router.post(
+        "/embed", summary="Vectors of texts, as Ollama gives them", responses=errors | {200: {"model": OllamaVectors}}
+    )
     async def embed(request: Request, body: EmbedBody) -> Response:
         """The vectors have length 1. An empty text alone has no vector."""
         started = time.perf_counter()
@@ -45,7 +50,11 @@ def add_embedding_routes(router: APIRouter, embedder: Embedder | None) -> None:
 
         return await unless_disconnected(request, answer())
 
-    @router.post("/embeddings", summary="The vector of a text, as Ollama gave it before")
+    @router.post(
+        "/embeddings",
+        summary="The vector of a text, as Ollama gave it before",
+        responses=errors | {200: {"model": OllamaVector}},
+    )
     async def embeddings(request: Request, body: EmbeddingsBody) -> Response:
         """The vector as the model gives it."""
         model = _model(embedder, body)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel
 
 from ... import __version__
 from ...embeddings.base import EmbeddingModelInfo
@@ -22,6 +21,16 @@ from .bodies import ChatBody, GenerateBody, NamedBody
 from .embeddings import add_embedding_routes
 from .models import listed, running, shown
 from .names import is_called, not_found, served_name
+from .schemas import (
+    ChatLine,
+    GenerateLine,
+    ListedModels,
+    OllamaErrorBody,
+    PullStatus,
+    RunningModels,
+    ShownModel,
+    VersionObject,
+)
 
 VERSION = "0.32.3"
 """The version of Ollama whose API this is. Clients refuse what does not look like a recent one."""
@@ -29,19 +38,13 @@ VERSION = "0.32.3"
 _NOT_HERE = "this server serves the models that it was started with; use the command chatglm-server for others"
 
 
-class ErrorBody(BaseModel):
-    """The body of every error."""
-
-    error: str
-
-
 def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
     """The routes below ``/api``. Ollama's clients and its documentation's curl do not say that they send JSON."""
     engine = service.engine
-    kinds: dict[int | str, dict[str, object]] = {"4XX": {"model": ErrorBody}}
+    kinds: dict[int | str, dict[str, object]] = {"4XX": {"model": OllamaErrorBody}}
     router = APIRouter(prefix="/api", route_class=UndeclaredJsonRoute, tags=["Ollama"], responses=kinds)
 
-    @router.post("/chat", summary="Answer a conversation, as Ollama does")
+    @router.post("/chat", summary="Answer a conversation, as Ollama does", responses={200: {"model": ChatLine}})
     async def chat(request: Request, body: ChatBody) -> Response:
         """As lines of JSON, or whole with `"stream": false`. A call comes whole, in one line."""
 
@@ -53,7 +56,7 @@ def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
             return await loaded(body, shape(engine.info.id))
         return await endpoint.answer(request, body.to_request(engine.info), shape, body.field_of)
 
-    @router.post("/generate", summary="Answer a prompt, as Ollama does")
+    @router.post("/generate", summary="Answer a prompt, as Ollama does", responses={200: {"model": GenerateLine}})
     async def generate(request: Request, body: GenerateBody) -> Response:
         """As lines of JSON, or whole with `"stream": false`."""
 
@@ -72,24 +75,44 @@ def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
             raise NotReady("the model is still being loaded; try again in a few seconds")
         return JSONResponse(shape.nothing("unload" if body.unloads else "load"))
 
-    @router.get("/version", summary="The version of Ollama whose API this is")
+    @router.get(
+        "/version",
+        summary="The version of Ollama whose API this is",
+        response_model=None,
+        responses={200: {"model": VersionObject}},
+    )
     async def version() -> Json:
         return {"version": VERSION, "chatglm_server": __version__}
 
-    @router.get("/tags", summary="The models, as Ollama lists them")
+    @router.get(
+        "/tags",
+        summary="The models, as Ollama lists them",
+        response_model=None,
+        responses={200: {"model": ListedModels}},
+    )
     async def tags() -> Json:
         return {"models": [listed(info) for info in await models()]}
 
-    @router.get("/ps", summary="The models in memory, as Ollama lists them")
+    @router.get(
+        "/ps",
+        summary="The models in memory, as Ollama lists them",
+        response_model=None,
+        responses={200: {"model": RunningModels}},
+    )
     async def ps() -> Json:
         status = await engine.status()
         return {"models": [running(info) for info in await models()] if status.ready and status.loaded else []}
 
-    @router.post("/show", summary="What a model is")
+    @router.post("/show", summary="What a model is", response_model=None, responses={200: {"model": ShownModel}})
     async def show(body: NamedBody) -> Json:
         return shown(await named(body))
 
-    @router.post("/pull", summary="Succeeds for the models that are here")
+    @router.post(
+        "/pull",
+        summary="Succeeds for the models that are here",
+        response_model=None,
+        responses={200: {"model": PullStatus}},
+    )
     async def pull(body: NamedBody) -> Json:
         await named(body)
         return {"status": "success"}

@@ -11,7 +11,7 @@ from ..http.body import JsonRoute
 from .bodies import ChatCompletionBody, CompletionBody
 from .chat_completion import ChatCompletion
 from .errors import ErrorBody
-from .schemas import ChatCompletionObject, TextCompletionObject, answers
+from .schemas import ChatCompletionObject, TextCompletionObject
 from .text_completion import TextCompletion
 
 
@@ -19,7 +19,7 @@ def openai_router(endpoint: Endpoint, options: Options) -> APIRouter:
     """The routes below ``/v1``."""
     router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"], responses={"4XX": {"model": ErrorBody}})
 
-    @router.post("/chat/completions", summary="Answer a conversation", responses=answers(ChatCompletionObject))
+    @router.post("/chat/completions", summary="Answer a conversation", responses={200: {"model": ChatCompletionObject}})
     async def chat_completions(request: Request, body: ChatCompletionBody) -> Response:
         """Whole, or as server-sent events with `"stream": true`; tool calls come as OpenAI `tool_calls`."""
         asked = body.to_request(endpoint.capabilities)
@@ -38,7 +38,7 @@ def openai_router(endpoint: Endpoint, options: Options) -> APIRouter:
 
         return await endpoint.answer(request, asked, shape, body.field_of)
 
-    @router.post("/completions", summary="Continue a bare prompt", responses=answers(TextCompletionObject))
+    @router.post("/completions", summary="Continue a bare prompt", responses={200: {"model": TextCompletionObject}})
     async def completions(request: Request, body: CompletionBody) -> Response:
         """The prompt goes to the model as it is: no roles, no tools. Several prompts are answered each by itself."""
         asked = body.to_request(endpoint.capabilities)

@@ -1,14 +1,10 @@
-"""The endpoints' answers, for ``/openapi.json``. A test validates real answers against these."""
+"""The endpoints' answers, whole and in the events of streams, for ``/openapi.json``."""
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import BaseModel
 
-from pydantic import BaseModel, ConfigDict
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+from ..answer_model import AnswerModel
 
 
 class PromptDetails(BaseModel):
@@ -35,7 +31,7 @@ class UsageObject(BaseModel):
     completion_tokens_details: CompletionDetails | None = None
 
 
-class TimingsObject(_Answer):
+class TimingsObject(AnswerModel):
     """Tokens and milliseconds, with ``timings_per_token``: of the cache, the prompt, the answer, and guessed ahead."""
 
     cache_n: int
@@ -51,14 +47,14 @@ class TimingsObject(_Answer):
     draft_n_accepted: int
 
 
-class CalledFunction(_Answer):
+class CalledFunction(AnswerModel):
     """A called function; `arguments` is JSON text."""
 
     name: str
     arguments: str
 
 
-class ToolCallObject(_Answer):
+class ToolCallObject(AnswerModel):
     """A call; `x_repairs` says what was repaired of it, with ``--report-repairs``."""
 
     id: str
@@ -67,7 +63,7 @@ class ToolCallObject(_Answer):
     x_repairs: list[str] | None = None
 
 
-class AssistantObject(_Answer):
+class AssistantObject(AnswerModel):
     """The answer; `content` is null if it is calls alone."""
 
     role: str
@@ -78,7 +74,7 @@ class AssistantObject(_Answer):
     function_call: CalledFunction | None = None
 
 
-class TokenLogprobObject(_Answer):
+class TokenLogprobObject(AnswerModel):
     """A token and the natural logarithm of its probability."""
 
     token: str
@@ -92,14 +88,14 @@ class SampledTokenObject(TokenLogprobObject):
     top_logprobs: list[TokenLogprobObject]
 
 
-class ChatLogprobs(_Answer):
+class ChatLogprobs(AnswerModel):
     """The log probabilities of an answer's tokens."""
 
     content: list[SampledTokenObject]
     refusal: None
 
 
-class ChatChoice(_Answer):
+class ChatChoice(AnswerModel):
     """One of the answers."""
 
     index: int
@@ -108,7 +104,7 @@ class ChatChoice(_Answer):
     finish_reason: str
 
 
-class ChatCompletionObject(_Answer):
+class ChatCompletionObject(AnswerModel):
     """The answers to a conversation."""
 
     id: str
@@ -120,7 +116,65 @@ class ChatCompletionObject(_Answer):
     timings: TimingsObject | None = None
 
 
-class TextLogprobsObject(_Answer):
+class FunctionDelta(AnswerModel):
+    """More of a call: the name comes once, and `arguments` in parts."""
+
+    name: str | None = None
+    arguments: str
+
+
+class ToolCallDeltaObject(AnswerModel):
+    """More of the call with this `index`. Its id, type and name come first, and once."""
+
+    index: int
+    id: str | None = None
+    type: str | None = None
+    function: FunctionDelta
+    x_repairs: list[str] | None = None
+
+
+class DeltaObject(AnswerModel):
+    """What an answer gets: its role first, then thoughts, text and calls in parts."""
+
+    role: str | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallDeltaObject] | None = None
+    function_call: FunctionDelta | None = None
+
+
+class ChunkChoice(AnswerModel):
+    """More of one of the answers; the last one says why it ended."""
+
+    index: int
+    delta: DeltaObject
+    logprobs: ChatLogprobs | None
+    finish_reason: str | None
+
+
+class PromptProgressObject(AnswerModel):
+    """With ``return_progress``: tokens of the prompt, those from the cache, those done, and milliseconds so far."""
+
+    total: int
+    cache: int
+    processed: int
+    time_ms: int
+
+
+class ChatCompletionChunk(AnswerModel):
+    """An event of a stream. With `usage`, at the end, `choices` is empty. The last event is the word ``[DONE]``."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: UsageObject | None = None
+    timings: TimingsObject | None = None
+    prompt_progress: PromptProgressObject | None = None
+
+
+class TextLogprobsObject(AnswerModel):
     """The log probabilities of an answer's tokens: lists of equal length."""
 
     tokens: list[str]
@@ -129,7 +183,7 @@ class TextLogprobsObject(_Answer):
     text_offset: list[int]
 
 
-class TextChoice(_Answer):
+class TextChoice(AnswerModel):
     """One of the answers."""
 
     index: int
@@ -138,7 +192,7 @@ class TextChoice(_Answer):
     finish_reason: str
 
 
-class TextCompletionObject(_Answer):
+class TextCompletionObject(AnswerModel):
     """The answers to bare prompts."""
 
     id: str
@@ -150,7 +204,52 @@ class TextCompletionObject(_Answer):
     timings: TimingsObject | None = None
 
 
-class ModelObject(_Answer):
+class TextChunkChoice(AnswerModel):
+    """More of one of the answers; the last one says why it ended."""
+
+    index: int
+    text: str
+    logprobs: TextLogprobsObject | None
+    finish_reason: str | None
+
+
+class TextCompletionChunk(AnswerModel):
+    """An event of a stream. With `usage`, at the end, `choices` is empty. The last event is the word ``[DONE]``."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[TextChunkChoice]
+    usage: UsageObject | None = None
+    timings: TimingsObject | None = None
+
+
+class EmbeddingObject(AnswerModel):
+    """A text's vector: numbers, or with ``"encoding_format": "base64"`` their 32-bit floats."""
+
+    object: str
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(AnswerModel):
+    """Tokens of all texts."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(AnswerModel):
+    """The vectors, in the order of the texts."""
+
+    object: str
+    data: list[EmbeddingObject]
+    model: str
+    usage: EmbeddingUsage
+
+
+class ModelObject(AnswerModel):
     """A model; `unit` says what lengths and usage count."""
 
     id: str
@@ -164,14 +263,8 @@ class ModelObject(_Answer):
     aliases: list[str]
 
 
-class ModelList(_Answer):
+class ModelList(AnswerModel):
     """The models that requests may name."""
 
     object: str
     data: list[ModelObject]
-
-
-def answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """How a route documents its 200 answer: whole as `model`, or an event stream."""
-    stream = {"text/event-stream": {"schema": {"type": "string"}}}
-    return {200: {"model": model, "description": 'whole, or a stream with "stream": true', "content": stream}}

@@ -9,7 +9,6 @@ from ...errors import NotFound
 from ..endpoint import Endpoint
 from ..http.body import JsonRoute
 from ..openai.errors import ErrorBody
-from ..openai.schemas import answers
 from .bodies import ReadRequest, ResponsesBody
 from .response import ResponseAnswer
 from .schemas import ResponseObject
@@ -19,7 +18,7 @@ def responses_router(endpoint: Endpoint) -> APIRouter:
     """The routes below ``/v1/responses``."""
     router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"], responses={"4XX": {"model": ErrorBody}})
 
-    @router.post("/responses", summary="Answer a conversation of items", responses=answers(ResponseObject))
+    @router.post("/responses", summary="Answer a conversation of items", responses={200: {"model": ResponseObject}})
     async def responses(request: Request, body: ResponsesBody) -> Response:
         """Whole, or as server-sent events with `"stream": true`. No response is kept: `store` is always false."""
         asked = ReadRequest(body, endpoint.capabilities)

@@ -112,7 +112,7 @@ def test_start_page(server: RunningServer, path: str) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "chatglm-server" in page.text
     links = Links(page.text)
-    assert {"/docs", "/openapi.json", "/health"} <= set(links.addresses)
+    assert {"/docs", "/openapi.json", "/status"} <= set(links.addresses)
     for address in links.addresses:
         assert address == "data:," or httpx.get(server.url + address).status_code == 200
     policy = page.headers["content-security-policy"]

@@ -136,7 +136,7 @@ def test_bad_option_is_one_line(words: list[str], message: str, capsys: pytest.C
     ("words", "message"),
     [
         (["pul", "glm-4-9b"], "error: pul: no such command; did you mean pull?\n"),
-        (["model.gguf"], "error: model.gguf: no such command; it is one of serve, pull, list, "),
+        (["model.gguf"], "error: model.gguf: no such command; it is one of serve, chat, pull, list, "),
     ],
 )
 def test_an_unknown_command_is_named(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

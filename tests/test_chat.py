@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from chatglm_server.cli.chat.markdown_blocks import split_finished
-from chatglm_server.cli.chat.safe_text import printable
 from chatglm_server.cli.chat.tool_file import load_tools
 from chatglm_server.cli.main import main
+from chatglm_server.cli.safe_text import printable
 from chatglm_server.errors import BadOption
 from tests.serving import RunningServer, user
 from tests.terminals import ROOT, OnTerminal

@@ -61,7 +61,7 @@ def _lines(file: ModelFile) -> Iterator[tuple[str, str]]:
     except (RuntimeError, ValueError) as error:
         yield "speed", f"the native core cannot run it: {error}"
         return
-    yield "speed", _speed(spec)
+    yield "speed", speed_text(spec, _PROBE_S)
 
 
 def _end_tokens(file: ModelFile) -> str:
@@ -93,13 +93,13 @@ def _memory(spec: ModelSpec) -> str:
     return f"{text}, which is all that fits: {place} has {size_text(memory)}"
 
 
-def _speed(spec: ModelSpec) -> str:
+def speed_text(spec: ModelSpec, seconds: float) -> str:
     """The speed to expect: what this machine reads and multiplies in a second, divided by what one token needs.
 
-    The machine is measured with the weight type that takes the most bytes.
+    The machine is measured for so many seconds, with the weight type that takes the most bytes.
     """
     kind = next(number for number, kind in WEIGHT_TYPES.items() if kind.name == next(iter(spec.bytes_by_type)))
-    machine = measure_machine(kind, _PROBE_S)
+    machine = measure_machine(kind, seconds)
     matrices = [(tensor, spec.used_share(name)) for name, tensor in spec.tensors.items() if len(tensor.shape) > 1]
     answers = machine.read / sum(share * tensor.nbytes for tensor, share in matrices)
     prompts = machine.computed / sum(share * math.prod(tensor.shape) for tensor, share in matrices)

@@ -10,17 +10,18 @@ from rich.console import Console
 from rich.text import Text
 
 from ...engine.base import Engine
+from ...engine.capabilities import Capability
 from ...errors import BadOption, ChatGLMServerError, ModelFileError, UpstreamUnreachable
 from ...hub.references import is_server_address
 from ...loader import load_engine
 from ...settings import Settings
 from ..commands import ChatOptions
 from ..read_options import read_options
+from ..safe_text import printable
 from .chat import Chat
 from .conversation import Conversation
 from .interrupts import outliving_ctrl_c
 from .one_question import answer_once, read_question
-from .safe_text import printable
 from .terminal import converse
 from .tool_file import load_tools
 
@@ -74,12 +75,12 @@ async def _greeting(engine: Engine, chat: Chat) -> str:
     info = engine.info
     name = chat.model or info.id
     try:
-        known = await engine.models()
+        known = await engine.models() if Capability.ANY_MODEL in info.capabilities else []
     except UpstreamUnreachable as error:
         raise ModelFileError(error.message) from None
     except ChatGLMServerError:  # not every server has a list of models
         known = []
-    if chat.model is None and known and known[0].id != info.id:
+    if chat.model is None and known:
         others = len(known) - 1
         name = f"{known[0].id} at {info.id}" + (f" ({others} more; --name chooses)" if others else "")
     note = f" ({info.note})" if info.note else ""

@@ -14,8 +14,8 @@ from rich.text import Text
 from typing_extensions import Self
 
 from ...chat import Event, PromptRead, ReasoningDelta, TextDelta, ToolCallAbandoned, ToolCallStart
+from ..safe_text import printable
 from .markdown_blocks import split_finished
-from .safe_text import printable
 from .silent_keys import silent_keys
 
 _FRAMES_A_SECOND = 10

@@ -8,7 +8,7 @@ from typing import Protocol, TextIO
 from typing_extensions import Self
 
 from ...chat import Event, TextDelta, ToolCallAbandoned
-from .safe_text import printable
+from ..safe_text import printable
 
 
 class Display(Protocol):

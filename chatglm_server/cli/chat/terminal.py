@@ -10,12 +10,12 @@ from rich.text import Text
 
 from ...chat import ToolCall
 from ...errors import ChatGLMServerError
+from ..safe_text import printable
 from .chat import Chat
 from .conversation import arguments_text
 from .history import typed_lines
 from .interrupts import Stopped
 from .live_display import LiveDisplay
-from .safe_text import printable
 from .silent_keys import forget_keys
 from .slash_commands import SLASH_COMMANDS, CannotDo
 

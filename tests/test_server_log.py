@@ -45,7 +45,8 @@ def test_a_terminal_shows_speed_and_coloured_requests() -> None:
         text = terminal.text()
         url = re.findall(r"page +(http://\S+)/\n", text)[0]
         assert re.search(r"\n  memory .+ of weights, up to .+ for 4096 tokens; .+ GB are free\n", text)
-        assert re.search(r"\n  speed  about \d+ tokens a second in answers, \d+ in prompts", text)
+        assert re.search(r"\n  speed  about \d+ tokens a second in answers, \d+ in prompts\n", text)
+        assert "INFO" not in text
         assert httpx.get(f"{url}/v1/nothing").status_code == 404
         assert httpx.get(f"{url}/v1/models").status_code == 200
         terminal.wait_for(r"\d\d:\d\d:\d\d GET /v1/nothing 404 0.\d\ds error=not_found\n")

@@ -52,6 +52,7 @@ class TerminalLines(logging.Handler):
 
     def __init__(self, console: Console) -> None:
         super().__init__()
+        self.setFormatter(logging.Formatter("%(message)s"))
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -9,7 +9,7 @@ from ..engine.base import ModelInfo
 from ..hub.sizes import size_text
 from ..model_files.spec import ModelSpec
 from ..service import Service
-from .show_command import speed_text
+from .show_command import measured_for, speed_text
 
 _PROBE_S = 0.3
 
@@ -28,7 +28,7 @@ def expected(spec: ModelSpec, context: int, *, measure: bool) -> Lines:
             chatglm_native.check(spec)
         except (RuntimeError, ValueError):  # another program than the core computes it
             return lines
-        lines.append(("speed", speed_text(spec, _PROBE_S)))
+        lines.append(("speed", speed_text(spec, measured_for(spec, _PROBE_S))))
     return lines
 
 

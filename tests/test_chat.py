@@ -58,7 +58,7 @@ def replay(folder: Path, *answers: dict[str, Any]) -> str:
 def chat(*words: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
     """``chatglm-server chat`` in a pipe."""
     command = [sys.executable, "-m", "chatglm_server", "chat", *words]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "FORCE_COLOR": "1"}
     return subprocess.run(command, input=stdin, capture_output=True, timeout=60, env=environment)
 
 
@@ -146,6 +146,20 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(tmp_path: Path) -> None:
     assert (tmp_path / "talk.md").read_text() == (
         "## user\n\nFirst line\nand a second one\n\n## assistant\n\nA second answer.\n"
     )
+
+
+def test_ctrl_c_ends_one_question(tmp_path: Path) -> None:
+    slow = {"raw": "word " * 5000, "format": "glm4", "chunk_size": 5, "delay_ms": 20}
+    with OnTerminal("chat", replay(tmp_path, slow), "-p", "go") as terminal:
+        terminal.wait_for("word word")
+        terminal.type("\x03")
+        assert terminal.wait_for_end() == 130
+
+
+def test_an_answer_that_is_cut_off_is_said_on_stderr(tmp_path: Path) -> None:
+    done = chat(replay(tmp_path, {"raw": "half an", "format": "glm4", "finish_reason": "length"}), stdin=b"go")
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (0, b"half an\n", 1)
+    assert b"limit of tokens" in done.stderr
 
 
 def test_a_pipe_gets_the_answer_and_nothing_else(server: RunningServer) -> None:

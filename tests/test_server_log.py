@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
 import time
 
 import httpx
+import pytest
 
+from chatglm_server.decoding.backends import loading
 from tests.serving import RunningServer, user
 from tests.terminals import OnTerminal
 
@@ -37,6 +40,14 @@ def test_every_line_is_json_whatever_the_path_holds() -> None:
     assert chat["first_token_s"] <= chat["seconds"]
     assert [request["error"] for request in strange] == ["not_found"] * 3
     assert "secret" not in server.output
+
+
+def test_a_log_says_how_far_loading_is(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_NEWS_S", 0.0)
+    caplog.set_level(logging.INFO)
+    with loading.loading_progress(4 * 10**9) as loaded:
+        loaded(10**9)
+    assert "loading: 1.0 of 4.0 GB" in caplog.messages
 
 
 def test_a_terminal_shows_speed_and_coloured_requests() -> None:

@@ -18,6 +18,9 @@ from .tool_file import PythonTool
 _REFUSED = "The user did not allow this call."
 
 
+CUT_OFF = "the answer was cut off: it has reached the limit of tokens"
+
+
 class Person(Protocol):
     """Sees answers and calls, and says which calls may run."""
 
@@ -48,6 +51,11 @@ class Chat:
         self._engine = engine
         self.model = model
         self._sampling = Sampling(temperature=temperature)
+
+    @property
+    def cut_off(self) -> bool:
+        """True if the last answer is not whole, because it has reached a limit of tokens."""
+        return bool(self.finishes) and self.finishes[-1].reason == "length"
 
     async def answer(self, person: Person) -> None:
         """Answer the last question; while the model calls tools, run what `person` allows, and let it go on.

@@ -28,7 +28,7 @@ from .tool_file import load_tools
 
 def run_chat(options: ChatOptions) -> int:
     """Returns the exit status: 1 if an answer failed. Raises: BadOption, ModelFileError."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, force_terminal=sys.stdout.isatty())  # whatever FORCE_COLOR says
     piped = None if sys.stdin.isatty() else sys.stdin.buffer
     alone = options.prompt is None and piped is None
     if alone and not console.is_terminal:

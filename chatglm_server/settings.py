@@ -120,6 +120,11 @@ class Settings(BaseSettings):
     metrics: bool = Field(
         True, description="Show counts of tokens, times and the queue at /metrics, in Prometheus' format."
     )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto",
+        description="How the log on stderr is written. auto: in colour on a terminal, as plain text elsewhere. text: "
+        "always as plain text. json: an object a line, the start lines too.",
+    )
     any_model: bool = Field(
         True,
         description="Answer agents that speak Anthropic's API or OpenAI's Responses whatever model they name, since "
@@ -286,7 +291,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
     "Requests": (
         *("max_queue", "max_wait_s", "max_body_mb", "request_timeout_s"),
-        *("keep_alive_s", "record", "metrics", "any_model"),
+        *("keep_alive_s", "record", "metrics", "log_format", "any_model"),
     ),
     "Computing": (
         *("engine", "cpu", "threads", "threads_on_battery", "parallel", "kv_cache_mb", "kv_cache_type"),

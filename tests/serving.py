@@ -15,7 +15,7 @@ from types import TracebackType
 import httpx
 
 _START_S = 300  # a cold import of torch on a busy machine takes its time
-_URL = re.compile(r"API\s+(http://\S+)/v1")
+_URL = re.compile(r"API\W+(http://\S+)/v1")  # the log of JSON has quotes around it
 
 
 class RunningServer:

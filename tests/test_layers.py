@@ -66,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
         "__init__",
     }
-    | {"api.http.connection", "api.openai", "engine.capabilities", "decoding.backends.cpus"}
+    | {"api.http.connection", "api.openai", "engine.base", "engine.capabilities", "decoding.backends.cpus"}
     | {"decoding.snapshots.folder"},
     "__main__": {"cli"},
     "__init__": set(),

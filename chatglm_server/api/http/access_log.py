@@ -20,6 +20,9 @@ _NEWS_S = 10.0  # between lines about a prompt that is being read
 _FIELD = re.compile(r"[A-Za-z_-]{1,40}(\[\d{1,6}\]|\.[A-Za-z_]{1,40}){0,8}")
 """The fields that the log shows: names and positions. A client's text cannot stand there."""
 
+_ROUTINE = re.compile(r"/render|/health|/metrics|/web/.*")
+"""Paths that a page or a monitor asks for again and again: the log shows them only if something is wrong."""
+
 _log = logging.getLogger("chatglm_server.access")
 
 
@@ -159,4 +162,6 @@ class AccessLog:
                 self._noted(record, status)
             line = f"{scope['method']} {path} {outcome} {seconds:.2f}s {record.summary()}".rstrip()
             fields = {"method": scope["method"], "path": path, "status": status or None, "cut_off": not whole}
-            _log.info("%s", line, extra={"request": {**fields, "seconds": round(seconds, 3), **record.fields()}})
+            request = {**fields, "seconds": round(seconds, 3), **record.fields()}
+            routine = whole and status < 400 and _ROUTINE.fullmatch(scope["path"])
+            _log.log(logging.DEBUG if routine else logging.INFO, "%s", line, extra={"request": request})

@@ -172,6 +172,7 @@ class ChatRequest:
     the answer; None: only if it is text of the assistant. `prediction` is text that much of the answer is expected to
     be like; it changes only how soon that comes. `background`: nobody waits for the answer, so that other requests come
     first. `max_wait_s`: seconds that the client is willing to wait for the first token; None: any number.
+    `keep_alive_s`: seconds after the answer that the model is to stay in memory; None: as the server was told.
     `foreign_tools` are tools that are not functions. `defaults` is how an
     engine of our own samples where `sampling` does not say; another server has defaults of its own. `extras`: see the
     module's docstring.
@@ -189,6 +190,7 @@ class ChatRequest:
     prediction: str | None = None
     background: bool = False
     max_wait_s: float | None = None
+    keep_alive_s: float | None = None
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS
@@ -222,6 +224,7 @@ class CompletionRequest:
     response_format: ResponseFormat | None = None
     background: bool = False
     max_wait_s: float | None = None
+    keep_alive_s: float | None = None
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS

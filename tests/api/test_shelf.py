@@ -20,8 +20,8 @@ from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
 
 SHELF = ("models/a.bin", "models/b.bin", "models/c.bin")
-TEXTS = dict(zip(SHELF, ("A", "B", "C"), strict=True))
-"""The only letter that each model writes."""
+NAMES = ("a", *SHELF[1:])
+"""By which ``/v1/models`` lists them."""
 FIRST_LETTER = 3 + 256 + 2 + 32  # the id of "A": control pieces, bytes, two blanks, and the letters from "!" on
 
 
@@ -65,7 +65,7 @@ def test_a_name_of_the_shelf_is_answered_by_its_model(server: RunningServer) -> 
     assert in_memory(server) == ["a", "models/c.bin"], "b was used longest ago"
 
     listed = httpx.get(f"{server.url}/v1/models").json()["data"]
-    assert [model["id"] for model in listed] == ["a", "models/b.bin", "models/c.bin"]
+    assert [model["id"] for model in listed] == list(NAMES)
     tags = httpx.get(f"{server.url}/api/tags").json()["models"]
     assert [model["name"] for model in tags] == ["a:latest", "models/b.bin:latest", "models/c.bin:latest"]
     generate = {"model": "models/b.bin:latest", "prompt": "x", "stream": False, "options": {"num_predict": 3}}
@@ -87,7 +87,7 @@ def test_a_name_of_the_shelf_is_answered_by_its_model(server: RunningServer) -> 
 def test_a_broken_file_on_the_shelf_is_an_error_of_its_own_requests(server: RunningServer, folder: Path) -> None:
     broken = folder / "models" / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(20))
-    assert any(model["id"] == "models/broken.gguf" for model in httpx.get(f"{server.url}/v1/models").json()["data"])
+    assert all(model["id"] in NAMES for model in httpx.get(f"{server.url}/v1/models").json()["data"])
     answer = server.post(json={"model": "models/broken.gguf", "messages": user("hi")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "model_file_error")
     broken.unlink()
@@ -116,7 +116,7 @@ def test_models_that_do_not_fit_beside_each_other(folder: Path, monkeypatch: pyt
 
 def test_a_model_in_mid_answer_stays(folder: Path) -> None:
     home = {"HOME": str(folder), "HF_HOME": str(folder)}
-    options = ("--models-max", "1", "--keep-alive-s", "0.01", "--kv-disk-mb", "0", "--speculation", "off")
+    options = ("--keep-alive-s", "0.01", "--kv-disk-mb", "0", "--speculation", "off")
     long = {"model": "a", "prompt": "the", "max_tokens": 30000, "stream": True}
     short = {"model": "models/b.bin", "prompt": "the", "max_tokens": 3}
     with (

@@ -17,9 +17,8 @@ from chatglm_bin_writer import DType
 
 from chatglm_server.chat import CompletionRequest
 from chatglm_server.decoding.runner import Runner
-from chatglm_server.engine.local import LocalEngine
 from chatglm_server.errors import ShuttingDown
-from chatglm_server.loader import load_engine
+from chatglm_server.loader import load_local_engine
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
@@ -104,8 +103,7 @@ def test_a_model_that_cannot_be_loaded_again(server: RunningServer, model: Path)
 
 
 def test_a_server_stops_while_it_loads_again(model: Path) -> None:
-    engine = load_engine(Settings(_env_file=None, model=str(model), unload_after_s=0.01, kv_disk_mb=0))
-    assert isinstance(engine, LocalEngine)
+    engine = load_local_engine(Settings(_env_file=None, model=str(model), unload_after_s=0.01, kv_disk_mb=0))
     load, loads, again = engine._load_runner, [], threading.Event()
 
     def load_slowly(stopping: Callable[[], bool]) -> Runner:

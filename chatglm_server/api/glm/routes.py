@@ -31,7 +31,8 @@ def glm_router(endpoint: Endpoint, service: Service) -> APIRouter:
         def shape(model: str) -> AnswerShape:
             return NewText(model, history) if body.chunk else TextSoFar(model, history)
 
-        return await endpoint.answer(request, body.to_request(endpoint.capabilities), shape, body.field_of)
+        asked = body.to_request(await endpoint.capabilities(None))
+        return await endpoint.answer(request, asked, shape, body.field_of)
 
     @router.post("/tokenize", summary="Token ids of a text")
     async def tokenize(body: TokenizeBody) -> Json:

@@ -22,7 +22,7 @@ def responses_router(endpoint: Endpoint) -> APIRouter:
     @router.post("/responses", summary="Answer a conversation of items", responses=answers(ResponseObject))
     async def responses(request: Request, body: ResponsesBody) -> Response:
         """Whole, or as server-sent events with `"stream": true`. No response is kept: `store` is always false."""
-        asked = ReadRequest(body, endpoint.capabilities)
+        asked = ReadRequest(body, await endpoint.capabilities(body.model))
 
         def shape(model: str) -> ResponseAnswer:
             return ResponseAnswer(asked.asked, model)

@@ -134,7 +134,8 @@ def bench(options: argparse.Namespace, model: Path) -> None:
         }
         others = [*interleaved(Meter(server), options.turns), broken_off(server)]
     with served(model, "--kv-disk-mb", "0", forgets=True) as server:
-        rendered = {habit: loop(Meter(server), Chat(habit), options.turns) for habit in _RENDERED if (Chat, habit) in known}
+        asked = [habit for habit in _RENDERED if (Chat, habit) in known]
+        rendered = {habit: loop(Meter(server), Chat(habit), options.turns) for habit in asked}
     others.append(restarted(model, options.turns))
     lengths = [turns[-1].prompt for turns in known.values()]
     new = [tokens for turns in known.values() for tokens in added(turns)]

@@ -5,15 +5,33 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 
 from ..queueing.status import CacheStatus, DiskStatus
 from .kv_cache import KVCache
 from .runner import Runner
+from .snapshots.blocks import BLOCK
 from .snapshots.snapshots import Snapshots
+from .snapshots.store import BlockStore
 
 _log = logging.getLogger("chatglm_server")
+
+
+@dataclass(frozen=True, slots=True)
+class ColdCache:
+    """The KV cache of a model that is not in memory: empty, but the disk may hold prefixes. `chunk` is the model's."""
+
+    most: int
+    chunk: int
+    reuses_prefixes: bool
+    store: BlockStore | None
+
+    def known(self, tokens: Sequence[int]) -> int:
+        """How many of `tokens`, except the last, will not have to be read."""
+        return 0 if self.store is None else len(self.store.find(tokens[:-1])) * BLOCK
 
 
 class ModelMemory:
@@ -33,6 +51,22 @@ class ModelMemory:
         """The prefixes on disk; None if none are kept, or while the model is not loaded."""
         self._disk_before: DiskStatus | None = None  # what was moved until the model was last unloaded
         self._loading: asyncio.Task[Runner] | None = None
+        self._load_began: float | None = None  # None: it is not being loaded
+        self._cold: ColdCache | None = None
+        self.load_s = 0.0
+        """Seconds that the model took to load, the last time."""
+
+    @property
+    def cold(self) -> ColdCache | None:
+        """What is known of the KV cache while the model is not loaded; None until it was loaded for the first time."""
+        return self._cold
+
+    def load_left_s(self) -> float:
+        """Seconds until the model could be in memory, if it took as long as the last time. It was loaded before."""
+        if self.loaded:
+            return 0.0
+        passed = 0.0 if self._load_began is None else time.perf_counter() - self._load_began
+        return max(0.0, self.load_s - passed)
 
     def is_loaded_by(self, load_runner: Callable[[], Runner], most_positions: int) -> None:
         """How to load the model. `most_positions` as for `KVCache`."""
@@ -48,6 +82,8 @@ class ModelMemory:
     def give_back(self) -> Future[None]:
         """Let go of a model that is loaded, and that nothing uses. The future ends once its memory is free."""
         self.loaded, self._disk_before = False, self.disk_status()
+        store = None if self.snapshots is None else self.snapshots.store
+        self._cold = ColdCache(self._most_positions, self.runner.chunk, self.runner.reuses_prefixes, store)
         held: list[Runner | KVCache | Snapshots | None] = [self.runner, self.cache, self.snapshots]
         self.snapshots = None
         del self.runner, self.cache
@@ -74,7 +110,12 @@ class ModelMemory:
         return self.cache.status() if self.loaded else {"tokens": 0, "most": self._most_positions}
 
     async def _load(self) -> Runner:
-        runner = await asyncio.get_running_loop().run_in_executor(self._worker, self._load_runner)
+        self._load_began = time.perf_counter()
+        try:
+            runner = await asyncio.get_running_loop().run_in_executor(self._worker, self._load_runner)
+            self.load_s = time.perf_counter() - self._load_began
+        finally:
+            self._load_began = None
         self.runner, self.cache = runner, KVCache(runner, self._most_positions)
         self.snapshots = runner.snapshots
         self.loaded = True

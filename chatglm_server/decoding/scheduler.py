@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from ..errors import ModelFailure
+from ..errors import ModelFailure, WaitTooLong
 from ..queueing.admission import Admission
 from ..queueing.status import CacheStatus, DiskStatus, DraftStatus, QueueStatus, ReadingStatus
 from ..sampling import SamplingParams
@@ -111,23 +111,44 @@ class Scheduler:
         waiting = sum(not sequence.ended for sequence in self._waiting)
         return {"running": running, "waiting": waiting, "max": self._admission.max_queue}
 
+    @property
+    def load_s(self) -> float:
+        """Seconds that the model took to load, the last time; 0 before the first."""
+        return self._memory.load_s
+
     def wait_s(self) -> float | None:
-        """Seconds to the first token of the shortest request that comes now; None if no pass was run yet, or the model
-        has to be loaded first.
-        """
-        return self._estimate.first_token_s(self._present()) if self.loaded else None
+        """Seconds to the first token of the shortest request that comes now; None if no pass was run yet."""
+        present = self._present()
+        return None if present is None else self._estimate.first_token_s(present)
+
+    def all_done_s(self) -> float:
+        """Seconds until nothing is left to do, if no request comes, as far as is known."""
+        present = self._present()
+        return 0.0 if present is None else self._estimate.all_done_s(present)
 
     def check_wait(self, tokens: Sequence[int], limit_s: float | None, *, background: bool) -> None:
-        """Raises: WaitTooLong, if the first token after the prompt `tokens` would come later than in `limit_s`.
-
-        How long the model takes to load is not known: then every request is let in.
+        """Raises: WaitTooLong, if the first token after the prompt `tokens` would come later than in `limit_s`. If the
+        client is told when to come again, an unloaded model is loaded until then.
         """
-        if limit_s is not None and self.loaded:
-            self._estimate.check(self._present(), tokens, limit_s, background=background)
+        present = self._present()
+        if limit_s is None or present is None:
+            return
+        try:
+            self._estimate.check(present, tokens, limit_s, background=background)
+        except WaitTooLong as error:
+            if error.retry_after is not None:
+                self._start_driver()
+            raise
 
-    def _present(self) -> Present:
+    def _present(self) -> Present | None:
+        """None until the model was loaded for the first time."""
         since = None if self._pass_began is None else time.perf_counter() - self._pass_began
-        return Present(self._running, self._waiting, self._memory.cache, self._memory.runner.chunk, since)
+        if self.loaded:
+            cache, chunk = self._memory.cache, self._memory.runner.chunk
+            return Present(self._running, self._waiting, cache, chunk, since)
+        if (cold := self._memory.cold) is None:
+            return None
+        return Present(self._running, self._waiting, cold, cold.chunk, -self._memory.load_left_s())
 
     def kv_cache(self) -> CacheStatus:
         """How full the KV cache is. The model has to be loaded, or to have been."""
@@ -203,9 +224,7 @@ class Scheduler:
         """
         self._admission.check_open()
         self._waiting.append(sequence)
-        self._idle_timer.cancel()
-        if self._driver is None:
-            self._driver = asyncio.create_task(self._drive())
+        self._start_driver()
         try:
             while (token := await sequence.out.get()) is not None:
                 if isinstance(token, Exception):
@@ -227,6 +246,12 @@ class Scheduler:
             await asyncio.gather(self._driver, return_exceptions=True)
         self._idle_timer.cancel()
         await self._memory.close()
+
+    def _start_driver(self) -> None:
+        """Have passes run, if none do. Mutates the scheduler."""
+        self._idle_timer.cancel()
+        if self._driver is None:
+            self._driver = asyncio.create_task(self._drive())
 
     async def _drive(self) -> None:
         """Run passes until no sequence is left. Loads the model first, if it was unloaded."""

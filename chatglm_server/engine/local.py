@@ -86,6 +86,16 @@ class LocalEngine:
         """True once the model was loaded for the first time."""
         return self._vocab_size > 0
 
+    @property
+    def load_s(self) -> float:
+        """Seconds that the model took to load, the last time; 0 before the first."""
+        return self._scheduler.load_s
+
+    @property
+    def all_done_s(self) -> float:
+        """Seconds until it has nothing to answer, if no request comes, as far as is known."""
+        return self._scheduler.all_done_s()
+
     async def load(self) -> None:
         load = partial(self._load_runner, lambda: self._scheduler.stopping)
         runner = await self._scheduler.load(load, self._cache_positions)

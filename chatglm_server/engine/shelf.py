@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..chat import Accepted, ChatRequest, CompletionRequest, Event
-from ..errors import NotReady
+from ..errors import NotReady, WaitTooLong
 from ..queueing.admission import Admission
 from ..queueing.status import Status
 from .base import ModelInfo, Token
@@ -109,10 +110,10 @@ class ShelfEngine:
         )
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        return self._answer(request.model, lambda engine: engine.chat(request))
+        return self._answer(request, lambda engine: engine.chat(request))
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
-        return self._answer(request.model, lambda engine: engine.complete(request))
+        return self._answer(request, lambda engine: engine.complete(request))
 
     async def count_tokens(self, request: ChatRequest) -> int:
         return await (await self._opened(request.model)).engine.count_tokens(request)
@@ -124,14 +125,15 @@ class ShelfEngine:
         return replace(self.info, aliases=tuple(dict.fromkeys((*self.info.aliases, own.info.id, *own.info.aliases))))
 
     async def _answer(
-        self, name: str | None, ask: Callable[[LocalEngine], AsyncGenerator[Event, None]]
+        self, request: ChatRequest | CompletionRequest, ask: Callable[[LocalEngine], AsyncGenerator[Event, None]]
     ) -> AsyncGenerator[Event, None]:
         """The events of an engine's answer. While others make way for it, the client waits behind `Accepted`."""
         with self._admission.place():
-            model = await self._opened(name)
+            model = await self._opened(request.model)
             answers_as = None if model is self._first else model.engine.info.id
             waits = self._switching.locked() or not model.engine.ready or bool(self._in_the_way_of(model))
             if waits:
+                self._check_wait(model, request.max_wait_s)
                 yield Accepted(answers_as)
             async with self._in_use(model), aclosing(ask(model.engine)) as events:
                 async for event in events:
@@ -172,6 +174,26 @@ class ShelfEngine:
             yield
         finally:
             model.asked -= 1
+
+    def _check_wait(self, model: _Model, limit_s: float | None) -> None:
+        """Raises: WaitTooLong, if a model is not in memory in `limit_s`: until others have made way, and it is loaded.
+
+        One that was never loaded takes as long for each of its bytes as the first one did.
+        """
+        if limit_s is None or model.engine.loaded:
+            return
+        busy = [other.engine.all_done_s for other in self._in_the_way_of(model) if other.asked]
+        seconds = max(busy, default=0.0) + (model.engine.load_s or self._first.engine.load_s * self._size_of(model))
+        if seconds > limit_s:
+            raise WaitTooLong(
+                f"{model.engine.info.id} would be in memory in about {math.ceil(seconds)} s, and the request waits "
+                f"{limit_s:g} s; wait longer, or name a model that is in memory"
+            )
+
+    def _size_of(self, model: _Model) -> float:
+        """The size of a model's file, beside the first one's."""
+        own, first = model.engine.info.facts, self.info.facts
+        return own.size / first.size if own is not None and first is not None else 1.0
 
     def _in_the_way_of(self, model: _Model) -> list[_Model]:
         """The others in memory, the one used longest ago first, if the model has no room beside them."""

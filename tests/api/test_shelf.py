@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from chatglm_bin_writer import DType
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from chatglm_server.chat import Accepted, CompletionRequest, Finish
+from chatglm_server.errors import WaitTooLong
 from chatglm_server.loader import load_engine
 from chatglm_server.sampling import Sampling
 from chatglm_server.settings import Settings
@@ -103,6 +105,9 @@ def test_models_that_do_not_fit_beside_each_other(folder: Path, monkeypatch: pyt
         engine = load_engine(Settings(_env_file=None, model="models/a.bin", models_max=3, kv_disk_mb=0))
         await engine.load()
         request = CompletionRequest(model="models/b.bin", prompts=("the",), sampling=Sampling(max_tokens=2))
+        with pytest.raises(WaitTooLong, match=r"models/b\.bin would be in memory in about"):
+            await anext(engine.complete(replace(request, max_wait_s=1e-6)))
+        assert (await engine.status()).models["a"].loaded
         events = [event async for event in engine.complete(request)]
         assert events[0] == Accepted("models/b.bin")
         assert isinstance(events[-1], Finish)

@@ -21,13 +21,11 @@ from ..errors import ModelFailure, WaitTooLong
 from ..queueing.admission import Admission
 from ..queueing.status import CacheStatus, DiskStatus, DraftStatus, QueueStatus, ReadingStatus
 from ..sampling import SamplingParams
-from .drafting.base import DRAFT_ROWS, Draft
-from .drafting.lengths import draft_lengths
-from .drafting.pass_costs import PassCosts
 from .drafting.recent_answers import RecentAnswers
 from .idle_timer import IdleTimer
 from .kv_cache import Slot, common_prefix
 from .model_memory import ModelMemory
+from .pass_drafts import PassDrafts
 from .pass_shares import pass_shares
 from .queue_estimate import Present, QueueEstimate
 from .runner import PromptProgress, Runner, SampledToken, Sampler, Step, StepResult
@@ -63,17 +61,14 @@ class Scheduler:
         self._waiting: deque[AnswerSequence] = deque()
         self._running: dict[AnswerSequence, Slot] = {}
         self._driver: asyncio.Task[None] | None = None
-        self._costs = PassCosts()
+        self._drafting = PassDrafts()
         self._estimate = QueueEstimate(parallel, _WORTH_WAITING)
         self._pass_began: float | None = None  # None: no pass is under way
         self._memory = ModelMemory(self._worker)
         self._unload_after_s = unload_after_s
         self._idle_timer = IdleTimer(unload_after_s, self.unload)
-        self.drafts: DraftStatus = {"drafted": 0, "accepted": 0}
-        """Draft tokens that passes have verified, and accepted, since the start."""
         self.recent = RecentAnswers()
         """Answers with drafts."""
-        self._draft_price = 0.0  # other tokens that each drafted one of the next pass could be
 
     @property
     def stopping(self) -> bool:
@@ -94,6 +89,11 @@ class Scheduler:
     def kv_disk(self) -> DiskStatus | None:
         """The traffic of prefixes that are kept on disk; None if none are."""
         return self._memory.disk_status()
+
+    @property
+    def drafts(self) -> DraftStatus:
+        """Draft tokens that passes have verified, and accepted, since the start."""
+        return self._drafting.status
 
     @property
     def snapshots(self) -> Snapshots | None:
@@ -330,7 +330,7 @@ class Scheduler:
             self._memory.snapshots.note_pass(sum(len(step.tokens) for step in steps.values()), seconds)
         if any(sequence.phase == Phase.DECODE for sequence in steps):
             drafted = sum(result.drafted for result in results if isinstance(result, StepResult))
-            self._costs.note(sum(len(step.tokens) for step in steps.values()) + drafted, seconds, drafted)
+            self._drafting.note_pass(sum(len(step.tokens) for step in steps.values()) + drafted, seconds, drafted)
 
     def _note_time(
         self, steps: dict[AnswerSequence, Step], results: Sequence[StepResult | ModelFailure], moves: Moves
@@ -378,12 +378,11 @@ class Scheduler:
             sequence.fail(result)
             return
         held += (sampled.token for sampled in result.sampled[:-1])
-        self.drafts["drafted"] += result.drafted
-        self.drafts["accepted"] += max(0, len(result.sampled) - 1)
+        self._drafting.note_result(result)
         if not sequence.ended:
             if not result.sampled:
                 sequence.note_read(len(held))
-            sequence.advance(result, self._draft_price)
+            sequence.advance(result, self._drafting.price)
 
     def _release(self) -> None:
         """Free the slots of sequences that have ended, and of those whose clients are behind."""
@@ -467,21 +466,7 @@ class Scheduler:
             for sequence, count in counts.items()
             if sequence.phase == Phase.DECODE and len(self._running[sequence].tokens) + count == len(sequence.tokens)
         ]
-        most = DRAFT_ROWS - len(decoding)
-        proposals: dict[AnswerSequence, Draft] = {}
-        for sequence in decoding:
-            try:
-                proposals[sequence] = sequence.draft(most)
-            except Exception as error:  # it ends its own answer only
-                sequence.fail(ModelFailure(f"the answer cannot go on: its drafter failed: {error}"))
-        chances = [proposal.chances for proposal in proposals.values()]
-        rows = sum(counts.values())
-        lengths, self._draft_price = draft_lengths(chances, self._costs, rows, len(decoding), most)
-        return {
-            sequence: proposal.tokens[:length]
-            for (sequence, proposal), length in zip(proposals.items(), lengths, strict=True)
-            if length
-        }
+        return self._drafting.of_pass(decoding, sum(counts.values()))
 
     def _counts(self) -> dict[AnswerSequence, int]:
         """How many tokens each sequence reads, of those that read any."""

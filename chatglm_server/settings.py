@@ -175,12 +175,13 @@ class Settings(BaseSettings):
         description="Seconds without a request after which the memory of a model file is given back. The next request "
         "loads it again. 0: never.",
     )
-    models_max: int | None = Field(
-        None,
-        ge=1,
+    models_max: int = Field(
+        1,
+        ge=0,
         le=64,
-        description="Model files in memory at the same time. With this option requests may name each model that "
-        "chatglm-server list shows. Without it: one model is served, whatever else is here.",
+        description="Model files in memory at the same time. Requests may name each model that chatglm-server list "
+        "shows and that this server can run; it is loaded then, and the one used longest ago makes way. 0: one model "
+        "is served, whatever else is here.",
     )
     speculation: Literal["auto", "off"] = Field(
         "auto",

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "chatglm_server"
-GROUND = {"chat", "errors", "json_text", "log_once", "sampling"}
+GROUND = {"chat", "errors", "json_text", "log_once", "model_names", "sampling"}
 """What every storey may use."""
 ALLOWED: dict[str, set[str]] = {
     "json_text": set(),
     "log_once": set(),
     "memory": set(),
+    "model_names": set(),
     "recent": set(),
     "errors": set(),
     "sampling": {"errors"},

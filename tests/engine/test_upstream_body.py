@@ -103,9 +103,9 @@ EXAMPLES: dict[type, dict[str, object]] = {
 }
 """For each field of each noun a value that the noun below does not have."""
 
-NOT_WRITTEN = {"defaults", "input_form", "max_wait_s", "timed"}
+NOT_WRITTEN = {"defaults", "input_form", "max_wait_s", "keep_alive_s", "timed"}
 """How engines of our own sample, as another server has its own defaults; what chat completions cannot say of a
-function; and a limit that goes by our own queue."""
+function; a limit that goes by our own queue; how long a model of our own stays; and events that only we send."""
 
 
 def chat(**fields: Any) -> Json:

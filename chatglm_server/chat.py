@@ -174,8 +174,8 @@ class ChatRequest:
     first. `max_wait_s`: seconds that the client is willing to wait for the first token; None: any number.
     `keep_alive_s`: seconds after the answer that the model is to stay in memory; None: as the server was told.
     `timed`: an engine of our own sends `AnswerWritten`. `foreign_tools` are tools that are not functions. `defaults` is
-    how an engine of our own samples where `sampling` does not say; another server has defaults of its own. `extras`: see
-    the module's docstring.
+    how an engine of our own samples where `sampling` does not say; another server has defaults of its own. `extras`:
+    see the module's docstring.
     """
 
     messages: tuple[Message, ...]

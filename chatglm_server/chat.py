@@ -171,10 +171,11 @@ class ChatRequest:
     `choices` is how many answers are wanted, each sampled by itself. `continues`: the last message is the beginning of
     the answer; None: only if it is text of the assistant. `prediction` is text that much of the answer is expected to
     be like; it changes only how soon that comes. `background`: nobody waits for the answer, so that other requests come
-    first. `max_wait_s`: seconds that the client is willing to wait for the first token; None: any number. `timed`: an
-    engine of our own sends `AnswerWritten`. `foreign_tools` are tools that are not functions. `defaults` is how an
-    engine of our own samples where `sampling` does not say; another server has defaults of its own. `extras`: see the
-    module's docstring.
+    first. `max_wait_s`: seconds that the client is willing to wait for the first token; None: any number.
+    `keep_alive_s`: seconds after the answer that the model is to stay in memory; None: as the server was told.
+    `timed`: an engine of our own sends `AnswerWritten`. `foreign_tools` are tools that are not functions. `defaults` is
+    how an engine of our own samples where `sampling` does not say; another server has defaults of its own. `extras`: see
+    the module's docstring.
     """
 
     messages: tuple[Message, ...]
@@ -190,6 +191,7 @@ class ChatRequest:
     background: bool = False
     max_wait_s: float | None = None
     timed: bool = False
+    keep_alive_s: float | None = None
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS
@@ -224,6 +226,7 @@ class CompletionRequest:
     background: bool = False
     max_wait_s: float | None = None
     timed: bool = False
+    keep_alive_s: float | None = None
     model: str | None = None
     streamed: bool = False
     defaults: SamplingParams = GLM_DEFAULTS

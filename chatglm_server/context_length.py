@@ -59,21 +59,13 @@ def default_context(spec: ModelSpec) -> int:
 
 
 def context_length(spec: ModelSpec, wanted: int | None) -> int:
-    """The tokens of a context: those that are wanted, or the default, with a line if it is less than the model's.
+    """The tokens of a context: those that are wanted, or the default.
 
     Raises: ModelFileError if more are wanted than the model was made for, or than memory can hold.
     """
     most = spec.context_length
     if wanted is None:
-        context = default_context(spec)
-        if context < most:
-            _log.warning(
-                "context: %d of the model's %d tokens, for more do not fit into memory beside its weights; "
-                "--context-length chooses another number",
-                context,
-                most,
-            )
-        return context
+        return default_context(spec)
     if wanted > most:
         raise ModelFileError(f"{spec.path}: --context-length {wanted}: the model was made for at most {most} tokens")
     memory, _ = memory_limit()
@@ -83,3 +75,14 @@ def context_length(spec: ModelSpec, wanted: int | None) -> int:
             f"are {memory / 1e9:.1f}; try --context-length {default_context(spec)}"
         )
     return wanted
+
+
+def warn_of_short_context(spec: ModelSpec, context: int) -> None:
+    """Log a line if a context that nobody chose is less than the model's."""
+    if context < spec.context_length:
+        _log.warning(
+            "context: %d of the model's %d tokens, for more do not fit into memory beside its weights; "
+            "--context-length chooses another number",
+            context,
+            spec.context_length,
+        )

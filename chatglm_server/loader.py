@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+import math
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from .context_length import check_memory, context_length, room_for_tokens, usable_memory
-from .decoding.backends import BACKENDS, BackendOptions, choose_backend, load_unchanged
+from .context_length import (
+    check_memory,
+    context_length,
+    room_for_tokens,
+    usable_memory,
+    warn_of_short_context,
+)
+from .decoding.backends import BACKENDS, Backend, BackendOptions, choose_backend, load_unchanged
 from .decoding.snapshots.folder import default_folder
 from .decoding.snapshots.options import SnapshotOptions
 from .embeddings.embedder import SentenceEmbedder
 from .engine.base import Engine, FileFacts, ModelInfo
 from .engine.capabilities import LOGITS, Capability
+from .engine.known_models import KnownModels
 from .engine.local import LocalEngine
 from .engine.recorder import Recorder
 from .engine.replay import load_replay
@@ -21,6 +30,7 @@ from .engine.upstream.address import is_address_of, upstream_address
 from .engine.upstream.engine import load_upstream
 from .engine.upstream.text_formats import UpstreamOptions
 from .errors import BadOption, ModelFileError
+from .formats.base import ChatFormat
 from .formats.registry import FORMATS
 from .hub.local_models import local_models
 from .hub.pull import local_path, model_id
@@ -57,9 +67,7 @@ def load_engine(settings: Settings) -> Engine:
         key = settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else None
         notes = [text for text in (note, "is sent a key" if key else "") if text]
         return load_upstream(address, key, settings.upstream_timeout_s, options, "; ".join(notes))
-    if settings.models_max is not None:
-        return _load_shelf(settings, settings.models_max)
-    return load_local_engine(settings)
+    return _load_shelf(settings) if settings.models_max else load_local_engine(settings)
 
 
 def _upstream(settings: Settings) -> tuple[str, str]:
@@ -87,43 +95,55 @@ def _upstream(settings: Settings) -> tuple[str, str]:
     return "", ""
 
 
-def _load_shelf(settings: Settings, most: int) -> ShelfEngine:
+def _load_shelf(settings: Settings) -> ShelfEngine:
     """The engine for all model files that are here. Raises: ModelFileError for a fault of the first."""
     others = settings.model_copy(update={"alias": [], "chat_format": "auto", "context_length": None})
 
+    def describe(name: str, path: Path) -> ModelInfo:
+        return _read(others.model_copy(update={"model": name}), path, name).info
+
     def open_model(name: str, path: Path) -> LocalEngine:
-        return load_local_engine(others.model_copy(update={"model": name}), path)
+        return _engine(others.model_copy(update={"model": name}), path, name)
 
     first = load_local_engine(settings)
     path = model_path(settings.model, may_fetch=False)
-    return ShelfEngine(first, path, _shelf, open_model, most, usable_memory(), settings.max_queue)
+    known = KnownModels(_shelf, describe)
+    return ShelfEngine(first, path, known, open_model, settings.models_max, usable_memory(), settings.max_queue)
 
 
 def _shelf() -> dict[str, Path]:
-    """The models that ``chatglm-server list`` shows."""
-    return {model.name: model.paths[0] for model in local_models()}
+    """The models that ``chatglm-server list`` shows, but not the demonstrations, which have names of their own."""
+    demos = {path.resolve() for name in DEMO_MODELS for path in _demo_places(name)}
+    models = {model.name: model.paths[0] for model in local_models()}
+    return {name: path for name, path in models.items() if path.resolve() not in demos}
 
 
-def load_local_engine(settings: Settings, known: Path | None = None) -> LocalEngine:
-    """The engine for a model file: the one that ``--model`` means, or one that is `known` and has that name.
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A model file, checked, and how it will be run."""
+
+    file: ModelFile
+    chat_format: ChatFormat
+    backend: Backend
+    options: BackendOptions
+    info: ModelInfo
+
+
+def load_local_engine(settings: Settings) -> LocalEngine:
+    """The engine for the model file that ``--model`` means. Raises: ModelFileError."""
+    return _engine(settings, model_path(settings.model), settings.model if settings.model in DEMO_MODELS else None)
+
+
+def _read(settings: Settings, path: Path, name: str | None) -> _Read:
+    """What is at `path`, read without its weights and its tokenizer. Without a `name`, the file's own is taken.
 
     Raises: ModelFileError.
     """
-    path = model_path(settings.model) if known is None else known
     file = with_cache_type(read_model_file(path), settings.kv_cache_type)
     chat_format = FORMATS[file.chat_format if settings.chat_format == "auto" else settings.chat_format]
-    try:
-        tokenizer = file.load_tokenizer(chat_format)
-    except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error.message}") from None
-    if tokenizer.size > file.spec.vocab_size:
-        raise ModelFileError(
-            f"{path}: the file has {file.spec.vocab_size} token embeddings, its tokenizer needs {tokenizer.size}"
-        )
     check_memory(file.spec)
     context = context_length(file.spec, settings.context_length)
-    named = known is not None or settings.model in DEMO_MODELS
-    name = settings.model if named else model_id(settings.model, path, chat_format.name)
+    name = model_id(settings.model, path, chat_format.name) if name is None else name
     options = BackendOptions(
         context,
         settings.parallel,
@@ -133,10 +153,6 @@ def load_local_engine(settings: Settings, known: Path | None = None) -> LocalEng
         _snapshot_options(settings, name),
     )
     backend = choose_backend(settings.engine, file, options)
-    parallel = min(settings.parallel, backend.most_parallel or settings.parallel)
-    if parallel < settings.parallel and "parallel" in settings.model_fields_set:
-        _log.warning("--parallel %d: this backend runs at most %d", settings.parallel, parallel)
-    facts = _facts(file)
     info = ModelInfo(
         id=name,
         aliases=tuple(settings.alias),
@@ -152,28 +168,46 @@ def load_local_engine(settings: Settings, known: Path | None = None) -> LocalEng
                 Capability.CONTINUE,
             }
         ),
-        choices=parallel,
+        choices=min(settings.parallel, backend.most_parallel or settings.parallel),
         thinks=chat_format.thinking.on,
-        facts=facts,
+        facts=_facts(file),
     )
+    return _Read(file, chat_format, backend, options, info)
+
+
+def _engine(settings: Settings, path: Path, name: str | None) -> LocalEngine:
+    """The engine for the file at `path`. Raises: ModelFileError."""
+    read = _read(settings, path, name)
+    file, info = read.file, read.info
+    try:
+        tokenizer = file.load_tokenizer(read.chat_format)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error.message}") from None
+    if tokenizer.size > file.spec.vocab_size:
+        raise ModelFileError(
+            f"{path}: the file has {file.spec.vocab_size} token embeddings, its tokenizer needs {tokenizer.size}"
+        )
+    if settings.context_length is None:
+        warn_of_short_context(file.spec, info.context_length)
+    if info.choices < settings.parallel and "parallel" in settings.model_fields_set:
+        _log.warning("--parallel %d: this backend runs at most %d", settings.parallel, info.choices)
     prefixes = (settings.kv_cache_mb << 20) // file.spec.cache_bytes
     if "kv_cache_mb" not in settings.model_fields_set:
         prefixes = min(prefixes, room_for_tokens(file.spec))
-    positions = max(context, prefixes)
-    load = partial(load_unchanged, backend, file, facts.digest, options)
+    positions = max(info.context_length, prefixes)
     return LocalEngine(
         info,
-        chat_format,
+        read.chat_format,
         tokenizer,
         file.end_tokens,
-        load,
+        partial(load_unchanged, read.backend, file, file.digest(), read.options),
         positions,
         settings.max_queue,
         settings.tool_grammar,
         speculates=settings.speculation == "auto",
         thinking_budget=settings.thinking_budget,
         recorder=None if settings.record is None else Recorder(settings.record.expanduser()),
-        unload_after_s=settings.unload_after_s,
+        unload_after_s=settings.unload_after_s or math.inf,
         most_bytes=file.spec.nbytes + positions * file.spec.cache_bytes,
     )
 
@@ -209,7 +243,7 @@ def load_embedder(settings: Settings) -> SentenceEmbedder | None:
 def model_path(model: str, *, may_fetch: bool = True) -> Path:
     """The file that ``--model`` means; if a hub has it, it is fetched if it may. Raises: ModelFileError."""
     if model in DEMO_MODELS:
-        places = [_PACKAGE / "models" / DEMO_MODELS[model], _PACKAGE.parent / "models" / DEMO_MODELS[model]]
+        places = _demo_places(model)
         for path in places:
             if path.is_file():
                 return path
@@ -223,3 +257,8 @@ def model_path(model: str, *, may_fetch: bool = True) -> Path:
     if not path.exists():
         raise ModelFileError(f"{path}: no such file; chatglm-server list shows the models that are here")
     return path
+
+
+def _demo_places(name: str) -> list[Path]:
+    """Where a demo model may be: in the package, or beside it in a checkout."""
+    return [folder / "models" / DEMO_MODELS[name] for folder in (_PACKAGE, _PACKAGE.parent)]

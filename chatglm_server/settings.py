@@ -120,6 +120,11 @@ class Settings(BaseSettings):
     metrics: bool = Field(
         True, description="Show counts of tokens, times and the queue at /metrics, in Prometheus' format."
     )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto",
+        description="How the log on stderr is written. auto: in colour on a terminal, as plain text elsewhere. text: "
+        "always as plain text. json: an object a line, the start lines too.",
+    )
     any_model: bool = Field(
         True,
         description="Answer agents that speak Anthropic's API or OpenAI's Responses whatever model they name, since "
@@ -170,12 +175,13 @@ class Settings(BaseSettings):
         description="Seconds without a request after which the memory of a model file is given back. The next request "
         "loads it again. 0: never.",
     )
-    models_max: int | None = Field(
-        None,
-        ge=1,
+    models_max: int = Field(
+        1,
+        ge=0,
         le=64,
-        description="Model files in memory at the same time. With this option requests may name each model that "
-        "chatglm-server list shows. Without it: one model is served, whatever else is here.",
+        description="Model files in memory at the same time. Requests may name each model that chatglm-server list "
+        "shows and that this server can run; it is loaded then, and the one used longest ago makes way. 0: one model "
+        "is served, whatever else is here.",
     )
     speculation: Literal["auto", "off"] = Field(
         "auto",
@@ -286,7 +292,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Address and access": ("host", "port", "api_key", "allowed_host", "allowed_origin"),
     "Requests": (
         *("max_queue", "max_wait_s", "max_body_mb", "request_timeout_s"),
-        *("keep_alive_s", "record", "metrics", "any_model"),
+        *("keep_alive_s", "record", "metrics", "log_format", "any_model"),
     ),
     "Computing": (
         *("engine", "cpu", "threads", "threads_on_battery", "parallel", "kv_cache_mb", "kv_cache_type"),

@@ -118,6 +118,7 @@ def parse() -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=30, help="turns of each conversation (30)")
+    parser.add_argument("--conversations", type=int, help="only so many of all pairs of an API and a client")
     return parser.parse_args()
 
 
@@ -125,15 +126,16 @@ def bench(options: argparse.Namespace, model: Path) -> None:
     """Take all figures, and print them. Raises: ServerFailed."""
     for line in machine.describe(machine.usable_cpus()):
         print(line)
+    pairs = [(dialect, habit) for dialect, habit in product(DIALECTS, HABITS) if dialect.can(habit)]
     with served(model, "--kv-disk-mb", "0") as server:
         known = {
             (dialect, habit): loop(Meter(server), dialect(habit), options.turns)
-            for dialect, habit in product(DIALECTS, HABITS)
-            if dialect.can(habit)
+            for dialect, habit in pairs[: options.conversations]
         }
         others = [*interleaved(Meter(server), options.turns), broken_off(server)]
     with served(model, "--kv-disk-mb", "0", forgets=True) as server:
-        rendered = {habit: loop(Meter(server), Chat(habit), options.turns) for habit in HABITS if habit in _RENDERED}
+        asked = [habit for habit in _RENDERED if (Chat, habit) in known]
+        rendered = {habit: loop(Meter(server), Chat(habit), options.turns) for habit in asked}
     others.append(restarted(model, options.turns))
     lengths = [turns[-1].prompt for turns in known.values()]
     new = [tokens for turns in known.values() for tokens in added(turns)]

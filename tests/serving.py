@@ -15,7 +15,9 @@ from types import TracebackType
 import httpx
 
 _START_S = 300  # a cold import of torch on a busy machine takes its time
-_URL = re.compile(r"API\s+(http://\S+)/v1")
+_NO_MODELS = dict.fromkeys(("HOME", "HF_HOME", "MODELSCOPE_CACHE", "OLLAMA_MODELS"), os.devnull)
+"""No server of a test sees this user's models: those that it could run would be on its shelf."""
+_URL = re.compile(r"API\W+(http://\S+)/v1")  # the log of JSON has quotes around it
 
 
 class RunningServer:
@@ -37,7 +39,7 @@ class RunningServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=inherited | {"PYTHONPATH": str(Path(__file__).parent.parent)} | self._env,
+            env=inherited | _NO_MODELS | {"PYTHONPATH": str(Path(__file__).parent.parent)} | self._env,
             cwd=self._cwd,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -276,3 +276,20 @@ def test_a_restarted_server_answers_as_before(tmp_path: Path) -> None:
     assert "prompt: 300 tokens; on disk: 1 MB" in done.stdout
     assert "first token: cold " in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_turns_of_an_agent_read_what_they_add() -> None:
+    done = run("--turns", "2", "--conversations", "1", script="bench_turns.py")
+    assert done.returncode == 0, done.stderr
+    (added,) = re.findall(r"added by a turn: ([\d,]+) ", done.stdout)
+    (read,) = re.findall(r"sends all back as it is \| ([\d,]+) ", done.stdout)
+    assert int(read.replace(",", "")) == int(added.replace(",", "")) + 1
+    for name in ("a summary after each", "the retry of a prompt whose client left", "started again between"):
+        assert name in done.stdout
+
+
+def test_estimates_of_waits_stand_beside_the_waits() -> None:
+    done = run("--parallel", "1", "--requests", "2", script="bench_queue.py")
+    assert done.returncode == 0, done.stderr
+    _, row = done.stdout.splitlines()
+    assert len(re.findall(r"[\d.]+ / [\d.]+", row)) == 8

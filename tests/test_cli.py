@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from chatglm_server.cli.listening import CannotListen, listen
@@ -59,7 +61,9 @@ def test_port_in_use_by_this_server(server: RunningServer) -> None:
     result = run("--port", str(port))
     assert (result.returncode, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"error: --port {port}: another chatglm-server with the model 'demo'")
+    assert line.startswith(
+        f"error: --port {port}: another chatglm-server with the model 'demo' (process {server.process.pid})"
+    )
     advised = int(line.rpartition("--port ")[2])
     assert port < advised < port + 50
     with socket.create_server(("127.0.0.1", advised)):
@@ -82,9 +86,8 @@ def test_port_in_use_by_another_program(answer: bytes | None) -> None:
         result = run("--port", str(port))
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith(
-        f"error: --port {port}: another program listens on port {port} of 127.0.0.1 already; try --port "
-    )
+    program = f"{psutil.Process().name()} (process {os.getpid()})"
+    assert line.startswith(f"error: --port {port}: {program} listens on port {port} of 127.0.0.1 already; try --port ")
 
 
 @pytest.mark.parametrize("host", ["host.invalid", "192.0.2.1", "a..b"])
@@ -136,7 +139,7 @@ def test_bad_option_is_one_line(words: list[str], message: str, capsys: pytest.C
     ("words", "message"),
     [
         (["pul", "glm-4-9b"], "error: pul: no such command; did you mean pull?\n"),
-        (["model.gguf"], "error: model.gguf: no such command; it is one of serve, pull, list, "),
+        (["model.gguf"], "error: model.gguf: no such command; it is one of serve, chat, pull, list, "),
     ],
 )
 def test_an_unknown_command_is_named(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "chatglm_server"
-GROUND = {"chat", "errors", "json_text", "log_once", "sampling"}
+GROUND = {"chat", "errors", "json_text", "log_once", "model_names", "sampling"}
 """What every storey may use."""
 ALLOWED: dict[str, set[str]] = {
     "json_text": set(),
     "log_once": set(),
     "memory": set(),
+    "model_names": set(),
     "recent": set(),
     "errors": set(),
     "sampling": {"errors"},
@@ -66,7 +67,7 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
         "__init__",
     }
-    | {"api.http.connection", "api.openai", "engine.capabilities", "decoding.backends.cpus"}
+    | {"api.http.connection", "api.openai", "engine.base", "engine.capabilities", "decoding.backends.cpus"}
     | {"decoding.snapshots.folder"},
     "__main__": {"cli"},
     "__init__": set(),

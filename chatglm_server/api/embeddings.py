@@ -16,13 +16,13 @@ from pydantic import Field
 
 from ..embeddings.base import Embedder, Embeddings
 from ..errors import InvalidRequest, ModelNotFound, NotSupported
+from ..model_names import untagged
 from .dialect import Json
 from .endpoint import json_response, unless_disconnected
 from .glm.bodies import MAX_TEXTS, EmbeddingBody, KeywordBody
 from .glm.schemas import GLMVectors, Keywords
 from .http.access_log import request_record
 from .http.body import JsonRoute
-from .model_names import untagged
 from .openai.bodies import Prompts
 from .openai.errors import ErrorBody
 from .openai.parameters import Body

@@ -18,7 +18,7 @@ from typing_extensions import assert_never
 
 from ..answer import Answer
 from ..chat import Accepted, ChatRequest, CompletionRequest, Event, Finish, Usage
-from ..engine.base import Engine
+from ..engine.base import Engine, ModelInfo
 from ..engine.capabilities import Capability, check_capabilities
 from ..errors import ChatGLMServerError, ContextLengthExceeded, InvalidRequest, ModelNotFound
 from ..log_once import log_once
@@ -28,8 +28,8 @@ from .http.body import CLIENT_CLOSED
 from .http.json_lines import json_lines
 from .http.max_wait import max_wait_s
 from .http.sse import event_stream
-from .model_names import untagged
 
+_MAX_NAMED = 20
 Events = AsyncGenerator[Event, None]
 
 
@@ -42,8 +42,11 @@ class Endpoint:
         self._keep_alive_s = options.keep_alive_s
         self._max_wait_s = options.max_wait_s or None
         self._any_model = dialect.any_model and options.any_model
-        self.capabilities = engine.info.capabilities - dialect.not_shown
-        """The capabilities that a request may use."""
+
+    async def capabilities(self, name: str | None) -> frozenset[Capability]:
+        """What a request for the model `name` may use. Raises: ModelFileError."""
+        info = await self._found(name) or self._engine.info
+        return info.capabilities - self._dialect.not_shown
 
     async def answer(
         self,
@@ -59,10 +62,9 @@ class Endpoint:
         Raises: ModelNotFound, InvalidRequest and what `Engine.chat` raises; errors name the client's field.
         """
         record = request_record(request.scope)
-        self._note(record, asked)
         try:
-            self._check_model(asked.model)
-            check_capabilities(asked, self.capabilities)
+            info = await self._model(asked, record)
+            check_capabilities(asked, info.capabilities - self._dialect.not_shown)
             asked = replace(asked, max_wait_s=max_wait_s(request.headers, self._max_wait_s))
             return await unless_disconnected(request, self._answered(asked, record, shape))
         except InvalidRequest as error:
@@ -70,9 +72,8 @@ class Endpoint:
 
     async def count_tokens(self, request: Request, asked: ChatRequest, field_of: Callable[[str], str]) -> int:
         """The length of the prompt that `asked` becomes. Raises: as `answer` does."""
-        self._note(request_record(request.scope), asked)
         try:
-            self._check_model(asked.model)
+            await self._model(asked, request_record(request.scope))
             return await self._engine.count_tokens(asked)
         except InvalidRequest as error:
             raise _in_words_of_the_client(error, field_of) from None
@@ -83,8 +84,6 @@ class Endpoint:
         events = _recorded(self._started(asked), record)
         first = await anext(events)  # what fails until the request is accepted is still an HTTP status
         accepted = first if isinstance(first, Accepted) else Accepted()
-        if accepted.model is not None and Capability.ANY_MODEL not in self._engine.info.capabilities:
-            record.notes["model"] = _in_log(accepted.model)
         name = asked.model if self._any_model else None
         shape = make_shape(accepted.model or name or self._engine.info.id)
         if asked.streamed:
@@ -103,20 +102,30 @@ class Endpoint:
             return self._engine.complete(asked)
         assert_never(asked)
 
-    def _check_model(self, name: str | None) -> None:
-        """Raises: ModelNotFound."""
-        try:
-            check_model(self._engine, name)
-        except ModelNotFound:
-            if not self._any_model:
-                raise
-            log_once(f"requests for the model {(name or '')[:64]!r} are answered by {self._engine.info.id}")
+    async def _found(self, name: str | None) -> ModelInfo | None:
+        """The model that a request for `name` means; without a name the one that is served."""
+        return self._engine.info if name is None else await self._engine.find(name)
 
-    def _note(self, record: RequestRecord, asked: ChatRequest | CompletionRequest) -> None:
+    async def _model(self, asked: ChatRequest | CompletionRequest, record: RequestRecord) -> ModelInfo:
+        """The model that answers `asked`. Notes it for the log. Raises: ModelNotFound, ModelFileError."""
+        found = await self._found(asked.model)
+        info = found or self._engine.info
+        self._note(record, asked, info)
+        if found is None and not self._any_model:
+            known = await self._engine.models()
+            names = [name for one in known for name in (one.id, *one.aliases)]
+            named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", …" if len(names) > _MAX_NAMED else "")
+            raise ModelNotFound(
+                f"the model {asked.model!r} does not exist; this server has {named} (see --alias)", param="model"
+            )
+        if found is None:
+            log_once(f"requests for the model {(asked.model or '')[:64]!r} are answered by {info.id}")
+        return info
+
+    def _note(self, record: RequestRecord, asked: ChatRequest | CompletionRequest, info: ModelInfo) -> None:
         """For the log line. A model's name that the client chose is percent-encoded: it cannot forge a line."""
-        info = self._engine.info
         foreign = Capability.ANY_MODEL in info.capabilities
-        record.notes["model"] = _in_log(asked.model or "-") if foreign else info.id
+        record.notes["model"] = _in_log((asked.model or "-") if foreign else info.id)
         if isinstance(asked, ChatRequest):
             record.notes |= {"messages": len(asked.messages), "tools": len(asked.tools)}
         else:
@@ -126,15 +135,6 @@ class Endpoint:
 
 def _in_log(name: str) -> str:
     return quote(name, safe="/:.@")[:100]
-
-
-def check_model(engine: Engine, name: str | None) -> None:
-    """Raises: ModelNotFound. A request without a model means the one that is served."""
-    info = engine.info
-    if name is None or {name, untagged(name)} & {info.id, *info.aliases} or Capability.ANY_MODEL in info.capabilities:
-        return
-    known = ", ".join(map(repr, (info.id, *info.aliases)))
-    raise ModelNotFound(f"the model {name!r} does not exist; this server has {known} (see --alias)", param="model")
 
 
 async def unless_disconnected(request: Request, answer: Coroutine[Any, Any, Response]) -> Response:

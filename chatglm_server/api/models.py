@@ -48,7 +48,7 @@ def models_router(engine: Engine) -> APIRouter:
         """By id or alias."""
         known = await engine.models()
         for info in known:
-            if model in (info.id, *info.aliases):
+            if info.is_called(model):
                 return anthropic_model(info) if _ANTHROPIC in request.headers else model_object(info)
         names = [name for info in known for name in (info.id, *info.aliases)]
         named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", …" if len(names) > _MAX_NAMED else "")

@@ -24,7 +24,12 @@ _VALUES = {
     "allowed_host": "HOST",
     "allowed_origin": "ORIGIN",
     "out": "FILE",
+    "prompt": "TEXT",
+    "system": "TEXT",
+    "tools": "FILE.py",
 }
+_LETTERS = {"prompt": "-p"}
+"""Options that have a letter, too."""
 
 
 def command_line_parser(
@@ -72,6 +77,7 @@ def option_name(field: str) -> str:
 
 def _add_option(group: argparse._ArgumentGroup, name: str, field: FieldInfo) -> None:
     option = option_name(name)
+    names = [_LETTERS[name], option] if name in _LETTERS else [option]
     text = f"{field.description or ''}{_default(field)}".replace("%", "%%")
     kind = _without_none(field.annotation)
     if kind is bool:
@@ -79,7 +85,7 @@ def _add_option(group: argparse._ArgumentGroup, name: str, field: FieldInfo) -> 
     elif get_origin(kind) is list:
         group.add_argument(option, action="append", metavar=_VALUES.get(name, "NAME"), help=text)
     else:
-        group.add_argument(option, metavar=_metavar(name, kind), help=text)
+        group.add_argument(*names, metavar=_metavar(name, kind), help=text)
 
 
 def _without_none(annotation: Any) -> Any:
@@ -98,7 +104,7 @@ def _metavar(name: str, kind: Any) -> str:
             return unit
     if name in _VALUES:
         return _VALUES[name]
-    return {int: "NUMBER", SecretStr: "KEY"}.get(kind, "NAME")
+    return {int: "NUMBER", float: "NUMBER", SecretStr: "KEY"}.get(kind, "NAME")
 
 
 def _default(field: FieldInfo) -> str:

@@ -91,6 +91,37 @@ class ShowOptions(BaseSettings):
     )
 
 
+class ChatOptions(BaseSettings):
+    """Talk with a model in the terminal: one of this machine, or one behind an address.
+
+    What comes through a pipe is put behind the prompt, and only the answer goes to stdout:
+    git diff | chatglm-server chat -p "Review this"
+    The options of the server (--threads, --context-length, ...) are taken from CHATGLM_... and .env.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHATGLM_CHAT_")
+
+    model: str | None = Field(
+        None,
+        description="What --model of the server takes, or the http(s) address of any OpenAI-compatible server. Without "
+        "it: the model that the server would serve.",
+    )
+    prompt: str | None = Field(None, description="Ask this, print the answer and leave.")
+    system: str | None = Field(None, description="Tell the model what it is.")
+    tools: Path | None = Field(
+        None, description="Python file whose functions the model may call. Each call is shown and runs only after a y."
+    )
+    temperature: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="0 always takes the likeliest token; more gives more variety."
+    )
+    name: str | None = Field(
+        None, description="Name of one of the models that are behind the address. Without it: the first."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="Key for that address. CHATGLM_CHAT_API_KEY keeps it out of the list of processes."
+    )
+
+
 class CacheOptions(BaseSettings):
     """Show the long prompts whose keys and values are on disk, or delete them: cache clear.
 
@@ -161,6 +192,7 @@ SERVE = "serve"
 
 COMMANDS: dict[str, Command] = {
     SERVE: Command(Settings, "serve_command:run_server", "serves a model"),
+    "chat": Command(ChatOptions, "chat.command:run_chat", "talks with a model in the terminal", ("model",)),
     "pull": Command(PullOptions, "model_commands:run_pull", "fetches a model", ("model",)),
     "list": Command(ListOptions, "model_commands:run_list", "shows the models on this machine"),
     "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a model that was fetched", ("model",)),

@@ -8,6 +8,8 @@ import http.client
 import json
 import socket
 
+import psutil
+
 from ..api.http.connection import BACKLOG
 
 _TRIED_PORTS = 50
@@ -72,14 +74,25 @@ def _explanation(error: OSError, host: str, address: str, port: int) -> str:
 
 
 def _listener(address: str, port: int) -> str:
-    """The program that listens there: another server of this kind says so in its /health."""
+    """The program that listens there: another server of this kind says so in its /health, others have a name."""
+    name, process = _process(port)
     connection = http.client.HTTPConnection(_EVERYWHERE.get(address, address), port, timeout=_TIMEOUT_S)
     with contextlib.suppress(OSError, http.client.HTTPException, ValueError), contextlib.closing(connection):
         connection.request("GET", "/health", headers={"Host": "localhost"})
         health = json.loads(connection.getresponse().read(_MAX_HEALTH_BYTES))
         if isinstance(health, dict) and {"status", "model", "queue"} <= health.keys():
-            return f"another chatglm-server with the model {str(health['model'])[:100]!r}"
-    return "another program"
+            return f"another chatglm-server with the model {str(health['model'])[:100]!r}{process}"
+    return f"{name}{process}"
+
+
+def _process(port: int) -> tuple[str, str]:
+    """The name of the program that listens on `port`, and " (process NUMBER)", if this user may know them."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            here = connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
+            if here and connection.pid is not None:
+                return psutil.Process(connection.pid).name(), f" (process {connection.pid})"
+    return "another program", ""
 
 
 def _next_free_port(address: str, port: int) -> int | None:

@@ -9,13 +9,13 @@ from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsError
+from pydantic_settings import BaseSettings
 
 from ..errors import BadOption, ModelFileError
 from ..settings import GROUPS
-from .argument_parser import command_line_parser, option_name
+from .argument_parser import command_line_parser
 from .commands import COMMANDS, SERVE
+from .read_options import read_options
 
 _EPILOG = """Each option is also an environment variable (CHATGLM_PORT for --port), and may stand as such in a file .env
 in the working folder. The command line wins over the environment, and the environment over .env.
@@ -42,22 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {words[0]}: no such command; {hint}", file=sys.stderr)
         return 2
     name = words.pop(0) if words and words[0] in COMMANDS else SERVE
-    try:
-        options = _read_options(name, words)
-    except ValidationError as error:
-        for problem in error.errors():
-            option = "".join(f"{option_name(str(name))}: " for name in problem["loc"][:1])
-            print(f"error: {option}{problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
-        return 2
-    except (SettingsError, UnicodeDecodeError) as error:
-        where = ".env: the file is not UTF-8: " if isinstance(error, UnicodeDecodeError) else ""
-        print(f"error: {where}{error}", file=sys.stderr)
-        return 2
     module, _, function = COMMANDS[name].run.partition(":")
     try:
+        options = _read_options(name, words)
         status: int = getattr(import_module(f"{__package__}.{module}"), function)(options)
     except (BadOption, ModelFileError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in error.message.splitlines():
+            print(f"error: {line}", file=sys.stderr)
         return 2 if isinstance(error, BadOption) else 1
     except KeyboardInterrupt:
         return 130
@@ -68,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _read_options(name: str, words: list[str]) -> BaseSettings:
-    """The options of a command, from all sources. Raises: ValidationError, SettingsError, UnicodeDecodeError."""
+    """The options of a command, from all sources. Raises: BadOption."""
     command = COMMANDS[name]
     if name == SERVE:
         others = (f"  chatglm-server {other:<8} {COMMANDS[other].summary}" for other in COMMANDS if other != SERVE)
@@ -77,4 +68,4 @@ def _read_options(name: str, words: list[str]) -> BaseSettings:
         named = tuple(field for field in command.options.model_fields if field not in command.words)
         groups = {"Options": named} if named else {}
         parser = command_line_parser(command.options, f"chatglm-server {name}", groups, command.words)
-    return command.options(**vars(parser.parse_args(words)))
+    return read_options(command.options, vars(parser.parse_args(words)))

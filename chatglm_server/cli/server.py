@@ -7,16 +7,15 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from .. import __version__
 from ..api.http.connection import BACKLOG, connections
 from ..errors import ModelFileError, ShuttingDown
 from ..service import Service
+from .announcement import Announce
 
 _GRACE_S = 15  # for open connections, once their answers were ended
 
@@ -24,9 +23,9 @@ _GRACE_S = 15  # for open connections, once their answers were ended
 class Server(uvicorn.Server):
     """Serves until it is told to stop; `failed` says that a model could not be loaded."""
 
-    def __init__(self, app: FastAPI, service: Service, request_timeout_s: float, notes: Sequence[str]) -> None:
+    def __init__(self, app: FastAPI, service: Service, request_timeout_s: float, announce: Announce) -> None:
         self._service = service
-        self._notes = notes
+        self._announce = announce
         self.failed = False
         super().__init__(
             uvicorn.Config(
@@ -44,7 +43,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._greet()
+            self._announce.start(self._url())
             self._service.start().add_done_callback(self._loaded)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -53,19 +52,6 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
         if self.force_exit:  # a second Ctrl-C; what uvicorn then cancels, it would log with tracebacks
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-
-    def _greet(self) -> None:
-        info = self._service.engine.info
-        note = f" ({info.note})" if info.note else ""
-        print(f"chatglm-server {__version__}")
-        context = f", {info.context_length} {info.unit} of context" if info.context_length else ""
-        print(f"  model  {info.id}: {info.chat_format}{context}{note}")
-        if self._service.embedder is not None:
-            print(f"  embed  {self._service.embedder.info.id}")
-        for note in self._notes:
-            print(f"  from   {note}")
-        print(f"  API    {self._url()}/v1  (reference: {self._url()}/docs)")
-        print("  stop   Ctrl-C", flush=True)
 
     def _url(self) -> str:
         address = self.servers[0].sockets[0].getsockname()
@@ -77,7 +63,7 @@ class Server(uvicorn.Server):
             return
         error = loading.exception()
         if error is None:
-            print("ready", flush=True)
+            self._announce.ready()
         if error is None or isinstance(error, ShuttingDown):
             return
         self.failed = True
@@ -87,15 +73,16 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    app: FastAPI, service: Service, sockets: list[socket.socket], request_timeout_s: float, notes: Sequence[str] = ()
+    app: FastAPI, service: Service, sockets: list[socket.socket], request_timeout_s: float, announce: Announce
 ) -> int:
     """Serve on listening sockets until SIGINT or SIGTERM. Returns the process's exit status.
 
-    `notes` are printed with the start lines. A client may take `request_timeout_s` to send a request's head.
+    `announce` says where it listens, and that it is ready. A client may take `request_timeout_s` to send a request's
+    head.
     """
     # uvicorn raises the signal again once it is done; by then it has been obeyed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    server = Server(app, service, request_timeout_s, notes)
+    server = Server(app, service, request_timeout_s, announce)
     server.run(sockets)
     return 1 if server.failed or not server.started else 0

@@ -19,7 +19,7 @@ from ..model_files.spec import ModelSpec
 from ..model_files.tokenizer import Tokenizer
 from ..model_files.weight_types import WEIGHT_TYPES
 from .commands import ShowOptions
-from .speed import measure_machine, rate_text
+from .speed import MachineSpeed, measure_machine, rate_text
 
 _PROBE_S = 1.0
 
@@ -61,7 +61,12 @@ def _lines(file: ModelFile) -> Iterator[tuple[str, str]]:
     except (RuntimeError, ValueError) as error:
         yield "speed", f"the native core cannot run it: {error}"
         return
-    yield "speed", _speed(spec)
+    machine = measured_for(spec, _PROBE_S)
+    yield (
+        "speed",
+        f"{speed_text(spec, machine)} ({machine.threads} CPUs, {machine.kernels}: {size_text(int(machine.read))} and "
+        f"{machine.computed / 1e9:.0f} billion products a second)",
+    )
 
 
 def _end_tokens(file: ModelFile) -> str:
@@ -93,21 +98,18 @@ def _memory(spec: ModelSpec) -> str:
     return f"{text}, which is all that fits: {place} has {size_text(memory)}"
 
 
-def _speed(spec: ModelSpec) -> str:
-    """The speed to expect: what this machine reads and multiplies in a second, divided by what one token needs.
-
-    The machine is measured with the weight type that takes the most bytes.
-    """
+def measured_for(spec: ModelSpec, seconds: float) -> MachineSpeed:
+    """The speed of this machine with the weight type that takes the most bytes, measured for so many seconds."""
     kind = next(number for number, kind in WEIGHT_TYPES.items() if kind.name == next(iter(spec.bytes_by_type)))
-    machine = measure_machine(kind, _PROBE_S)
+    return measure_machine(kind, seconds)
+
+
+def speed_text(spec: ModelSpec, machine: MachineSpeed) -> str:
+    """The speed to expect: what a machine reads and multiplies in a second, divided by what one token needs."""
     matrices = [(tensor, spec.used_share(name)) for name, tensor in spec.tensors.items() if len(tensor.shape) > 1]
     answers = machine.read / sum(share * tensor.nbytes for tensor, share in matrices)
     prompts = machine.computed / sum(share * math.prod(tensor.shape) for tensor, share in matrices)
-    return (
-        f"about {rate_text(answers)} tokens a second in answers, {rate_text(prompts)} in prompts "
-        f"({machine.threads} CPUs, {machine.kernels}: {size_text(int(machine.read))} and "
-        f"{machine.computed / 1e9:.0f} billion products a second)"
-    )
+    return f"about {rate_text(answers)} tokens a second in answers, {rate_text(prompts)} in prompts"
 
 
 def _keys_and_values(spec: ModelSpec) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 
@@ -10,16 +11,23 @@ class IdleTimer:
     """Runs on the event loop. `restart` begins the time anew, `cancel` ends it."""
 
     def __init__(self, seconds: float, action: Callable[[], object]) -> None:
-        """With 0 seconds `action` is never called."""
-        self._seconds = seconds
+        self.seconds = seconds
+        """How long, from the next `restart` on. Infinite: `action` is never called."""
         self._action = action
         self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until `action` is called; while the time does not run, all of them."""
+        if self._handle is None:
+            return self.seconds
+        return max(0.0, self._handle.when() - asyncio.get_running_loop().time())
 
     def restart(self) -> None:
         """Mutates the timer."""
         self.cancel()
-        if self._seconds:
-            self._handle = asyncio.get_running_loop().call_later(self._seconds, self._action)
+        if math.isfinite(self.seconds):
+            self._handle = asyncio.get_running_loop().call_later(self.seconds, self._action)
 
     def cancel(self) -> None:
         """Mutates the timer."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..errors import WaitTooLong
 from .answer_lengths import AnswerLengths
 from .kv_cache import KVCache, Slot, common_prefix
+from .model_memory import ColdCache
 from .pass_times import PassTimes
 from .runner import Step, StepResult
 from .sequence import AnswerSequence, Phase
@@ -22,12 +23,13 @@ _Shared = tuple[int, AnswerSequence | None]  # tokens that need not be read, and
 class Present:
     """The scheduler's state: its sequences in their order, its KV cache, and the tokens of prompts a pass may read.
 
-    `since_s`: seconds since the current pass began; None if none is under way.
+    `since_s`: seconds since the current pass began, or, less than 0, until the model is loaded; None if no pass is
+    under way.
     """
 
     running: Mapping[AnswerSequence, Slot]
     waiting: Iterable[AnswerSequence]
-    cache: KVCache
+    cache: KVCache | ColdCache
     chunk: int
     since_s: float | None
 
@@ -77,6 +79,13 @@ class QueueEstimate:
         line, new = self._work(present, tokens, background=background)
         return self._waiting_time.first_token_s(line, new, present.since_s or 0.0)
 
+    def all_done_s(self, present: Present) -> float:
+        """Seconds until nothing is left to do, if nobody else comes; 0 if no pass was run yet."""
+        if not self._times.known:
+            return 0.0
+        line, _ = self._work(present, (), background=False)
+        return self._waiting_time.all_done_s(line) - (present.since_s or 0.0)
+
     def check(self, present: Present, tokens: Sequence[int], limit_s: float, *, background: bool) -> None:
         """Raises: WaitTooLong, if the first token would come later than in `limit_s` seconds."""
         estimate = self.first_token_s(present, tokens, background=background)
@@ -94,7 +103,8 @@ class QueueEstimate:
         these have read.
         """
         cache = present.cache
-        line = Line(self._parallel, present.chunk, cache.most, present.since_s is not None)
+        in_pass = present.since_s is not None and present.since_s >= 0
+        line = Line(self._parallel, present.chunk, cache.most, in_pass)
         works: dict[AnswerSequence, Work] = {}
         for sequence, slot in present.running.items():
             if not sequence.ended:
@@ -125,7 +135,9 @@ class QueueEstimate:
         unwritten = self._lengths.left(written, sequence.room)
         return Work(max(1, len(sequence.tokens) - held), held, unwritten, sequence.background)
 
-    def _shared(self, tokens: Sequence[int], ahead: Mapping[AnswerSequence, Work], cache: KVCache) -> _Shared:
+    def _shared(
+        self, tokens: Sequence[int], ahead: Mapping[AnswerSequence, Work], cache: KVCache | ColdCache
+    ) -> _Shared:
         """How many of `tokens` need not be read when their turn comes, and the sequence that reads them before."""
         if not tokens:
             return 0, None

@@ -9,25 +9,23 @@ constraints work on a thread of their own.
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
+import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import TypeVar
 
-from ..errors import ModelFailure
+from ..errors import ModelFailure, WaitTooLong
 from ..queueing.admission import Admission
 from ..queueing.status import CacheStatus, DiskStatus, DraftStatus, QueueStatus, ReadingStatus, TokenStatus
 from ..sampling import SamplingParams
-from .drafting.base import DRAFT_ROWS, Draft
-from .drafting.lengths import draft_lengths
-from .drafting.pass_costs import PassCosts
 from .drafting.recent_answers import RecentAnswers
 from .idle_timer import IdleTimer
-from .kv_cache import KVCache, Slot, common_prefix
+from .kv_cache import Slot, common_prefix
+from .model_memory import ModelMemory
+from .pass_drafts import PassDrafts
 from .pass_shares import pass_shares
 from .queue_estimate import Present, QueueEstimate
 from .runner import PromptProgress, Runner, SampledToken, Sampler, Step, StepResult
@@ -35,8 +33,6 @@ from .sequence import AnswerSequence, Phase
 from .snapshots.snapshots import Moves, Snapshots
 
 T = TypeVar("T")
-
-_log = logging.getLogger("chatglm_server")
 
 _WORTH_WAITING = 32  # tokens of a prefix that another sequence is about to read
 _PAUSE_S = 0.05  # between looks at answers that all wait for their clients
@@ -54,10 +50,10 @@ class Scheduler:
     The model may be unloaded while no sequence is left. The next one loads it again.
     """
 
-    def __init__(self, parallel: int, max_queue: int, unload_after_s: float = 0) -> None:
+    def __init__(self, parallel: int, max_queue: int, unload_after_s: float = math.inf) -> None:
         """`parallel` sequences run at the same time; as many requests, and `max_queue` more that wait, are let in.
 
-        `unload_after_s`: seconds without a request after which the model is unloaded; 0: never.
+        `unload_after_s`: seconds without a request after which the model is unloaded, unless the last one chose others.
         """
         self._parallel = parallel
         self._admission = Admission(parallel, max_queue)
@@ -65,21 +61,16 @@ class Scheduler:
         self._waiting: deque[AnswerSequence] = deque()
         self._running: dict[AnswerSequence, Slot] = {}
         self._driver: asyncio.Task[None] | None = None
-        self._costs = PassCosts()
+        self._drafting = PassDrafts()
         self._estimate = QueueEstimate(parallel, _WORTH_WAITING)
         self._pass_began: float | None = None  # None: no pass is under way
-        self._snapshots: Snapshots | None = None
-        self._disk_before: DiskStatus | None = None  # what was moved until the model was last unloaded
+        self._memory = ModelMemory(self._worker)
+        self._unload_after_s = unload_after_s
         self._idle_timer = IdleTimer(unload_after_s, self.unload)
-        self.loaded = False
-        """True while the model is in memory."""
-        self.drafts: DraftStatus = {"drafted": 0, "accepted": 0}
-        """Draft tokens that passes have verified, and accepted, since the start."""
         self.tokens: TokenStatus = {"read": 0, "generated": 0}
         """Tokens that passes have read in prefills, and that they have generated, since the start."""
         self.recent = RecentAnswers()
         """Answers with drafts."""
-        self._draft_price = 0.0  # other tokens that each drafted one of the next pass could be
 
     @property
     def stopping(self) -> bool:
@@ -87,18 +78,29 @@ class Scheduler:
         return self._admission.stopping
 
     @property
+    def loaded(self) -> bool:
+        """True while the model is in memory."""
+        return self._memory.loaded
+
+    @property
+    def unloads_in_s(self) -> float:
+        """Seconds until the model is unloaded, if no request comes; infinite: never."""
+        return self._idle_timer.left_s
+
+    @property
     def kv_disk(self) -> DiskStatus | None:
         """The traffic of prefixes that are kept on disk; None if none are."""
-        now, before = self._snapshots.status() if self._snapshots else None, self._disk_before
-        if now is None or before is None:
-            return now or before
-        read, written = before["read"] + now["read"], before["written"] + now["written"]
-        return {**now, "read": read, "written": written}
+        return self._memory.disk_status()
+
+    @property
+    def drafts(self) -> DraftStatus:
+        """Draft tokens that passes have verified, and accepted, since the start."""
+        return self._drafting.status
 
     @property
     def snapshots(self) -> Snapshots | None:
         """The prefixes on disk; None if none are kept, or while the model is unloaded."""
-        return self._snapshots
+        return self._memory.snapshots
 
     @property
     def idle(self) -> bool:
@@ -111,27 +113,48 @@ class Scheduler:
         waiting = sum(not sequence.ended for sequence in self._waiting)
         return {"running": running, "waiting": waiting, "max": self._admission.max_queue}
 
+    @property
+    def load_s(self) -> float:
+        """Seconds that the model took to load, the last time; 0 before the first."""
+        return self._memory.load_s
+
     def wait_s(self) -> float | None:
-        """Seconds to the first token of the shortest request that comes now; None if no pass was run yet, or the model
-        has to be loaded first.
-        """
-        return self._estimate.first_token_s(self._present()) if self.loaded else None
+        """Seconds to the first token of the shortest request that comes now; None if no pass was run yet."""
+        present = self._present()
+        return None if present is None else self._estimate.first_token_s(present)
+
+    def all_done_s(self) -> float:
+        """Seconds until nothing is left to do, if no request comes, as far as is known."""
+        present = self._present()
+        return 0.0 if present is None else self._estimate.all_done_s(present)
 
     def check_wait(self, tokens: Sequence[int], limit_s: float | None, *, background: bool) -> None:
-        """Raises: WaitTooLong, if the first token after the prompt `tokens` would come later than in `limit_s`.
-
-        How long the model takes to load is not known: then every request is let in.
+        """Raises: WaitTooLong, if the first token after the prompt `tokens` would come later than in `limit_s`. If the
+        client is told when to come again, an unloaded model is loaded until then.
         """
-        if limit_s is not None and self.loaded:
-            self._estimate.check(self._present(), tokens, limit_s, background=background)
+        present = self._present()
+        if limit_s is None or present is None:
+            return
+        try:
+            self._estimate.check(present, tokens, limit_s, background=background)
+        except WaitTooLong as error:
+            if error.retry_after is not None:
+                self._start_driver()
+            raise
 
-    def _present(self) -> Present:
+    def _present(self) -> Present | None:
+        """None until the model was loaded for the first time."""
         since = None if self._pass_began is None else time.perf_counter() - self._pass_began
-        return Present(self._running, self._waiting, self._cache, self._runner.chunk, since)
+        if self.loaded:
+            cache, chunk = self._memory.cache, self._memory.runner.chunk
+            return Present(self._running, self._waiting, cache, chunk, since)
+        if (cold := self._memory.cold) is None:
+            return None
+        return Present(self._running, self._waiting, cold, cold.chunk, -self._memory.load_left_s())
 
     def kv_cache(self) -> CacheStatus:
         """How full the KV cache is. The model has to be loaded, or to have been."""
-        return self._cache.status() if self.loaded else {"tokens": 0, "most": self._most_positions}
+        return self._memory.cache_status()
 
     def reading(self) -> list[ReadingStatus]:
         """The prompts that are being read, as ``/health`` shows them."""
@@ -147,42 +170,53 @@ class Scheduler:
             if sequence.phase == Phase.PREFILL and not sequence.ended
         ]
 
-    def admission(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def admission(self, keep_s: float | None = None) -> Iterator[None]:
         """A place in the queue, for as long as the context lasts.
+
+        `keep_s`: seconds without a request after which the model is unloaded from now on; None: as the server was told.
 
         Raises: QueueFull, ShuttingDown.
         """
-        return self._admission.place()
+        try:
+            with self._admission.place():
+                self._idle_timer.cancel()
+                self._idle_timer.seconds = self._unload_after_s if keep_s is None else keep_s
+                yield
+        finally:
+            self._begin_idling()
 
     async def load(self, load_runner: Callable[[], Runner], most_positions: int) -> Runner:
         """Have the model loaded on its thread, now and after each `unload`. `most_positions` as for `KVCache`.
 
         Raises: ShuttingDown, and whatever `load_runner` raises.
         """
-        self._load_runner, self._most_positions = load_runner, most_positions
+        self._memory.is_loaded_by(load_runner, most_positions)
         runner = await self._load()
-        self._idle_timer.restart()
+        self._begin_idling()
         return runner
+
+    async def wake(self) -> None:
+        """Load the model, if it was unloaded. Raises: as `load` does."""
+        if not self.loaded:
+            await self._load()
 
     def unload(self) -> Future[None] | None:
         """Give the memory of the model and of the KV cache back; the future ends once that is done. Returns None if a
         request is here: then the time until the model is unloaded begins anew when it is over.
         """
-        if not self.loaded or self._driver is not None:
+        if not self.loaded or self._driver is not None or self._admission.admitted:
             return None
-        if self._admission.admitted:  # its prompt is being written, or its client has not read all
+        return self._memory.give_back()
+
+    def _begin_idling(self) -> None:
+        """Begin the time until the model is unloaded, unless a request is here."""
+        if self._driver is None and not self._admission.admitted and not self._admission.stopping:
             self._idle_timer.restart()
-            return None
-        self.loaded, self._disk_before = False, self.kv_disk
-        held: list[Runner | KVCache | Snapshots | None] = [self._runner, self._cache, self._snapshots]
-        self._snapshots = None
-        del self._runner, self._cache
-        _log.info("the memory of the model is given back until the next request")
-        return self._worker.submit(_give_back, held)
 
     def sampler(self, prompt: Sequence[int], sampling: SamplingParams, answer: int) -> Sampler:
         """As `Runner.sampler`, of the model that is loaded when it is called. On the model's thread."""
-        return self._runner.sampler(prompt, sampling, answer)
+        return self._memory.runner.sampler(prompt, sampling, answer)
 
     async def answer(self, sequence: AnswerSequence) -> AsyncGenerator[SampledToken | PromptProgress, None]:
         """The tokens of the answer as they are sampled, and before them the progress of the prompt, if it is reported.
@@ -192,9 +226,7 @@ class Scheduler:
         """
         self._admission.check_open()
         self._waiting.append(sequence)
-        self._idle_timer.cancel()
-        if self._driver is None:
-            self._driver = asyncio.create_task(self._drive())
+        self._start_driver()
         try:
             while (token := await sequence.out.get()) is not None:
                 if isinstance(token, Exception):
@@ -214,9 +246,14 @@ class Scheduler:
         """Wait until the last pass has ended, and what it gave the disk is written. Call `stop` first."""
         if self._driver is not None:
             await asyncio.gather(self._driver, return_exceptions=True)
-        self._idle_timer.cancel()  # which the driver starts anew when it ends
-        if self._snapshots is not None:
-            await asyncio.to_thread(self._snapshots.close)
+        self._idle_timer.cancel()
+        await self._memory.close()
+
+    def _start_driver(self) -> None:
+        """Have passes run, if none do. Mutates the scheduler."""
+        self._idle_timer.cancel()
+        if self._driver is None:
+            self._driver = asyncio.create_task(self._drive())
 
     async def _drive(self) -> None:
         """Run passes until no sequence is left. Loads the model first, if it was unloaded."""
@@ -232,15 +269,12 @@ class Scheduler:
             self._release()
         finally:
             self._driver = self._pass_began = None
-            self._idle_timer.restart()
+            self._begin_idling()
 
     async def _load(self) -> Runner:
         """Raises: ShuttingDown, and whatever the loader raises."""
-        runner = await self._on_worker(self._load_runner)
+        runner = await self._memory.load()
         self._admission.check_open()
-        self._runner, self._cache = runner, KVCache(runner, self._most_positions)
-        self._snapshots = runner.snapshots
-        self.loaded = True
         return runner
 
     async def _pass(self) -> float:
@@ -256,13 +290,13 @@ class Scheduler:
             return self._pause()
         if self._pass_began is None:
             self._pass_began = time.perf_counter()
-        pending, self._cache.pending = self._cache.pending, []
+        pending, self._memory.cache.pending = self._memory.cache.pending, []
         try:
             results, seconds = await self._on_worker(lambda: self._forward(pending, moves, list(steps.values())))
         except Exception as error:
             for sequence in self._running:
                 sequence.fail(error)
-            self._cache.drop_all()  # the slots may hold anything
+            self._memory.cache.drop_all()  # the slots may hold anything
             self._pass_began = None
             return 0
         self._admission.check_open()
@@ -285,20 +319,20 @@ class Scheduler:
         """The results of a pass, and the seconds that it took."""
         for action in pending:
             action()
-        if self._snapshots is not None:
-            self._snapshots.carry_out(moves)
+        if self._memory.snapshots is not None:
+            self._memory.snapshots.carry_out(moves)
         started = time.perf_counter()
-        return self._runner.run(steps) if steps else [], time.perf_counter() - started
+        return self._memory.runner.run(steps) if steps else [], time.perf_counter() - started
 
     def _note_cost(
         self, steps: dict[AnswerSequence, Step], results: Sequence[StepResult | ModelFailure], seconds: float
     ) -> None:
         """Learn what a pass with a sequence that decodes costs, and a token of a prompt."""
-        if self._snapshots is not None:
-            self._snapshots.note_pass(sum(len(step.tokens) for step in steps.values()), seconds)
+        if self._memory.snapshots is not None:
+            self._memory.snapshots.note_pass(sum(len(step.tokens) for step in steps.values()), seconds)
         if any(sequence.phase == Phase.DECODE for sequence in steps):
             drafted = sum(result.drafted for result in results if isinstance(result, StepResult))
-            self._costs.note(sum(len(step.tokens) for step in steps.values()) + drafted, seconds, drafted)
+            self._drafting.note_pass(sum(len(step.tokens) for step in steps.values()) + drafted, seconds, drafted)
 
     def _note_time(
         self, steps: dict[AnswerSequence, Step], results: Sequence[StepResult | ModelFailure], moves: Moves
@@ -313,12 +347,12 @@ class Scheduler:
         """What goes to disk, and comes from there, before the pass over `steps`. A sequence whose prefix has no room in
         memory waits again.
         """
-        if self._snapshots is None:
+        if self._memory.snapshots is None:
             return Moves()
         read = sum(len(step.tokens) + len(step.draft) for step in steps.values())
-        moves = self._snapshots.plan(
-            self._cache.slots,
-            lambda tokens: self._cache.make_room(read + tokens),
+        moves = self._memory.snapshots.plan(
+            self._memory.cache.slots,
+            lambda tokens: self._memory.cache.make_room(read + tokens),
             short=any(sequence.phase == Phase.DECODE for sequence in steps),
         )
         coming = [restore.slot for restore in moves.restores]
@@ -329,14 +363,14 @@ class Scheduler:
 
     def _note_moves(self, moves: Moves) -> None:
         """Note what came from disk in its slots, and as cached in their sequences."""
-        if self._snapshots is not None and moves.restores:
+        if self._memory.snapshots is not None and moves.restores:
             sequences = {slot.index: sequence for sequence, slot in self._running.items()}
             for restore in moves.restores:
-                sequences[restore.slot.index].note_restored(self._snapshots.note_restore(restore))
+                sequences[restore.slot.index].note_restored(self._memory.snapshots.note_restore(restore))
 
     def _unsaved(self) -> bool:
         """True if a slot holds something that should go to disk."""
-        return self._snapshots is not None and bool(self._snapshots.unsaved(self._cache.slots))
+        return self._memory.snapshots is not None and bool(self._memory.snapshots.unsaved(self._memory.cache.slots))
 
     def _advance(self, sequence: AnswerSequence, step: Step, result: StepResult | ModelFailure) -> None:
         """Note what a step read into its slot, and give the sequence what was sampled."""
@@ -349,12 +383,11 @@ class Scheduler:
         if sequence.phase == Phase.PREFILL:
             self.tokens["read"] += len(step.tokens)
         self.tokens["generated"] += len(result.sampled) + len(result.forced)
-        self.drafts["drafted"] += result.drafted
-        self.drafts["accepted"] += max(0, len(result.sampled) - 1)
+        self._drafting.note_result(result)
         if not sequence.ended:
             if not result.sampled:
                 sequence.note_read(len(held))
-            sequence.advance(result, self._draft_price)
+            sequence.advance(result, self._drafting.price)
 
     def _release(self) -> None:
         """Free the slots of sequences that have ended, and of those whose clients are behind."""
@@ -379,14 +412,14 @@ class Scheduler:
             for sequence in [sequence for sequence in reversed(self._running) if sequence.background]:
                 self._suspend(sequence)
         for sequence in list(self._waiting):
-            if len(self._running) == self._parallel or not self._cache.free:
+            if len(self._running) == self._parallel or not self._memory.cache.free:
                 break
             if sequence.falls_behind() or (sequence.background and others):
                 continue
-            if self._running and not self._cache.fits(len(sequence.tokens)):
+            if self._running and not self._memory.cache.fits(len(sequence.tokens)):
                 break
             if not self._should_wait(sequence):
-                slot = self._cache.assign(sequence.tokens)
+                slot = self._memory.cache.assign(sequence.tokens)
                 sequence.admit(len(slot.tokens))
                 self._waiting.remove(sequence)
                 self._running[sequence] = slot
@@ -405,7 +438,7 @@ class Scheduler:
 
     def _should_wait(self, sequence: AnswerSequence) -> bool:
         """True if another sequence is about to read a prefix that both share: waiting spares reading it twice."""
-        known = self._cache.cached(sequence.tokens)
+        known = self._memory.cache.cached(sequence.tokens)
         for other, slot in self._running.items():
             common = min(common_prefix(other.tokens, sequence.tokens), len(sequence.tokens) - 1)
             if common - known >= _WORTH_WAITING and len(slot.tokens) < common:
@@ -421,7 +454,7 @@ class Scheduler:
                 sequence: sequence.step(self._running[sequence], count, drafts.get(sequence, ()))
                 for sequence, count in counts.items()
             }
-            if self._cache.make_room(sum(len(step.tokens) + len(step.draft) for step in steps.values())):
+            if self._memory.cache.make_room(sum(len(step.tokens) + len(step.draft) for step in steps.values())):
                 return steps
             if drafts:
                 drafts = {}
@@ -431,35 +464,21 @@ class Scheduler:
 
     def _drafts(self, counts: dict[AnswerSequence, int]) -> dict[AnswerSequence, Sequence[int]]:
         """The drafts for the sequences that decode, as long as pays in a pass that reads `counts` tokens besides."""
-        if not self._runner.verifies_drafts:
+        if not self._memory.runner.verifies_drafts:
             return {}
         decoding = [
             sequence
             for sequence, count in counts.items()
             if sequence.phase == Phase.DECODE and len(self._running[sequence].tokens) + count == len(sequence.tokens)
         ]
-        most = DRAFT_ROWS - len(decoding)
-        proposals: dict[AnswerSequence, Draft] = {}
-        for sequence in decoding:
-            try:
-                proposals[sequence] = sequence.draft(most)
-            except Exception as error:  # it ends its own answer only
-                sequence.fail(ModelFailure(f"the answer cannot go on: its drafter failed: {error}"))
-        chances = [proposal.chances for proposal in proposals.values()]
-        rows = sum(counts.values())
-        lengths, self._draft_price = draft_lengths(chances, self._costs, rows, len(decoding), most)
-        return {
-            sequence: proposal.tokens[:length]
-            for (sequence, proposal), length in zip(proposals.items(), lengths, strict=True)
-            if length
-        }
+        return self._drafting.of_pass(decoding, sum(counts.values()))
 
     def _counts(self) -> dict[AnswerSequence, int]:
         """How many tokens each sequence reads, of those that read any."""
         reading = [(sequence, slot) for sequence, slot in self._running.items() if not slot.awaited]
         unread = [sequence.readable - len(slot.tokens) for sequence, slot in reading]
         decodes = [sequence.phase == Phase.DECODE for sequence, _ in reading]
-        shares = pass_shares(unread, decodes, self._runner.chunk)
+        shares = pass_shares(unread, decodes, self._memory.runner.chunk)
         return {sequence: share for (sequence, _), share in zip(reading, shares, strict=True) if share}
 
     async def _on_worker(self, function: Callable[[], T]) -> T:
@@ -471,13 +490,3 @@ def _prepare(sequence: AnswerSequence) -> Sequence[int] | Exception | None:
         return sequence.prepare()
     except Exception as error:  # it ends its own answer only
         return error
-
-
-def _give_back(held: list[Runner | KVCache | Snapshots | None]) -> None:
-    """Let go of what a model was held by, once its prefixes are on disk. Mutates `held`, which has to be all of it."""
-    for part in held:
-        if isinstance(part, Snapshots):
-            part.close()
-    del part
-    held.clear()
-    gc.collect()  # the traceback of an error may hold the model

@@ -71,9 +71,13 @@ class WaitingTime:
 
     def first_token_s(self, line: Line, new: Work, after_s: float = 0.0) -> float:
         """Seconds until `new` gets its first token, if it comes `after_s` seconds after the beginning of the present
-        pass, and nobody else does.
+        pass, or, less than 0, so long before the model is loaded, and nobody else does.
         """
         return self._run(line, new, after_s) - after_s
+
+    def all_done_s(self, line: Line) -> float:
+        """Seconds from the beginning of the present pass until nothing is left to do."""
+        return self._run(line, None, math.inf)
 
     def retry_after_s(self, line: Line, new: Work, limit_s: float, since_s: float = 0.0) -> int | None:
         """Whole seconds, at least 1, after which `new` would get its first token within `limit_s`. None: never, for
@@ -81,7 +85,7 @@ class WaitingTime:
 
         The present pass began `since_s` seconds ago.
         """
-        enough = max(1, math.ceil(self._run(line, None, math.inf) - since_s) + 1)
+        enough = max(1, math.ceil(self.all_done_s(line) - since_s) + 1)
         if self.first_token_s(line, new, since_s + enough) > limit_s:
             return None
         too_few = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ..chat import ChatRequest, CompletionRequest, Event
+from ..model_names import plain
 from ..queueing.status import Status
 from .capabilities import Capability
 
@@ -51,6 +52,10 @@ class ModelInfo:
     facts: FileFacts | None = None
     """None if there is no model file here."""
 
+    def is_called(self, name: str) -> bool:
+        """True if `name` is the id or an alias: in any case, and with the tag of Ollama's lists or without."""
+        return plain(name) in {plain(known) for known in (self.id, *self.aliases)}
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -87,9 +92,26 @@ class Engine(Protocol):
         ...
 
     async def models(self) -> Sequence[ModelInfo]:
-        """The models that a request may name: the one there is, or those of another server.
+        """The models that a request may name: the one there is, those of this machine, or those of another server.
 
         Raises: UpstreamUnreachable and the other errors of such a server.
+        """
+        ...
+
+    async def find(self, name: str) -> ModelInfo | None:
+        """The model that answers a request for `name`; None if there is none of that name. Loads nothing.
+
+        An engine in front of another server takes any name, and says what is common to that server's models.
+
+        Raises: ModelFileError if its file cannot be served.
+        """
+        ...
+
+    async def keep(self, name: str | None, seconds: float | None) -> None:
+        """Have the model in memory that `name` means, until nobody has asked for it for so many `seconds`. None: as
+        long as this server keeps models. 0: give its memory back instead. Does nothing without a model file.
+
+        Raises: NotReady, QueueFull, ShuttingDown, ModelFileError.
         """
         ...
 

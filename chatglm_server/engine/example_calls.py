@@ -31,7 +31,7 @@ def example_call(tool: Tool) -> ToolCall:
 
 
 def example_answer(call: ToolCall, chat_format: ChatFormat, tokenizer: Tokenizer) -> list[int]:
-    """The tokens of an answer that ends a thought and is the call; none if it is long or the format cannot write it."""
+    """The tokens of an answer that ends a thought and is the call; none if it is long, or cannot be written."""
     if len(json.dumps(call.arguments)) > _MOST_CHARACTERS:
         return []
     try:

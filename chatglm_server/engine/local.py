@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -56,7 +57,7 @@ class LocalEngine:
         speculates: bool = True,
         thinking_budget: int | None = None,
         recorder: Recorder | None = None,
-        unload_after_s: float = 0,
+        unload_after_s: float = math.inf,
         most_bytes: int = 0,
     ) -> None:
         self.info = info
@@ -80,11 +81,24 @@ class LocalEngine:
         """True while the model is in memory."""
         return self._scheduler.loaded
 
+    @property
+    def ready(self) -> bool:
+        """True once the model was loaded for the first time."""
+        return self._vocab_size > 0
+
+    @property
+    def load_s(self) -> float:
+        """Seconds that the model took to load, the last time; 0 before the first."""
+        return self._scheduler.load_s
+
+    @property
+    def all_done_s(self) -> float:
+        """Seconds until it has nothing to answer, if no request comes, as far as is known."""
+        return self._scheduler.all_done_s()
+
     async def load(self) -> None:
         load = partial(self._load_runner, lambda: self._scheduler.stopping)
         runner = await self._scheduler.load(load, self._cache_positions)
-        if self._vocab_size:  # it was loaded before
-            return
         self._speculates &= runner.verifies_drafts and runner.vocab_size <= MOST_TOKENS_KNOWN
         self._grammars = Grammars(self._tokenizer, self._stop_tokens, runner.vocab_size)
         self._forms = AnswerGrammars(self._grammars)
@@ -109,19 +123,28 @@ class LocalEngine:
     async def models(self) -> list[ModelInfo]:
         return [self.info]
 
+    async def find(self, name: str) -> ModelInfo | None:
+        return self.info if self.info.is_called(name) else None
+
+    async def keep(self, name: str | None, seconds: float | None) -> None:
+        self._check_ready()
+        with self._scheduler.admission(seconds):
+            if seconds != 0:
+                await self._scheduler.wake()
+
     async def status(self) -> Status:
         drafts = self._scheduler.drafts if self._speculates else None
-        ready = self._vocab_size > 0
         return Status(
-            ready,
+            self.ready,
             self._scheduler.status(),
             drafts=drafts,
             reading=self._scheduler.reading(),
             tokens=self._scheduler.tokens,
-            kv_cache=self._scheduler.kv_cache() if ready else None,
+            kv_cache=self._scheduler.kv_cache() if self.ready else None,
             kv_disk=self._scheduler.kv_disk,
             loaded=self._scheduler.loaded,
-            wait_s=self._scheduler.wait_s() if ready else None,
+            wait_s=self._scheduler.wait_s() if self.ready else None,
+            unloads_in_s=self._scheduler.unloads_in_s,
         )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
@@ -131,7 +154,7 @@ class LocalEngine:
         sampling = self._checked(request.sampling.resolved(request.defaults), request.choices or 1)
         beginning = beginning_of(request)
         history = request.messages if beginning is None else request.messages[:-1]
-        with self._scheduler.admission():
+        with self._scheduler.admission(request.keep_alive_s):
             prompt = self._prompts.render(request, history)
             calls = self._held_calls(request, prompt)
             binding = calls is not None and bool(self._calls.binding(tools))
@@ -203,7 +226,7 @@ class LocalEngine:
         def constraint() -> Constraint | None:
             return None if grammar is None else grammar.constraint(samples_all=sampling.top_logprobs is not None)
 
-        with self._scheduler.admission():
+        with self._scheduler.admission(request.keep_alive_s):
             answers: list[AsyncGenerator[AnswerEvent, None]] = []
             sources = DraftSources() if self._speculates else None
             length = 0
@@ -238,7 +261,7 @@ class LocalEngine:
 
     def _check_ready(self) -> None:
         """Raises: NotReady until the model was loaded for the first time."""
-        if not self._vocab_size:
+        if not self.ready:
             raise NotReady("the model is still being loaded; try again in a few seconds")
 
     def _thought_limit(self, thinking: Thinking, prompt: Prompt) -> ThoughtLimit | None:

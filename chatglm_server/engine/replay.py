@@ -58,6 +58,12 @@ class ReplayEngine:
     async def models(self) -> list[ModelInfo]:
         return [self.info]
 
+    async def find(self, name: str) -> ModelInfo | None:
+        return self.info if self.info.is_called(name) else None
+
+    async def keep(self, name: str | None, seconds: float | None) -> None:
+        """Does nothing: the recordings stay in memory."""
+
     async def count_tokens(self, request: ChatRequest) -> int:
         """Characters, as the next recording's format writes the prompt."""
         return _prompt_length(self._format_of(self._recordings[0]), request)

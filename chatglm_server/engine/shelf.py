@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..chat import Accepted, ChatRequest, CompletionRequest, Event
-from ..errors import NotReady
+from ..errors import NotReady, WaitTooLong
 from ..queueing.admission import Admission
 from ..queueing.status import Status
 from .base import ModelInfo, Token
+from .known_models import KnownModel, KnownModels
 from .local import LocalEngine
 
 _PAUSE_S = 0.05  # between looks at models that answer
-_LATEST = ":latest"
-"""The tag that Ollama's clients add to names."""
 
 
 @dataclass(slots=True, eq=False)
 class _Model:
-    """A model whose file was read. `asked`: requests that it answers; it stays in memory as long."""
+    """A model that was asked for. `asked`: requests that it answers; it stays in memory as long."""
 
     engine: LocalEngine
     asked: int = 0
@@ -40,23 +40,24 @@ class ShelfEngine:
         self,
         first: LocalEngine,
         path: Path,
-        list_models: Callable[[], Mapping[str, Path]],
+        known: KnownModels,
         open_model: Callable[[str, Path], LocalEngine],
         most: int,
         room: int,
         max_queue: int,
     ) -> None:
-        """`path` is the file of `first`. `open_model` checks a file of `list_models`, and raises ModelFileError."""
+        """`path` is the file of `first`. `open_model` makes the engine of a known model, and raises ModelFileError."""
+        self.info = first.info
         self._first = _Model(first)
-        self._models = {path.resolve(): self._first}
-        self._list_models, self._open_model = list_models, open_model
+        self._first_path = path.resolve()
+        self._models = {self._first_path: self._first}
+        self._known, self._open_model = known, open_model
         self._most, self._room = most, room
         self._admission = Admission(most * first.info.choices, max_queue)
         self._opening, self._switching = asyncio.Lock(), asyncio.Lock()
+        self._at_the_switch = 0
         self._clock = 0
         self._ready = False
-        self._names: dict[str, Path] = {}
-        self._look()
 
     async def load(self) -> None:
         await self._first.engine.load()
@@ -71,26 +72,38 @@ class ShelfEngine:
         await asyncio.gather(*(model.engine.close() for model in self._models.values()))
 
     async def models(self) -> list[ModelInfo]:
-        """The first model, and all on the shelf. Of one that nobody has asked for only the name is known."""
-        await asyncio.to_thread(self._look)
-        infos = [self._first.engine.info]
-        for name, path in self._names.items():
-            model = self._models.get(path)
-            if model is None:
-                infos.append(ModelInfo(name, (), 0, "", supports_tools=True, created=_modified(path)))
-            elif model is not self._first:
-                infos.append(model.engine.info)
-        return infos
+        """The first model, with its names on this machine too, and the others that this server can run."""
+        known = await self._known.models()
+        own = next((model for model in known if model.path == self._first_path), None)
+        return [
+            self.info if own is None else self._first_info(own),
+            *(model.info for model in known if model is not own),
+        ]
+
+    async def find(self, name: str) -> ModelInfo | None:
+        if self.info.is_called(name):
+            return self.info
+        known = await self._known.find(name)
+        if known is None:
+            return None
+        return self._first_info(known) if known.path == self._first_path else known.info
+
+    async def keep(self, name: str | None, seconds: float | None) -> None:
+        with self._admission.place():
+            model = await self._opened(name)
+            if seconds == 0 and not model.engine.loaded:
+                return
+            async with self._in_use(model):
+                await model.engine.keep(name, seconds)
 
     async def status(self) -> Status:
         """The first model's, with the queue of all."""
         status = {model.engine.info.id: await model.engine.status() for model in self._models.values()}
-        running = sum(one.queue["running"] for one in status.values())
         return replace(
-            status[self._first.engine.info.id],
+            status[self.info.id],
             queue={
-                "running": running,
-                "waiting": max(0, self._admission.admitted - running),
+                "running": sum(one.queue["running"] for one in status.values()),
+                "waiting": sum(one.queue["waiting"] for one in status.values()) + self._at_the_switch,
                 "max": self._admission.max_queue,
             },
             tokens={
@@ -101,10 +114,10 @@ class ShelfEngine:
         )
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        return self._answer(request.model, lambda engine: engine.chat(request))
+        return self._answer(request, lambda engine: engine.chat(request))
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
-        return self._answer(request.model, lambda engine: engine.complete(request))
+        return self._answer(request, lambda engine: engine.complete(request))
 
     async def count_tokens(self, request: ChatRequest) -> int:
         return await (await self._opened(request.model)).engine.count_tokens(request)
@@ -112,73 +125,95 @@ class ShelfEngine:
     async def tokenize(self, text: str) -> list[Token]:
         return await self._first.engine.tokenize(text)
 
+    def _first_info(self, own: KnownModel) -> ModelInfo:
+        return replace(self.info, aliases=tuple(dict.fromkeys((*self.info.aliases, own.info.id, *own.info.aliases))))
+
     async def _answer(
-        self, name: str | None, ask: Callable[[LocalEngine], AsyncGenerator[Event, None]]
+        self, request: ChatRequest | CompletionRequest, ask: Callable[[LocalEngine], AsyncGenerator[Event, None]]
     ) -> AsyncGenerator[Event, None]:
-        """The events of an engine's answer. While the model has to be loaded, the client waits behind `Accepted`."""
+        """The events of an engine's answer. While others make way for it, the client waits behind `Accepted`."""
+        with self._admission.place():
+            model = await self._opened(request.model)
+            answers_as = None if model is self._first else model.engine.info.id
+            waits = self._switching.locked() or not model.engine.ready or bool(self._in_the_way_of(model))
+            if waits:
+                self._check_wait(model, request.max_wait_s)
+                yield Accepted(answers_as)
+            async with self._in_use(model), aclosing(ask(model.engine)) as events:
+                async for event in events:
+                    if not isinstance(event, Accepted):
+                        yield event
+                    elif not waits:
+                        yield replace(event, model=answers_as)
+
+    async def _opened(self, name: str | None) -> _Model:
+        """The model that `name` means, its file checked. Raises: NotReady, ModelFileError, ShuttingDown."""
         if not self._ready:
             raise NotReady("the model is still being loaded; try again in a few seconds")
-        with self._admission.place():
-            model = await self._opened(name)
-            answers_as = None if model is self._first else model.engine.info.id
-            waits = self._switching.locked() or not model.engine.loaded
-            if waits:
-                yield Accepted(answers_as)
+        known = None if name is None or self.info.is_called(name) else await self._known.find(name)
+        if known is None or known.path == self._first_path:
+            return self._first
+        async with self._opening:
+            if known.path not in self._models:
+                engine = await asyncio.to_thread(self._open_model, known.info.id, known.path)
+                self._admission.check_open()
+                self._models[known.path] = _Model(engine)
+            return self._models[known.path]
+
+    @asynccontextmanager
+    async def _in_use(self, model: _Model) -> AsyncIterator[None]:
+        """There is room for a model as long as the context lasts. Raises: ModelFileError, ShuttingDown."""
+        self._at_the_switch += 1
+        try:
             async with self._switching:
-                await self._bring_in(model)
+                await self._make_room(model)
+                if not model.engine.ready:
+                    await model.engine.load()
                 model.asked += 1
                 self._clock += 1
                 model.last_used = self._clock
-            try:
-                async with aclosing(ask(model.engine)) as events:
-                    async for event in events:
-                        if not isinstance(event, Accepted):
-                            yield event
-                        elif not waits:
-                            yield replace(event, model=answers_as)
-            finally:
-                model.asked -= 1
+        finally:
+            self._at_the_switch -= 1
+        try:
+            yield
+        finally:
+            model.asked -= 1
 
-    async def _opened(self, name: str | None) -> _Model:
-        """The model that `name` means, its file checked. Raises: ModelFileError, ShuttingDown."""
-        info = self._first.engine.info
-        known = name if name in self._names else (name or "").removesuffix(_LATEST)
-        if known in (info.id, *info.aliases) or known not in self._names:
-            return self._first
-        path = self._names[known]
-        async with self._opening:
-            if path not in self._models:
-                engine = await asyncio.to_thread(self._open_model, known, path)
-                self._admission.check_open()
-                self._models[path] = _Model(engine)
-            return self._models[path]
+    def _check_wait(self, model: _Model, limit_s: float | None) -> None:
+        """Raises: WaitTooLong, if a model is not in memory in `limit_s`: until others have made way, and it is loaded.
 
-    async def _bring_in(self, model: _Model) -> None:
-        """Load a model, once there is room for it. Raises: ModelFileError, ShuttingDown."""
-        if model.engine.loaded or model.asked:
+        One that was never loaded takes as long for each of its bytes as the first one did.
+        """
+        if limit_s is None or model.engine.loaded:
             return
-        while True:
+        busy = [other.engine.all_done_s for other in self._in_the_way_of(model) if other.asked]
+        seconds = max(busy, default=0.0) + (model.engine.load_s or self._first.engine.load_s * self._size_of(model))
+        if seconds > limit_s:
+            raise WaitTooLong(
+                f"{model.engine.info.id} would be in memory in about {math.ceil(seconds)} s, and the request waits "
+                f"{limit_s:g} s; wait longer, or name a model that is in memory"
+            )
+
+    def _size_of(self, model: _Model) -> float:
+        """The size of a model's file, beside the first one's."""
+        own, first = model.engine.info.facts, self.info.facts
+        return own.size / first.size if own is not None and first is not None else 1.0
+
+    def _in_the_way_of(self, model: _Model) -> list[_Model]:
+        """The others in memory, the one used longest ago first, if the model has no room beside them."""
+        if model.engine.loaded or model.asked:
+            return []
+        held = [other for other in self._models.values() if other.engine.loaded or other.asked]
+        others = [other for other in held if other is not model]
+        needed = model.engine.most_bytes + sum(other.engine.most_bytes for other in others)
+        if len(others) < self._most and needed <= self._room:
+            return []
+        return sorted(others, key=lambda other: other.last_used)
+
+    async def _make_room(self, model: _Model) -> None:
+        """Unload others until the model has room. Raises: ShuttingDown."""
+        while others := self._in_the_way_of(model):
             self._admission.check_open()
-            others = [other for other in self._models.values() if other is not model and other.engine.loaded]
-            needed = model.engine.most_bytes + sum(other.engine.most_bytes for other in others)
-            if not others or (len(others) < self._most and needed <= self._room):
-                break
-            idle = [other for other in others if not other.asked]
-            if not idle or not await min(idle, key=lambda other: other.last_used).engine.unload():
+            idle = next((other for other in others if not other.asked), None)
+            if idle is None or not await idle.engine.unload():
                 await asyncio.sleep(_PAUSE_S)
-        await model.engine.load()
-
-    def _look(self) -> None:
-        """Find the models that are here. Mutates the shelf."""
-        self._names = {name: path.resolve() for name, path in self._list_models().items()}
-        known = self._first.engine.info
-        aliases = dict.fromkeys([*known.aliases, *self._names])
-        self.info = replace(known, aliases=tuple(aliases), supports_tools=True, thinks=True)
-        """The first model's, by the names of all: each request is checked again by its own engine."""
-
-
-def _modified(path: Path) -> int:
-    try:
-        return int(path.stat().st_mtime)
-    except OSError:  # it was deleted a moment ago
-        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -68,6 +69,8 @@ class Status:
 
     `wait_s`: seconds to the first token of the shortest request that comes now; None if nothing tells.
 
+    `unloads_in_s`: seconds until the model leaves memory, if no request comes; infinite: never.
+
     `problem` says why requests would fail now, though the engine is ready; None if nothing is known to be wrong.
     """
 
@@ -81,5 +84,6 @@ class Status:
     kv_cache: CacheStatus | None = None
     kv_disk: DiskStatus | None = None
     wait_s: float | None = None
+    unloads_in_s: float = math.inf
     loaded: bool = True
     models: Mapping[str, Status] = field(default_factory=dict)

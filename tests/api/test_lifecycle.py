@@ -15,9 +15,8 @@ from chatglm_bin_writer import DType
 
 from chatglm_server.app import create_app
 from chatglm_server.decoding.runner import Runner
-from chatglm_server.engine.local import LocalEngine
 from chatglm_server.errors import ShuttingDown
-from chatglm_server.loader import load_engine
+from chatglm_server.loader import load_local_engine
 from chatglm_server.service import Service
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
@@ -118,8 +117,7 @@ def test_start_says_what_where_and_how_to_stop() -> None:
 def test_requests_while_the_model_is_loading(model: str) -> None:
     """In this process, around an engine whose loading waits until it has been looked at."""
     settings = Settings(_env_file=None, model=model)
-    engine = load_engine(settings)
-    assert isinstance(engine, LocalEngine)
+    engine = load_local_engine(settings)
     go = threading.Event()
     load = engine._load_runner
 
@@ -153,8 +151,7 @@ def test_requests_while_the_model_is_loading(model: str) -> None:
 
 
 def test_loading_can_be_stopped(model: str) -> None:
-    engine = load_engine(Settings(_env_file=None, model=model))
-    assert isinstance(engine, LocalEngine)
+    engine = load_local_engine(Settings(_env_file=None, model=model))
     with pytest.raises(ShuttingDown):
         engine._load_runner(lambda: True)
 

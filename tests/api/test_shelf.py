@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from chatglm_bin_writer import DType
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from chatglm_server.chat import Accepted, CompletionRequest, Finish
+from chatglm_server.errors import WaitTooLong
 from chatglm_server.loader import load_engine
 from chatglm_server.sampling import Sampling
 from chatglm_server.settings import Settings
@@ -20,8 +22,8 @@ from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
 
 SHELF = ("models/a.bin", "models/b.bin", "models/c.bin")
-TEXTS = dict(zip(SHELF, ("A", "B", "C"), strict=True))
-"""The only letter that each model writes."""
+NAMES = ("a", *SHELF[1:])
+"""By which ``/v1/models`` lists them."""
 FIRST_LETTER = 3 + 256 + 2 + 32  # the id of "A": control pieces, bytes, two blanks, and the letters from "!" on
 
 
@@ -65,7 +67,7 @@ def test_a_name_of_the_shelf_is_answered_by_its_model(server: RunningServer) -> 
     assert in_memory(server) == ["a", "models/c.bin"], "b was used longest ago"
 
     listed = httpx.get(f"{server.url}/v1/models").json()["data"]
-    assert [model["id"] for model in listed] == ["a", "models/b.bin", "models/c.bin"]
+    assert [model["id"] for model in listed] == list(NAMES)
     tags = httpx.get(f"{server.url}/api/tags").json()["models"]
     assert [model["name"] for model in tags] == ["a:latest", "models/b.bin:latest", "models/c.bin:latest"]
     generate = {"model": "models/b.bin:latest", "prompt": "x", "stream": False, "options": {"num_predict": 3}}
@@ -87,7 +89,7 @@ def test_a_name_of_the_shelf_is_answered_by_its_model(server: RunningServer) -> 
 def test_a_broken_file_on_the_shelf_is_an_error_of_its_own_requests(server: RunningServer, folder: Path) -> None:
     broken = folder / "models" / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(20))
-    assert any(model["id"] == "models/broken.gguf" for model in httpx.get(f"{server.url}/v1/models").json()["data"])
+    assert all(model["id"] in NAMES for model in httpx.get(f"{server.url}/v1/models").json()["data"])
     answer = server.post(json={"model": "models/broken.gguf", "messages": user("hi")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "model_file_error")
     broken.unlink()
@@ -103,6 +105,9 @@ def test_models_that_do_not_fit_beside_each_other(folder: Path, monkeypatch: pyt
         engine = load_engine(Settings(_env_file=None, model="models/a.bin", models_max=3, kv_disk_mb=0))
         await engine.load()
         request = CompletionRequest(model="models/b.bin", prompts=("the",), sampling=Sampling(max_tokens=2))
+        with pytest.raises(WaitTooLong, match=r"models/b\.bin would be in memory in about"):
+            await anext(engine.complete(replace(request, max_wait_s=1e-6)))
+        assert (await engine.status()).models["a"].loaded
         events = [event async for event in engine.complete(request)]
         assert events[0] == Accepted("models/b.bin")
         assert isinstance(events[-1], Finish)
@@ -116,7 +121,7 @@ def test_models_that_do_not_fit_beside_each_other(folder: Path, monkeypatch: pyt
 
 def test_a_model_in_mid_answer_stays(folder: Path) -> None:
     home = {"HOME": str(folder), "HF_HOME": str(folder)}
-    options = ("--models-max", "1", "--keep-alive-s", "0.01", "--kv-disk-mb", "0", "--speculation", "off")
+    options = ("--keep-alive-s", "0.01", "--kv-disk-mb", "0", "--speculation", "off")
     long = {"model": "a", "prompt": "the", "max_tokens": 30000, "stream": True}
     short = {"model": "models/b.bin", "prompt": "the", "max_tokens": 3}
     with (

@@ -17,9 +17,9 @@ from chatglm_bin_writer import DType
 
 from chatglm_server.chat import CompletionRequest
 from chatglm_server.decoding.runner import Runner
-from chatglm_server.engine.local import LocalEngine
-from chatglm_server.errors import ShuttingDown
-from chatglm_server.loader import load_engine
+from chatglm_server.errors import ShuttingDown, WaitTooLong
+from chatglm_server.loader import load_local_engine
+from chatglm_server.sampling import Sampling
 from chatglm_server.settings import Settings
 from tests.random_models import write_random_model
 from tests.serving import RunningServer, user
@@ -104,8 +104,7 @@ def test_a_model_that_cannot_be_loaded_again(server: RunningServer, model: Path)
 
 
 def test_a_server_stops_while_it_loads_again(model: Path) -> None:
-    engine = load_engine(Settings(_env_file=None, model=str(model), unload_after_s=0.01, kv_disk_mb=0))
-    assert isinstance(engine, LocalEngine)
+    engine = load_local_engine(Settings(_env_file=None, model=str(model), unload_after_s=0.01, kv_disk_mb=0))
     load, loads, again = engine._load_runner, [], threading.Event()
 
     def load_slowly(stopping: Callable[[], bool]) -> Runner:
@@ -135,3 +134,41 @@ def test_a_server_stops_while_it_loads_again(model: Path) -> None:
 
     asyncio.run(asyncio.wait_for(stop_while_loading(), 60))
     assert len(loads) == 2
+
+
+def test_the_time_to_load_is_a_part_of_the_wait(model: Path) -> None:
+    engine = load_local_engine(Settings(_env_file=None, model=str(model), unload_after_s=3600, kv_disk_mb=0))
+    load = engine._load_runner
+
+    def load_slowly(stopping: Callable[[], bool]) -> Runner:
+        time.sleep(1.5)
+        return load(stopping)
+
+    engine._load_runner = load_slowly
+
+    async def ask(max_wait_s: float) -> None:
+        request = CompletionRequest(("the",), Sampling(max_tokens=2), max_wait_s=max_wait_s)
+        async with aclosing(engine.complete(request)) as events:
+            assert [event async for event in events]
+
+    async def ask_an_unloaded_model() -> None:
+        await engine.load()
+        assert engine.load_s >= 1.5
+        await ask(1000)
+        loaded = (await engine.status()).wait_s
+        while not await engine.unload():  # noqa: ASYNC110 (the engine tells nobody)
+            await asyncio.sleep(0.01)
+        unloaded = (await engine.status()).wait_s
+        assert loaded is not None
+        assert unloaded is not None
+        assert unloaded >= engine.load_s
+        with pytest.raises(WaitTooLong) as refused:
+            await ask(1)
+        assert refused.value.retry_after in range(1, 100)
+        while not engine.loaded:  # noqa: ASYNC110 (the engine tells nobody)
+            await asyncio.sleep(0.01)
+        await ask(1000)
+        engine.stop()
+        await engine.close()
+
+    asyncio.run(asyncio.wait_for(ask_an_unloaded_model(), 60))

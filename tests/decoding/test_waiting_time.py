@@ -86,6 +86,7 @@ async def serve(
         number = requests.index(one)
         one.came = came
         present = scheduler._present()
+        assert present is not None
         one.estimate = scheduler._estimate.first_token_s(present, one.prompt, background=one.background)
         asked = sequence(one.prompt, number, one.count, background=one.background)
         async with aclosing(sampled_tokens(scheduler, asked)) as news:

@@ -15,7 +15,7 @@ from chatglm_server.decoding.backends import BACKENDS
 from chatglm_server.engine.capabilities import LOGITS, Capability
 from chatglm_server.engine.local import LocalEngine
 from chatglm_server.formats.registry import FORMATS
-from chatglm_server.loader import load_engine
+from chatglm_server.loader import load_local_engine
 from chatglm_server.model_files.containers import read_model_file
 from chatglm_server.model_files.tokenizer import Tokenizer
 from chatglm_server.sampling import Sampling
@@ -40,9 +40,7 @@ def tokenizer_of(path: Path) -> Tokenizer:
 def engine(path: Path, script: list[int], monkeypatch: pytest.MonkeyPatch, chat_format: str = "auto") -> LocalEngine:
     monkeypatch.setattr(ToyBackend, "script", script)
     settings = Settings(_env_file=None, model=str(path), engine="toy", chat_format=chat_format, parallel=3)
-    made = load_engine(settings)
-    assert isinstance(made, LocalEngine)
-    return made
+    return load_local_engine(settings)
 
 
 def answered(one: LocalEngine, request: ChatRequest) -> list[Event]:

@@ -26,7 +26,7 @@ def messages_router(endpoint: Endpoint) -> APIRouter:
     @router.post("", summary="Answer a conversation", responses={200: {"model": MessageObject}})
     async def messages(request: Request, body: MessagesBody) -> Response:
         """Whole, or as server-sent events with `"stream": true`; calls come as blocks of the type `tool_use`."""
-        asked = body.to_request(endpoint.capabilities)
+        asked = body.to_request(await endpoint.capabilities(body.model))
 
         def shape(model: str) -> MessageAnswer:
             return MessageAnswer(model, max_tokens=body.max_tokens, shows_thoughts=body.shows_thoughts)
@@ -43,7 +43,7 @@ def messages_router(endpoint: Endpoint) -> APIRouter:
     )
     async def count_tokens(request: Request, body: MessagesBody) -> Json:
         """As the model reads it: system, tools and messages. Nothing is generated."""
-        asked = body.to_request(endpoint.capabilities, counted=True)
+        asked = body.to_request(await endpoint.capabilities(body.model), counted=True)
         return {"input_tokens": await endpoint.count_tokens(request, asked, body.field_of)}
 
     return router

@@ -32,7 +32,8 @@ def glm_router(endpoint: Endpoint, service: Service) -> APIRouter:
         def shape(model: str) -> AnswerShape:
             return NewText(model, history) if body.chunk else TextSoFar(model, history)
 
-        return await endpoint.answer(request, body.to_request(endpoint.capabilities), shape, body.field_of)
+        asked = body.to_request(await endpoint.capabilities(None))
+        return await endpoint.answer(request, asked, shape, body.field_of)
 
     @router.post(
         "/tokenize",

@@ -20,6 +20,9 @@ _NEWS_S = 10.0  # between lines about a prompt that is being read
 _FIELD = re.compile(r"[A-Za-z_-]{1,40}(\[\d{1,6}\]|\.[A-Za-z_]{1,40}){0,8}")
 """The fields that the log shows: names and positions. A client's text cannot stand there."""
 
+_ROUTINE = re.compile(r"/render|/health|/metrics|/web/.*")
+"""Paths that a page or a monitor asks for again and again: the log shows them only if something is wrong."""
+
 _log = logging.getLogger("chatglm_server.access")
 
 
@@ -89,12 +92,36 @@ class RequestRecord:
             parts.append(f"completion={self.usage.completion_tokens}")
         if self.timings:
             parts.append(f"first_token={self.timings[0].first_token:.2f}s")
-            seconds = sum(timings.generation for timings in self.timings)
-            generated = self.usage.completion_tokens - len(self.timings)  # after each answer's first token
-            if seconds > 0 and generated > 0:  # a backend may not count tokens, or send all at once
-                unit = "char" if self.usage.details.get("unit") == "characters" else "tok"
-                parts.append(f"speed={generated / seconds:.1f}{unit}/s")
+        if self.speed is not None:
+            unit = "char" if self.usage.details.get("unit") == "characters" else "tok"
+            parts.append(f"speed={self.speed:.1f}{unit}/s")
         return " ".join(parts)
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens (or characters) a second, after each answer's first; None if nobody knows."""
+        seconds = sum(timings.generation for timings in self.timings)
+        generated = self.usage.completion_tokens - len(self.timings)
+        return generated / seconds if seconds > 0 and generated > 0 else None  # a backend may send all at once
+
+    def fields(self) -> dict[str, object]:
+        """The same for programs. Times are in seconds."""
+        fields = dict(self.notes)
+        if self.calls:
+            fields["calls"] = self.calls
+        if self.repairs:
+            fields["repairs"] = dict(self.repairs)
+        if self.abandoned:
+            fields["abandoned_calls"] = self.abandoned
+        if self.usage.prompt_tokens:
+            fields["prompt_tokens"] = self.usage.prompt_tokens
+            fields["cached_tokens"] = self.usage.cached_tokens
+            fields["completion_tokens"] = self.usage.completion_tokens
+        if self.timings:
+            fields["first_token_s"] = round(self.timings[0].first_token, 3)
+        if self.speed is not None:
+            fields["speed"] = round(self.speed, 1)
+        return fields
 
 
 def request_record(scope: Scope) -> RequestRecord:
@@ -133,4 +160,8 @@ class AccessLog:
             outcome = f"{status}" if whole else f"{status or '-'} cut off"
             if self._noted is not None:
                 self._noted(record, status)
-            _log.info("%s", f"{scope['method']} {path} {outcome} {seconds:.2f}s {record.summary()}".rstrip())
+            line = f"{scope['method']} {path} {outcome} {seconds:.2f}s {record.summary()}".rstrip()
+            fields = {"method": scope["method"], "path": path, "status": status or None, "cut_off": not whole}
+            request = {**fields, "seconds": round(seconds, 3), **record.fields()}
+            routine = whole and status < 400 and _ROUTINE.fullmatch(scope["path"])
+            _log.log(logging.DEBUG if routine else logging.INFO, "%s", line, extra={"request": request})

@@ -10,14 +10,14 @@ from ...chat import ChatRequest, CompletionRequest, Message, Thinking
 from ...engine.base import ModelInfo
 from ...engine.capabilities import Capability
 from ...errors import InvalidRequest, UnsupportedParameter
+from ...model_names import untagged
 from ...sampling import MAX_TOP_LOGPROBS
 from ..openai.conversation import MAX_MESSAGES
 from ..openai.parameters import Body, Strings, log_ignored
 from ..openai.thinking import Effort
 from ..openai.tools import ToolBody, read_tools
 from .conversation import MessageBody, check_no_images, read_conversation
-from .names import served_name
-from .options import Options, read_format, read_thinking
+from .options import Options, read_format, read_keep_alive, read_thinking
 
 _FIELDS = {
     "sampling.max_tokens": "options.num_predict",
@@ -44,13 +44,15 @@ class NamedBody(Body):
 
 
 class _GenerationBody(NamedBody):
-    """What chats and prompts share. `keep_alive` changes nothing: the model stays until the server stops."""
+    """What chats and prompts share."""
 
     stream: bool | None = None
     options: Options | None = None
     format: Annotated[str | dict[str, Any] | None, SkipValidation] = Field(None, description='"json" or a JSON schema')
     think: Annotated[bool | Effort | None, SkipValidation] = Field(None, description="whether to think first, or how")
-    keep_alive: Any = None
+    keep_alive: Annotated[str | float | None, SkipValidation] = Field(
+        None, description='how long the model stays in memory: seconds, or a text such as "5m"; less than 0: always'
+    )
     logprobs: bool | None = Field(None, description="say how likely each token of the answer was")
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS, description="and what else was likely there")
     truncate: Any = None
@@ -67,9 +69,9 @@ class _GenerationBody(NamedBody):
         return self.think is not False
 
     @property
-    def unloads(self) -> bool:
-        """True if the client wants the model's memory back."""
-        return self.keep_alive in (0, "0", "0s")
+    def keep_alive_s(self) -> float | None:
+        """Seconds that the model stays in memory; None if the client does not say. Raises: InvalidRequest."""
+        return read_keep_alive(self.keep_alive)
 
     def field_of(self, noun: str) -> str:
         """The field of this body that says `noun`."""
@@ -77,6 +79,12 @@ class _GenerationBody(NamedBody):
         if head == "response_format":
             return "format"
         return _FIELDS.get(noun, f"options.{rest}" if head == "sampling" else noun)
+
+    def _model(self, info: ModelInfo) -> str | None:
+        """The name by which the engine knows the model. Another server has names of its own."""
+        if self.asked is None:
+            return None
+        return untagged(self.asked) if Capability.ANY_MODEL in info.capabilities else info.id
 
     def _thinking(self, info: ModelInfo) -> Thinking:
         if self.think is True and not info.thinks and Capability.ANY_MODEL not in info.capabilities:
@@ -93,7 +101,8 @@ class _GenerationBody(NamedBody):
         return {
             "sampling": options.sampling((self.top_logprobs or 0) if self.logprobs else None),
             "response_format": read_format(self.format),
-            "model": served_name(self.asked, info),
+            "model": self._model(info),
+            "keep_alive_s": self.keep_alive_s,
             "streamed": self.streamed,
         }
 
@@ -110,7 +119,7 @@ class ChatBody(_GenerationBody):
     tools: Annotated[list[ToolBody] | None, SkipValidation] = None
 
     def to_request(self, info: ModelInfo) -> ChatRequest:
-        """The nouns, for the engine of `info`. Raises: InvalidRequest, ModelNotFound."""
+        """The nouns, for the model of `info`. Raises: InvalidRequest."""
         messages = read_conversation(self.messages or ())
         tools = read_tools(self.tools, foreign=False).functions
         if tools and not info.supports_tools:
@@ -136,7 +145,7 @@ class GenerateBody(_GenerationBody):
     context: Any = None
 
     def to_request(self, info: ModelInfo) -> ChatRequest | CompletionRequest:
-        """The nouns, for the engine of `info`. Raises: InvalidRequest, ModelNotFound."""
+        """The nouns, for the model of `info`. Raises: InvalidRequest."""
         check_no_images(self.images, "images")
         prompt = self.prompt or ""
         if self.raw or self.suffix:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from hashlib import sha256
 
 from ...embeddings.base import EmbeddingModelInfo
@@ -10,8 +12,7 @@ from ..dialect import Json
 from .answers import rfc3339
 from .names import listed_name
 
-NEVER = "9999-12-31T23:59:59Z"
-"""When the memory of a model is given back: not before the server stops."""
+_NEVER = "9999-12-31T23:59:59Z"
 
 
 def listed(info: ModelInfo | EmbeddingModelInfo) -> Json:
@@ -19,10 +20,11 @@ def listed(info: ModelInfo | EmbeddingModelInfo) -> Json:
     return {**_identity(info), "modified_at": _modified(info), "capabilities": capabilities(info)}
 
 
-def running(info: ModelInfo | EmbeddingModelInfo) -> Json:
-    """An entry of ``/api/ps``."""
+def running(info: ModelInfo | EmbeddingModelInfo, unloads_in_s: float = math.inf) -> Json:
+    """An entry of ``/api/ps``, for a model that leaves memory in so many seconds."""
     length = info.context_length if isinstance(info, ModelInfo) else 0
-    return {**_identity(info), "expires_at": NEVER, "size_vram": 0, "context_length": length}
+    expires = rfc3339(time.time_ns() + round(unloads_in_s * 1e9)) if math.isfinite(unloads_in_s) else _NEVER
+    return {**_identity(info), "expires_at": expires, "size_vram": 0, "context_length": length}
 
 
 def shown(info: ModelInfo | EmbeddingModelInfo) -> Json:

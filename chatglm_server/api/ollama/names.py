@@ -8,7 +8,7 @@ from ...embeddings.base import EmbeddingModelInfo
 from ...engine.base import ModelInfo
 from ...engine.capabilities import Capability
 from ...errors import ModelNotFound
-from ..model_names import LATEST, untagged
+from ...model_names import LATEST, plain
 
 _MAX_NAMED = 20
 
@@ -19,24 +19,9 @@ def listed_name(info: ModelInfo | EmbeddingModelInfo) -> str:
     return info.id if foreign or ":" in info.id else info.id + LATEST
 
 
-def served_name(name: str | None, info: ModelInfo) -> str | None:
-    """The name by which the engine knows the model that a client calls `name`. Another server has names of its own.
-
-    Raises: ModelNotFound.
-    """
-    if name is None:
-        return None
-    if Capability.ANY_MODEL in info.capabilities:
-        return untagged(name)
-    for known in (info.id, *info.aliases):
-        if untagged(known).lower() == untagged(name).lower():
-            return known
-    raise not_found(name, (info.id, *info.aliases))
-
-
 def is_called(name: str, info: ModelInfo | EmbeddingModelInfo) -> bool:
     """True if `name` is one of the model's."""
-    return untagged(name).lower() in {untagged(known).lower() for known in (info.id, *info.aliases)}
+    return plain(name) in {plain(known) for known in (info.id, *info.aliases)}
 
 
 def not_found(name: str, known: Sequence[str]) -> ModelNotFound:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +15,11 @@ from ...sampling import MAX_STOP, NO_LIMIT, Sampling
 from ..openai.parameters import Strings, log_ignored
 from ..openai.thinking import Effort
 from ..validation import read
+
+_NUMBER = r"[0-9]{1,18}(?:\.[0-9]{0,18})?"
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = f"({_NUMBER})(ns|us|µs|ms|s|m|h)"
+_ALWAYS_S = 1e9  # 30 years
 
 
 class Options(BaseModel):
@@ -74,3 +81,25 @@ def read_thinking(value: Any) -> Thinking:
     if isinstance(value, bool):
         return Thinking(enabled=value)
     return Thinking(effort=read(Effort, value, "think"))
+
+
+def read_keep_alive(value: Any) -> float | None:
+    """The seconds of a ``keep_alive``, infinite for a number below 0. Raises: InvalidRequest."""
+    if value is None:
+        return None
+    seconds = _duration(value) if isinstance(value, str) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or math.isnan(seconds):
+        raise InvalidRequest('keep_alive: must be seconds, or a text such as "5m" or "1h30m"', param="keep_alive")
+    return math.inf if seconds < 0 or seconds > _ALWAYS_S else float(seconds)
+
+
+def _duration(text: str) -> float | None:
+    """The seconds of a duration as Go writes it, or of a number; None if it is neither."""
+    sign = -1 if text.startswith("-") else 1
+    digits = text[1:] if text.startswith(("+", "-")) else text
+    if re.fullmatch(_NUMBER, digits):
+        return sign * float(digits)
+    parts = re.findall(_PART, digits)
+    if not parts or "".join(number + unit for number, unit in parts) != digits:
+        return None
+    return sign * sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -14,13 +14,13 @@ from ...engine.base import ModelInfo
 from ...errors import NotReady, NotSupported
 from ...service import Service
 from ..dialect import Json
-from ..endpoint import Endpoint
+from ..endpoint import Endpoint, unless_disconnected
 from ..http.body import UndeclaredJsonRoute
 from .answers import ChatAnswer, GenerateAnswer
 from .bodies import ChatBody, GenerateBody, NamedBody
 from .embeddings import add_embedding_routes
 from .models import listed, running, shown
-from .names import is_called, not_found, served_name
+from .names import is_called, not_found
 from .schemas import (
     ChatLine,
     GenerateLine,
@@ -52,9 +52,10 @@ def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
             return ChatAnswer(body.asked or model, started, shows_thoughts=body.shows_thoughts)
 
         started = time.perf_counter()
+        info = await served(body)
         if not body.messages:
-            return await loaded(body, shape(engine.info.id))
-        return await endpoint.answer(request, body.to_request(engine.info), shape, body.field_of)
+            return await unless_disconnected(request, kept(body, shape(info.id)))
+        return await endpoint.answer(request, body.to_request(info), shape, body.field_of)
 
     @router.post("/generate", summary="Answer a prompt, as Ollama does", responses={200: {"model": GenerateLine}})
     async def generate(request: Request, body: GenerateBody) -> Response:
@@ -64,16 +65,24 @@ def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
             return GenerateAnswer(body.asked or model, started, shows_thoughts=body.shows_thoughts)
 
         started = time.perf_counter()
+        info = await served(body)
         if not body.prompt and not body.suffix:
-            return await loaded(body, shape(engine.info.id))
-        return await endpoint.answer(request, body.to_request(engine.info), shape, body.field_of)
+            return await unless_disconnected(request, kept(body, shape(info.id)))
+        return await endpoint.answer(request, body.to_request(info), shape, body.field_of)
 
-    async def loaded(body: ChatBody | GenerateBody, shape: ChatAnswer) -> Response:
-        """Says that the model is loaded, or to who wants it unloaded that it is: nothing depends on that."""
-        served_name(body.asked, engine.info)
+    async def served(body: NamedBody) -> ModelInfo:
+        """The model that answers. Raises: ModelNotFound, ModelFileError."""
+        found = engine.info if body.asked is None else await engine.find(body.asked)
+        if found is None:
+            raise not_found(body.asked or "", [info.id for info in await engine.models()])
+        return found
+
+    async def kept(body: ChatBody | GenerateBody, shape: ChatAnswer) -> Response:
+        """Loads the model, or unloads it, and says so."""
         if not (await engine.status()).ready:
             raise NotReady("the model is still being loaded; try again in a few seconds")
-        return JSONResponse(shape.nothing("unload" if body.unloads else "load"))
+        await engine.keep(body.asked, body.keep_alive_s)
+        return JSONResponse(shape.nothing("unload" if body.keep_alive_s == 0 else "load"))
 
     @router.get(
         "/version",
@@ -101,7 +110,13 @@ def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
     )
     async def ps() -> Json:
         status = await engine.status()
-        return {"models": [running(info) for info in await models()] if status.ready and status.loaded else []}
+        if not status.ready:
+            return {"models": []}
+        known = await engine.models()
+        states = status.models or {info.id: status for info in known}
+        loaded = [info for info in known if info.id in states and states[info.id].loaded]
+        embedder = [] if service.embedder is None else [running(service.embedder.info)]
+        return {"models": [*(running(info, states[info.id].unloads_in_s) for info in loaded), *embedder]}
 
     @router.post("/show", summary="What a model is", response_model=None, responses={200: {"model": ShownModel}})
     async def show(body: NamedBody) -> Json:

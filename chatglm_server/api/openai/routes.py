@@ -22,7 +22,7 @@ def openai_router(endpoint: Endpoint, options: Options) -> APIRouter:
     @router.post("/chat/completions", summary="Answer a conversation", responses={200: {"model": ChatCompletionObject}})
     async def chat_completions(request: Request, body: ChatCompletionBody) -> Response:
         """Whole, or as server-sent events with `"stream": true`; tool calls come as OpenAI `tool_calls`."""
-        asked = body.to_request(endpoint.capabilities)
+        asked = body.to_request(await endpoint.capabilities(body.model))
 
         def shape(model: str) -> ChatCompletion:
             return ChatCompletion(
@@ -41,7 +41,7 @@ def openai_router(endpoint: Endpoint, options: Options) -> APIRouter:
     @router.post("/completions", summary="Continue a bare prompt", responses={200: {"model": TextCompletionObject}})
     async def completions(request: Request, body: CompletionBody) -> Response:
         """The prompt goes to the model as it is: no roles, no tools. Several prompts are answered each by itself."""
-        asked = body.to_request(endpoint.capabilities)
+        asked = body.to_request(await endpoint.capabilities(body.model))
 
         def shape(model: str) -> TextCompletion:
             timings = bool(body.timings_per_token)

@@ -21,7 +21,7 @@ def responses_router(endpoint: Endpoint) -> APIRouter:
     @router.post("/responses", summary="Answer a conversation of items", responses={200: {"model": ResponseObject}})
     async def responses(request: Request, body: ResponsesBody) -> Response:
         """Whole, or as server-sent events with `"stream": true`. No response is kept: `store` is always false."""
-        asked = ReadRequest(body, endpoint.capabilities)
+        asked = ReadRequest(body, await endpoint.capabilities(body.model))
 
         def shape(model: str) -> ResponseAnswer:
             return ResponseAnswer(asked.asked, model)

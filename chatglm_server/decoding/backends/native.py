@@ -15,7 +15,7 @@ from ..snapshots.blocks import BLOCK
 from ..snapshots.options import open_snapshots
 from . import KEPT_PREFIXES, BackendOptions
 from .cpus import usable_cpus
-from .loading import progress_bar
+from .loading import loading_progress
 from .thread_count import ThreadCount
 
 _CHUNK, _EXPERT_CHUNK = 128, 256
@@ -115,10 +115,10 @@ class NativeBackend:
         check_threads(options.threads_on_battery, "--threads-on-battery")
 
     def load(self, file: ModelFile, options: BackendOptions, stopping: Callable[[], bool]) -> ModelRunner:
-        with progress_bar(file.spec.nbytes) as bar:
+        with loading_progress(file.spec.nbytes) as loaded:
 
             def progress(count: int) -> bool:
-                bar.update(count - bar.n)
+                loaded(count)
                 return not stopping()
 
             model = NativeModel(

@@ -77,7 +77,8 @@ class Snapshots:
     def __init__(self, cache: PortableCache, store: BlockStore, after_s: float) -> None:
         """Prefixes that take `after_s` seconds to read are written."""
         self._cache = cache
-        self._store = store
+        self.store = store
+        """The files. They can be looked for after `close`, too."""
         self._after_s = after_s
         self._block_bytes = cache.cache_bytes(BLOCK)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshots")
@@ -95,20 +96,20 @@ class Snapshots:
 
     def find(self, tokens: Sequence[int]) -> list[Block]:
         """The blocks at the beginning of `tokens` that are on disk."""
-        return self._store.find(tokens)
+        return self.store.find(tokens)
 
     def keep_note(self, name: str, prefix: Sequence[int], note: bytes) -> None:
         """Have a note written beside the blocks of `prefix`, if these are. `name` is that of a file, without suffix."""
         if not self._closed:
-            self._writer.submit(self._store.write_note, name, prefix, note)
+            self._writer.submit(self.store.write_note, name, prefix, note)
 
     def find_note(self, name: str) -> bytes | None:
         """A note that was kept, by this server or another. It waits for the disk; any thread may call it."""
-        return self._store.read_note(name)
+        return self.store.read_note(name)
 
     def status(self) -> DiskStatus:
         """Tokens read from disk, and written there, since the start, and how full the folder is."""
-        store = self._store
+        store = self.store
         written = store.written * BLOCK
         return {"read": self._restored, "written": written, "bytes": store.held, "most_bytes": store.limit}
 
@@ -120,7 +121,7 @@ class Snapshots:
 
     def unsaved(self, slots: Sequence[HoldsPrefix]) -> list[HoldsPrefix]:
         """The slots that hold a block which should be written."""
-        if not self._store.writable:
+        if not self.store.writable:
             return []
         return [
             slot
@@ -155,11 +156,11 @@ class Snapshots:
                 data = self._cache.read_cache(slot, block.start, BLOCK)
             except ModelFailure:  # no memory for a copy: answers go on, and this prefix is not written further
                 continue
-            self._unwritten.append(self._writer.submit(self._store.write, block, data))
+            self._unwritten.append(self._writer.submit(self.store.write, block, data))
         until = time.perf_counter() + moves.seconds
         for restore in moves.restores:
             for block in restore.blocks:
-                known = self._store.read(block)
+                known = self.store.read(block)
                 if known is None:
                     restore.broken = True
                     break
@@ -190,7 +191,7 @@ class Snapshots:
         chosen: list[tuple[int, Block]] = []
         for slot in self.unsaved(slots):
             while len(chosen) < most and len(slot.tokens) >= (len(slot.stored) + 1) * BLOCK:
-                parent = slot.stored[-1].name if slot.stored else self._store.key
+                parent = slot.stored[-1].name if slot.stored else self.store.key
                 slot.stored.append(block_at(slot.tokens, len(slot.stored) * BLOCK, parent))
                 chosen.append((slot.index, slot.stored[-1]))
         return chosen

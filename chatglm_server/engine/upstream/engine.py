@@ -70,6 +70,12 @@ class UpstreamEngine:
             raise UpstreamFailure(f"the backend at {self._client.address} has no list of models")
         return models
 
+    async def find(self, name: str) -> ModelInfo:
+        return self.info
+
+    async def keep(self, name: str | None, seconds: float | None) -> None:
+        """Does nothing: the backend loads its models."""
+
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         asked = request.model or ""
         if self._options.tools == "text":

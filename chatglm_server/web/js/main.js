@@ -20,14 +20,14 @@ import { fillIn } from "./words.js";
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 
 const LAST = "chatglm-server conversation";
-/** Between two looks at the queue: while an answer is written, and otherwise. */
+/** Between two looks at the server: while an answer is written, and otherwise. */
 const LOOK_MS = 2000;
 const IDLE_LOOK_MS = 30_000;
 
 /** @type {import("./server.js").Model[]} */
 let known = [];
-/** @type {{running: number, waiting: number} | null} */
-let queue = null;
+/** @type {import("./server.js").Health | null} */
+let state = null;
 /** Chats that were opened. @type {Map<string, Chat>} */
 const chats = new Map();
 /** @type {Chat} */
@@ -53,7 +53,7 @@ const listener = {
     void shelf.keep(one.conversation);
     if (one === chat) draw();
     if (one === chat && !one.busy) announce(one);
-    if (!one.busy) void lookAtQueue();
+    if (!one.busy) void lookAtServer();
   },
   grew(one, message) {
     shelf.keepSoon(one.conversation);
@@ -84,7 +84,7 @@ function draw() {
 
 function drawStrip() {
   const figures = chat.shown.findLast((message) => message.figures)?.figures;
-  showStrip({ unit: unit(), contextLength: model()?.context_length ?? null, figures, queue });
+  showStrip({ unit: unit(), contextLength: model()?.context_length ?? null, figures, state });
 }
 
 /** @param {string} id */
@@ -176,18 +176,20 @@ async function meetServer() {
   }
 }
 
-async function lookAtQueue() {
+async function lookAtServer() {
+  const before = state?.problem;
   try {
-    queue = (await health()).queue;
+    state = await health();
   } catch {
-    queue = null; // the next request says it
+    state = null; // the next request says it
   }
+  if (state?.problem && state.problem !== before) notice(say("problemBackend", { message: state.problem }));
   drawStrip();
 }
 
-async function watchQueue() {
+async function watchServer() {
   for (;;) {
-    if (document.visibilityState === "visible") await lookAtQueue();
+    if (document.visibilityState === "visible") await lookAtServer();
     const began = performance.now();
     while (performance.now() - began < (chat.busy ? LOOK_MS : IDLE_LOOK_MS)) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS / 2));
@@ -244,4 +246,4 @@ listen();
 await shelf.load();
 open(localStorage.getItem(LAST) ?? "");
 void meetServer();
-void watchQueue();
+void watchServer();

@@ -4,7 +4,8 @@ import { request } from "./api.js";
 
 /**
  * @typedef {{id: string, context_length: number | null, unit: string, supports_tools: boolean}} Model
- * @typedef {{status: string, model: string, queue: {running: number, waiting: number}, problem?: string}} Health
+ * @typedef {{running: number, waiting: number}} Queue
+ * @typedef {{status: string, model: string, queue: Queue, estimated_wait_s?: number, problem?: string}} Health
  */
 
 const LOAD_SECONDS = "chatglm-server seconds to load ";

@@ -8,11 +8,11 @@ import { say } from "./say.js";
  * @property {string} unit  what the model's lengths count: tokens or characters
  * @property {number | null} contextLength
  * @property {import("./conversation.js").Figures | undefined} figures  of the last answer
- * @property {{running: number, waiting: number} | null} queue
+ * @property {import("./server.js").Health | null} state
  */
 
 /** @param {State} state */
-export function showStrip({ unit, contextLength, figures, queue }) {
+export function showStrip({ unit, contextLength, figures, state }) {
   /** @type {[string, string][]} */
   const items = [];
   if (figures) {
@@ -25,7 +25,11 @@ export function showStrip({ unit, contextLength, figures, queue }) {
   } else if (contextLength) {
     items.push([say("stripContext"), grouped(contextLength)]);
   }
-  if (queue) items.push([say("stripQueue"), say("stripQueueFigures", queue)]);
+  if (state) {
+    const wait = state.estimated_wait_s ?? 0;
+    const queue = say("stripQueueFigures", state.queue);
+    items.push([say("stripQueue"), wait >= 1 ? say("stripWait", { queue, seconds: Math.round(wait) }) : queue]);
+  }
   byId("strip", HTMLDListElement).replaceChildren(
     ...items.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
   );

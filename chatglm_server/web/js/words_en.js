@@ -63,6 +63,7 @@ export const EN = {
   stripCached: "From cache",
   stripQueue: "Queue",
   stripQueueFigures: "{running} running, {waiting} waiting",
+  stripWait: "{queue}, a new answer begins in about {seconds} s",
   loading: "The model is loading: {seconds} s so far. Your question is sent once it is ready.",
   loadingLeft: "The model is loading: about {left} s left if it takes as long as last time.",
   reading: "The model reads: {read} of {total} {unit}",
@@ -110,5 +111,6 @@ export const EN = {
   problemNotReady: "The server is not ready. Wait a moment and try again. {message}",
   problemServer: "The server failed. Try again; its log says more. {message}",
   problemRequest: "The server cannot do that. Change what it names, in the settings or the message, then try again. {message}",
+  problemBackend: "The server's backend has a problem. Mend it, then try again. {message}",
   problemOther: "Something went wrong on this page. Reload it and try again. {message}",
 };

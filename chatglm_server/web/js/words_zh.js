@@ -63,6 +63,7 @@ export const ZH = {
   stripCached: "来自缓存",
   stripQueue: "队列",
   stripQueueFigures: "{running} 个运行，{waiting} 个等待",
+  stripWait: "{queue}，新回答约 {seconds} 秒后开始",
   loading: "模型正在加载：已用 {seconds} 秒。就绪后会自动发送你的问题。",
   loadingLeft: "模型正在加载：如果和上次一样，约还需 {left} 秒。",
   reading: "模型正在阅读：{read} / {total} {unit}",
@@ -109,5 +110,6 @@ export const ZH = {
   problemNotReady: "服务器尚未就绪。请稍等后重试。{message}",
   problemServer: "服务器出错。请重试；详情见其日志。{message}",
   problemRequest: "服务器无法这样做。请在设置或消息中修改它指出的内容，然后重试。{message}",
+  problemBackend: "服务器的后端有问题。请修复后重试。{message}",
   problemOther: "本页出错。请刷新后重试。{message}",
 };

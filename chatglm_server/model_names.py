@@ -1,4 +1,4 @@
-"""Names of models as clients say them: with the tag of Ollama's lists, or without."""
+"""Names of models as clients say them: in any case, and with the tag of Ollama's lists or without."""
 
 from __future__ import annotations
 
@@ -9,3 +9,8 @@ LATEST = ":latest"
 def untagged(name: str) -> str:
     """The name without that tag."""
     return name[: -len(LATEST)] if name.lower().endswith(LATEST) else name
+
+
+def plain(name: str) -> str:
+    """What the names of one model have in common."""
+    return untagged(name).lower()

@@ -100,6 +100,7 @@ def test_every_operation_is_described(reference: Reference) -> None:
         ("/v1/chat/completions", CALL | {"functions": [WEATHER["function"]]}),
         ("/v1/chat/completions", CALL | {"n": 2, "logprobs": True, "top_logprobs": 2, "stream": True}),
         ("/v1/chat/completions", CALL | {"functions": [WEATHER["function"]], "stream": True}),
+        ("/v1/chat/completions", CALL | {"messages": user("word " * 600), "return_progress": True, "stream": True}),
         ("/v1/completions", {"prompt": ["a", "b"], "logprobs": 2, "max_tokens": 3, "stream": True}),
         ("/api/chat", {"messages": user("Hello!"), "logprobs": True, "stream": False}),
         ("/api/generate", {"prompt": "Hello!", "logprobs": True}),

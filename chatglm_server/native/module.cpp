@@ -77,7 +77,7 @@ CacheType cache_type(const std::string &name) {
 
 TensorSpec read_tensor(nb::handle tensor) {
     return {
-        attribute<std::filesystem::path>(tensor, "path").string(),
+        attribute<std::filesystem::path>(tensor, "path"),
         attribute<int>(tensor, "type"),
         attribute<std::vector<int64_t>>(tensor, "shape"),
         attribute<uint64_t>(tensor, "offset"),

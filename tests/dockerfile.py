@@ -66,7 +66,7 @@ class Stage:
             raise ValueError(instruction)
 
     def _copy(self, sources: list[Path], target: str) -> None:
-        place = self.root / self.folder.lstrip("/") / target
+        place = self.root / str(Path(self.folder) / target).lstrip("/")
         for source in sources:
             if source.is_dir():
                 shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+import psutil
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _SELF = Path("/proc/self/cgroup")
@@ -14,7 +17,10 @@ def memory_limit(cgroups: Path = _CGROUPS, own: Path = _SELF) -> tuple[int, bool
 
     Reads the limits of version 2 and 1 of the kernel's control groups, the process's own and all above it.
     """
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if sys.platform == "win32":
+        machine = psutil.virtual_memory().total
+    else:
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = min([machine, *_limits(cgroups, own)])
     return limit, limit < machine
 

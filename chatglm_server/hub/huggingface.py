@@ -66,7 +66,10 @@ class HuggingFace:
         file.path.parent.mkdir(parents=True, exist_ok=True)
         if not file.path.exists():
             file.path.unlink(missing_ok=True)  # a link to nothing
-            file.path.symlink_to(os.path.relpath(file.target, file.path.parent))
+            try:
+                file.path.symlink_to(os.path.relpath(file.target, file.path.parent))
+            except OSError:  # Windows asks for a privilege; huggingface_hub moves the file too
+                file.target.replace(file.path)
 
     def cached(self) -> Iterator[LocalModel]:
         for folder in sorted(_cache().glob("models--*--*")):
@@ -91,8 +94,11 @@ class HuggingFace:
         for snapshot in _snapshots(folder):
             for path in (snapshot / name for name in names):
                 if path.is_file():
-                    blob = path.resolve()
+                    blob, size = path.resolve(), path.stat().st_size
                     path.unlink()
+                    if blob == path.absolute():  # no link: see `publish`
+                        freed += size
+                        continue
                     ours = blob.parent == (folder / _BLOBS).resolve()  # a link may lead anywhere
                     if ours and not _is_linked(blob, folder):
                         freed += blob.stat().st_size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tqdm import tqdm
 
+from .. import open_files
 from ..errors import ModelFileError
 from .http_client import http_client
 from .sizes import size_text
@@ -83,7 +83,7 @@ def fetch(download: Download) -> None:
             if not target.exists():  # else another program was faster
                 _fill(download, file)
                 os.fsync(file.fileno())
-                partial.replace(target)
+                open_files.rename(file, partial, target)
     except KeyboardInterrupt:
         have = partial.stat().st_size if partial.exists() else 0
         amount = f"{size_text(have)} of {size_text(download.size)}"
@@ -101,7 +101,7 @@ def discard(partial: Path, title: str) -> int:
         with partial.open("r+b") as file:
             _lock(file, title)
             size = os.fstat(file.fileno()).st_size
-            partial.unlink()
+            open_files.delete(file, partial)
             return size
     except FileNotFoundError:
         return 0
@@ -234,15 +234,13 @@ def _only_user(file: BinaryIO, download: Download) -> Iterator[None]:
         yield
     finally:
         if _has_name(file, partial) and (target.exists() or os.fstat(file.fileno()).st_size == 0):
-            partial.unlink()
+            open_files.delete(file, partial)
 
 
 def _lock(file: BinaryIO, title: str) -> None:
     """Raises: ModelFileError."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _busy(title) from None
+    if not open_files.try_lock(file):
+        raise _busy(title)
 
 
 def _busy(title: str) -> ModelFileError:
@@ -251,6 +249,8 @@ def _busy(title: str) -> ModelFileError:
 
 def _has_name(file: BinaryIO, path: Path) -> bool:
     """False if `path` is another file by now, or none."""
+    if file.closed:  # on Windows, when it got its final name
+        return False
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

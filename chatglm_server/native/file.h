@@ -4,14 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <filesystem>
 
 namespace chatglm {
 
 class File {
   public:
     // Throws std::runtime_error unless it is a regular file that can be read.
-    explicit File(const std::string &path);
+    explicit File(const std::filesystem::path &path);
     ~File();
     File(const File &) = delete;
     File &operator=(const File &) = delete;
@@ -22,8 +22,8 @@ class File {
     void read(uint64_t offset, size_t bytes, uint8_t *to) const;
 
   private:
-    std::string path_;
-    int descriptor_;
+    std::filesystem::path path_;
+    intptr_t file_;  // the system's descriptor or handle
     uint64_t bytes_ = 0;
 };
 

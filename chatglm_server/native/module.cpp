@@ -77,7 +77,7 @@ CacheType cache_type(const std::string &name) {
 
 TensorSpec read_tensor(nb::handle tensor) {
     return {
-        attribute<std::filesystem::path>(tensor, "path").string(),
+        attribute<std::filesystem::path>(tensor, "path"),
         attribute<int>(tensor, "type"),
         attribute<std::vector<int64_t>>(tensor, "shape"),
         attribute<uint64_t>(tensor, "offset"),
@@ -165,7 +165,7 @@ nb::bytes read_cache(Model &model, int slot, int start, int count) {
     // the bytes of a new object may be written until Python sees it
     nb::bytes copied = nb::steal<nb::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes)));
     if (!copied.is_valid()) throw nb::python_error();
-    auto *const out = reinterpret_cast<uint8_t *>(PyBytes_AS_STRING(copied.ptr()));
+    auto *const out = reinterpret_cast<uint8_t *>(PyBytes_AsString(copied.ptr()));
     const nb::gil_scoped_release released;
     model.read_cache(slot, start, count, out);
     return copied;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -19,7 +20,7 @@ enum class CacheType { F16, Q8 };
 constexpr int code_bytes(CacheType type) { return type == CacheType::Q8 ? 1 : 2; }
 
 struct TensorSpec {
-    std::string path;
+    std::filesystem::path path;
     int type;                    // ggml's number
     std::vector<int64_t> shape;  // rows first
     uint64_t offset, bytes;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -75,7 +76,7 @@ class WeightPlan {
     void add(const Part &part, size_t bytes);
 
     const ModelSpec &spec_;
-    std::map<std::string, std::unique_ptr<File>> files_;
+    std::map<std::filesystem::path, std::unique_ptr<File>> files_;
     std::set<std::string> wanted_;
     std::vector<Part> parts_;
     std::vector<std::function<void()>> when_read_;

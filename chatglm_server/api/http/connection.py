@@ -6,6 +6,7 @@ import asyncio
 import http
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -148,7 +149,11 @@ def bound_unread(transport: asyncio.WriteTransport) -> None:
     The system's own buffer grows to megabytes: a whole answer would go into it, and no pause would ever come.
     """
     transport.set_write_buffer_limits(high=SEND_BUFFER)
-    transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_BUFFER)
+    connected = transport.get_extra_info("socket")
+    if sys.platform == "win32":  # which knows a bound of the whole buffer only, with what the client has not confirmed
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    else:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_BUFFER)
 
 
 def connections(request_timeout_s: float) -> Callable[..., Connection]:

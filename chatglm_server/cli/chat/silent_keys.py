@@ -15,18 +15,20 @@ else:
 @contextmanager
 def silent_keys() -> Iterator[None]:
     """The terminal does not echo keys meanwhile, if stdin is one. Windows echoes none outside of a prompt."""
-    if sys.platform == "win32" or not sys.stdin.isatty():
+    if sys.platform == "win32":  # noqa: SIM114  # alone, so that mypy knows that the rest is not Windows'
         yield
-        return
-    terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
-    silent = [*before]
-    silent[3] &= ~termios.ECHO
-    termios.tcsetattr(terminal, termios.TCSANOW, silent)
-    try:
+    elif not sys.stdin.isatty():
         yield
-    finally:
-        termios.tcsetattr(terminal, termios.TCSANOW, before)
+    else:
+        terminal = sys.stdin.fileno()
+        before = termios.tcgetattr(terminal)
+        silent = [*before]
+        silent[3] &= ~termios.ECHO
+        termios.tcsetattr(terminal, termios.TCSANOW, silent)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 def forget_keys() -> None:

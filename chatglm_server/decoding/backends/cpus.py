@@ -15,7 +15,10 @@ def usable_cpus(root: Path = Path("/")) -> int:
 
     A quota of 1.5 CPUs counts as 2, as in the JVM and Go. ``/proc`` and ``/sys`` are looked for in `root`.
     """
-    cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if sys.platform == "linux":
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
     quotas = [quota for folder in _groups(root) if (quota := _quota(folder)) is not None]
     return max(1, min([cpus, *map(math.ceil, quotas)]))
 

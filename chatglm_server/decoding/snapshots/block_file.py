@@ -14,15 +14,16 @@ the rest    keys and values, in the core's own order
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
+import sys
 import tempfile
 from collections.abc import Sequence
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
 
+from ... import open_files
 from .blocks import BLOCK, Block
 
 SUFFIX = ".kv"
@@ -32,6 +33,10 @@ PART = ".part"
 _MAGIC = b"chatglm-server\x01\x00"
 _HEAD = struct.Struct(f"<16s32sQ{4 * BLOCK}s")
 _DIGEST = 32
+if sys.platform == "win32":
+    _READ = os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT
+else:
+    _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def file_size(block_bytes: int) -> int:
@@ -57,17 +62,16 @@ def write_whole(path: Path, pieces: Sequence[bytes], used_ns: int) -> None:
     descriptor, name = tempfile.mkstemp(suffix=PART, dir=path.parent)
     part = Path(name)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed, or this process ends: see `remove_leftover`
-        for piece in pieces:
-            _write_all(descriptor, piece)
-        os.utime(descriptor, ns=(used_ns, used_ns))
-        os.fsync(descriptor)
-        part.replace(path)
+        with FileIO(descriptor, "wb") as file:
+            open_files.try_lock(file)  # nobody else has it yet; see `remove_leftover`
+            for piece in pieces:
+                _write_all(descriptor, piece)
+            os.fsync(descriptor)
+            os.utime(part, ns=(used_ns, used_ns))
+            open_files.rename(file, part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    finally:
-        os.close(descriptor)
 
 
 def read_block(path: Path, block: Block, block_bytes: int) -> bytes | None:
@@ -98,11 +102,8 @@ def read_place(path: Path) -> tuple[str, int] | None:
 def remove_leftover(path: Path) -> None:
     """Delete a file that was being written when its writer ended. Raises: OSError."""
     with opened(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # another server is writing it
-            return
-        path.unlink()
+        if open_files.try_lock(file):  # else another server is writing it
+            open_files.delete(file, path)
 
 
 def _head(block: Block) -> bytes:
@@ -123,4 +124,4 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def opened(path: Path) -> FileIO:
     """A file to read, not through a symbolic link, and without waiting for the writer of a pipe. Raises: OSError."""
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
+    return FileIO(os.open(path, _READ), "rb")

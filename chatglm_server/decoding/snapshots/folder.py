@@ -7,6 +7,7 @@ appears whole, its content depends on its name alone, and any may be deleted at 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -61,8 +62,11 @@ def make_private(folder: Path) -> None:
 
 
 def check_own(folder: Path) -> None:
-    """Raises: OSError if a folder belongs to another user, who could have put anything into it."""
-    if folder.stat().st_uid != os.geteuid():
+    """Raises: OSError if a folder belongs to another user, who could have put anything into it.
+
+    On Windows the folders of a user's profile are that user's alone, and no call here tells whose another one is.
+    """
+    if sys.platform != "win32" and folder.stat().st_uid != os.geteuid():
         raise PermissionError(EPERM, "it belongs to another user")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from types import TracebackType
 
@@ -18,7 +19,7 @@ from ..safe_text import printable
 from .markdown_blocks import split_finished
 from .silent_keys import silent_keys
 
-_FRAMES_A_SECOND = 10
+_FRAME_S = 0.1
 _THOUGHT_LINES = 6
 _BELOW = 2  # lines of the terminal that the drawing leaves free
 
@@ -33,14 +34,18 @@ class LiveDisplay:
         self._thought_began = 0.0
         self._spinner = Spinner("dots", Text("", style="dim"))
         self._keys = silent_keys()
-        self._live = Live(
-            console=console, get_renderable=self._drawn, refresh_per_second=_FRAMES_A_SECOND, transient=True
-        )
+        # Rich's own thread may draw in the middle of what is printed: the event loop draws.
+        self._live = Live(console=console, get_renderable=self._drawn, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
         self._keys.__enter__()
         self._live.start()
+        self._draw()
         return self
+
+    def _draw(self) -> None:
+        self._live.refresh()
+        self._next = asyncio.get_running_loop().call_later(_FRAME_S, self._draw)
 
     def add(self, event: Event) -> None:
         if isinstance(event, PromptRead):
@@ -62,6 +67,7 @@ class LiveDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._next.cancel()
         self._live.stop()
         self._end_thought()
         self._end_text()

@@ -43,7 +43,7 @@ load_local_engine(settings)._load_runner(lambda: False)
 print(read() - before)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    assert spec.nbytes <= int(result.stdout) <= 1.05 * spec.path.stat().st_size
+    assert spec.nbytes <= int(result.stdout) <= 1.1 * spec.path.stat().st_size  # the head is read in pieces of 1 MiB
 
 
 def test_progress_counts_the_bytes_in_the_calling_thread(spec: ModelSpec) -> None:

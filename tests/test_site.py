@@ -11,8 +11,11 @@ from pathlib import Path
 
 import benchmark_plots
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.test_documents import PAGES, ROOT, blocks, headings, read
+from tests.web.browser import PATIENCE_S, chromium
 
 DOCS = ROOT / "docs"
 
@@ -60,9 +63,17 @@ def test_site_has_every_page_and_no_markup_left(site: Path) -> None:
         assert not re.findall(r"^.*(?:```|\]\(|\*\*).*$|^ *(?:\*|\d\.) .*$", prose, re.MULTILINE), page.name
 
 
-def test_search_works_from_the_disk(site: Path) -> None:
-    assert "var __index = " in read(site / "search" / "search_index.js")
-    assert (site / "javascripts" / "iframe-worker.js").is_file()
+def test_search_works_from_the_disk(site: Path, tmp_path: Path) -> None:
+    """In a browser, whose console has nothing to complain of."""
+    with chromium(tmp_path) as browser:
+        browser.get((site / "index.html").as_uri())
+        field = browser.find_element(By.CSS_SELECTOR, "input.md-search__input")
+        field.click()
+        field.send_keys("mirror of Hugging Face")
+        WebDriverWait(browser, PATIENCE_S).until(
+            lambda _: browser.find_elements(By.CSS_SELECTOR, ".md-search-result__link[href*='models.html']")
+        )
+        assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
 def test_plots_are_those_of_the_page() -> None:

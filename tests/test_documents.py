@@ -136,7 +136,7 @@ def structure(section: str) -> dict[str, Any]:
 
 def test_format_examples_are_what_the_formats_do() -> None:
     text = read(ROOT / "docs" / "formats.md")
-    talk, call = (json.loads(content) for language, content in blocks(text) if language.startswith("json conversation"))
+    talk, call = (json.loads(content) for language, content in blocks(text) if "conversation" in language)
     formats = {name: dict(found) for name, found in blocks_by_heading(text).items() if "prompt" in dict(found)}
     assert set(formats) == set(FORMATS)
     rendered = run(

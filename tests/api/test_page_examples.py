@@ -14,6 +14,7 @@ from tests.serving import RunningServer
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = {
     "README.md#Call a tool": 'get_weather {"city": "Paris"}\n',
+    "docs/tools.md#A whole loop": "Here is the weather: city Paris, weather sunny, degrees 21.",
     "docs/clients.md#openai-python": "Hello! How can I help you?",
     "docs/clients.md#LangChain": "'name': 'get_weather', 'args': {'city': 'Paris'}",
 }

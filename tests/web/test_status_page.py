@@ -93,9 +93,13 @@ def test_plots_and_totals_show_what_the_server_does(browser: Chrome, server: Run
         over.set()
         for thread in threads:
             thread.join()
-    path = page.script("return document.querySelector('#writing .line').getAttribute('d')")
-    heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)]
-    assert min(heights) < max(heights) <= 144  # the axis
+
+    def heights() -> list[float]:
+        path = page.script("return document.querySelector('#writing .line').getAttribute('d')")
+        return [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)]
+
+    page.wait(lambda: len(set(heights())) > 1)  # it is idle again
+    assert max(heights()) <= 144  # the axis
     samples = {
         sample.name: sample.value
         for family in text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text)

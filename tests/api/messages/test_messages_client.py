@@ -136,7 +136,7 @@ def test_answers_fit_the_reference(server: RunningServer) -> None:
     reference = httpx.get(f"{server.url}/openapi.json").json()
     answer = reference["paths"]["/v1/messages"]["post"]["responses"]
     assert answer["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/MessageObject")
-    assert answer["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith("/MessagesErrorBody")
+    assert answer["400"]["content"]["application/json"]["schema"]["$ref"].endswith("/MessagesErrorBody")
 
 
 def test_a_prompt_that_is_too_long_is_said_in_the_words_that_claude_code_parses(server: RunningServer) -> None:

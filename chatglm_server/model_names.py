@@ -12,5 +12,5 @@ def untagged(name: str) -> str:
 
 
 def plain(name: str) -> str:
-    """What the names of one model have in common."""
+    """The form in which all names of one model are equal."""
     return untagged(name).lower()

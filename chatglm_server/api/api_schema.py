@@ -163,7 +163,7 @@ def _add_errors(operation: Json, path: str, schema: Json) -> None:
 
 
 def _errors(operation: Json, path: str, schema: Json) -> Iterator[ChatGLMServerError]:
-    """What may go wrong: with any request, with what the operation reads, and what its route states."""
+    """The errors of an operation: of any request, of the input that it reads, and those that its route states."""
     yield from _OF_ALL
     if "requestBody" in operation:
         yield from _OF_BODIES

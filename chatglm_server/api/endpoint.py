@@ -44,7 +44,7 @@ class Endpoint:
         self._any_model = dialect.any_model and options.any_model
 
     async def capabilities(self, name: str | None) -> frozenset[Capability]:
-        """What a request for the model `name` may use. Raises: ModelFileError."""
+        """The capabilities that a request for the model `name` may use. Raises: ModelFileError."""
         info = await self._found(name) or self._engine.info
         return info.capabilities - self._dialect.not_shown
 

@@ -39,7 +39,7 @@ def pages_router() -> APIRouter:
     async def file(request: Request, name: str) -> Response:
         found = WEB_FILES.get(f"/web/{name}")
         if found is None:
-            raise NotFound("there is no such file below /web; the chat page is at /")
+            raise NotFound("no file has this path; the chat page is at /")
         return found.response(request)
 
     return router

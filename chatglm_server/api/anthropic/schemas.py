@@ -123,7 +123,7 @@ class ThinkingPart(AnswerModel):
 
 
 class SignaturePart(AnswerModel):
-    """What ends a thought, to be sent back with it."""
+    """The signature at the end of a thought. A client sends it back with the thought."""
 
     type: Literal["signature_delta"]
     signature: str

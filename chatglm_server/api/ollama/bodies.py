@@ -44,7 +44,7 @@ class NamedBody(Body):
 
 
 class _GenerationBody(NamedBody):
-    """What chats and prompts share."""
+    """The fields that chats and prompts share."""
 
     stream: bool | None = None
     options: Options | None = None

@@ -80,7 +80,7 @@ class VersionObject(AnswerModel):
 
 
 class ModelDetails(AnswerModel):
-    """What the model file says; empty where there is none."""
+    """Facts from the model file; empty if there is none."""
 
     parent_model: str
     format: str
@@ -126,7 +126,7 @@ class RunningModels(AnswerModel):
 
 
 class ShownModel(AnswerModel):
-    """What a model is, and what it can do."""
+    """A model, and its capabilities."""
 
     license: str
     modelfile: str

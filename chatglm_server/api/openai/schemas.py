@@ -134,7 +134,7 @@ class ToolCallDeltaObject(AnswerModel):
 
 
 class DeltaObject(AnswerModel):
-    """What an answer gets: its role first, then thoughts, text and calls in parts."""
+    """The next part of an answer: its role first, then thoughts, text and parts of calls."""
 
     role: str | None = None
     content: str | None = None

@@ -32,7 +32,7 @@ def silent_keys() -> Iterator[None]:
 
 
 def forget_keys() -> None:
-    """What was typed before a question does not answer it."""
+    """Throw away keys that were typed before a question: they do not answer it."""
     if sys.platform == "win32":
         while msvcrt.kbhit():
             msvcrt.getwch()

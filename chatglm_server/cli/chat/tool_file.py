@@ -28,7 +28,9 @@ class PythonTool:
     function: Callable[..., Any]
 
     def call(self, arguments: dict[str, Any] | str) -> str:
-        """What the function returns, as text. Its exceptions, and arguments that do not fit, become the text, too."""
+        """Call the function and return its result as text. An exception becomes text, too, and so do arguments that do
+        not fit.
+        """
         if isinstance(arguments, str):
             return "error: the arguments are not a JSON object"
         try:

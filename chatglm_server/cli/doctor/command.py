@@ -74,7 +74,7 @@ class _Findings:
 
 
 def _read_settings(findings: _Findings) -> Settings:
-    """What the server would read; its defaults if that is wrong."""
+    """The settings that the server would use; the defaults if they are wrong."""
     findings.note(check_version())
     try:
         settings = Settings()

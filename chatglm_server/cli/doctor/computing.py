@@ -90,7 +90,7 @@ def measure(settings: Settings) -> Iterator[MachineSpeed]:
 
 
 def check_speed(usual: MachineSpeed, fewer: MachineSpeed | None) -> Finding:
-    """What was measured: with the threads that the server would take, and with fewer."""
+    """The measured rates: with the threads that the server would take, and with fewer."""
     found = (
         f"{size_text(int(usual.read))} of weights and {usual.computed / 1e9:.0f} billion products a second with "
         f"{usual.threads} threads"

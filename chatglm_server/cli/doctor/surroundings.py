@@ -30,13 +30,13 @@ _ONLY_BEFORE_A_SERVER = ("upstream_api_key", "think_filter")
 
 
 def check_version() -> Finding:
-    """Which server, which Python, which system."""
+    """The versions of the server, of Python and of the system."""
     system = f"{platform.system()} {platform.release()} ({platform.machine()})"
     return Finding("version", "ok", f"chatglm-server {__version__}, Python {platform.python_version()}, {system}")
 
 
 def check_settings(settings: Settings) -> Finding:
-    """What the environment and ``.env`` set, by name: values may be secrets."""
+    """The names of the settings in the environment and in ``.env``: their values may be secrets."""
     foreign = {value.option: value.name for value in settings.foreign if value.used}
     own = [f"CHATGLM_{name.upper()}" for name in sorted(settings.model_fields_set - foreign.keys())]
     theirs = [name for option, name in foreign.items() if option not in _ONLY_BEFORE_A_SERVER]

@@ -55,7 +55,7 @@ RULES = {
 
 @dataclass(slots=True)
 class Verdict:
-    """What was seen of a rule: how often it was kept, and the faults, each with the request that showed it."""
+    """How often a rule was kept, and its faults, each with the request that showed it."""
 
     kept: int = 0
     faults: list[str] = field(default_factory=list)

@@ -44,7 +44,7 @@ class Session:
         return reply.value, answer
 
     async def stream(self, name: str, fields: dict[str, Any]) -> Answer | None:
-        """What a streamed answer says, judged; None if there is none."""
+        """A streamed answer, judged; None if there is none."""
         name = f"{name}, streamed"
         try:
             stream = await self.server.stream(self.body(fields))

@@ -203,4 +203,4 @@ TRIALS: dict[str, Callable[[Session], Awaitable[None]]] = {
     "bad requests": bad_requests,
     "clients that leave": _disconnect,
 }
-"""What is tried, in order; the first one must be answered."""
+"""The trials, in order; the first one must be answered."""

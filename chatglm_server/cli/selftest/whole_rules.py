@@ -32,7 +32,7 @@ def has_fields(value: Any) -> str:
 
 
 def identity_fault(value: dict[str, Any]) -> str:
-    """What is wrong with id, created and model, or ""."""
+    """The fault in id, created or model, or ""."""
     for name, kind in (("id", str), ("model", str), ("created", int)):
         if not isinstance(value.get(name), kind) or value[name] == "":
             return f"{name} is {value.get(name)!r}"
@@ -44,7 +44,7 @@ def usage_adds_up(value: Any) -> str:
 
 
 def usage_fault(usage: Any) -> str:
-    """What is wrong with the figures, or ""."""
+    """The fault in the figures, or ""."""
     figures = an_object(usage)
     counts = [figures.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
     prompt, completion, total = (count if isinstance(count, int) else -1 for count in counts)
@@ -114,7 +114,7 @@ def judge_text(answer: Answer, tools: list[str]) -> str:
 
 
 def models_fault(value: Any) -> str:
-    """What is wrong with a list of models, or ""."""
+    """The fault in a list of models, or ""."""
     models = an_object(value).get("data")
     if an_object(value).get("object") != "list" or not a_list(models):
         return "it is no list of models"

@@ -55,14 +55,14 @@ def test_an_answer_that_was_predicted_is_the_same(server: RunningServer, plain: 
     assert in_parts["usage"]["completion_tokens_details"]["accepted_prediction_tokens"] > 0
 
 
-def test_an_answer_that_was_given_before_is_drafted(server: RunningServer, plain: RunningServer) -> None:
-    # at this temperature an answer that no other test has got from this server
-    ask = ASK | {"messages": user("Please tell me once more who you are."), "temperature": 1.5, "seed": 4711}
+def test_an_answer_that_was_given_before_is_drafted(plain: RunningServer) -> None:
+    expected = asked(plain, ASK)["choices"]
     accepted = []
-    for _ in range(2):
-        answer = asked(server, ask)
-        assert answer["choices"] == asked(plain, ask)["choices"]
-        accepted.append(answer["usage"]["completion_tokens_details"]["accepted_prediction_tokens"])
+    with RunningServer() as fresh:  # one that no other test has asked the same
+        for _ in range(2):
+            answer = asked(fresh, ASK)
+            assert answer["choices"] == expected
+            accepted.append(answer["usage"]["completion_tokens_details"]["accepted_prediction_tokens"])
     assert accepted[1] > accepted[0]
 
 

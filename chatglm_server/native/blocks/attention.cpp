@@ -12,7 +12,7 @@ void Attention::run(Compute &compute, const std::vector<Row> &rows, const KVCach
     const int group = heads_ / kv_heads_, threads = compute.pool.threads();
     const std::vector<QueryPiece> pieces = query_pieces(rows, group, kv_heads_, threads);
     codes_.resize(threads);
-    for (auto &codes : codes_) codes.resize(size_t(kQueries + kSpan) * key_size_ + size_t(kSpan) * value_size_ + kLine);
+    for (auto &codes : codes_) codes.resize(attend_room(key_size_, value_size_));
     compute.pool.run(static_cast<int>(pieces.size()) * kv_heads_, 1, [&](int begin, int end, int thread) {
         for (int item = begin; item < end; ++item) {
             const QueryPiece piece = pieces[item / kv_heads_];

@@ -129,7 +129,7 @@ void LatentAttention::attend(Compute &compute, const std::vector<Row> &rows, con
     const size_t tokens = rows.size(), width = rank_ + rotary_size_;
     codes_.resize(threads);
     stretch_.resize(threads);
-    for (auto &codes : codes_) codes.resize(kQueries * width + 2 * size_t(kSpan) * rank_ + kLine);
+    for (auto &codes : codes_) codes.resize(attend_latent_room(rank_, rotary_size_));
     for (auto &mixed : stretch_) mixed.resize(size_t(kQueries) * rank_ + kLine);
     std::fill(mixed_.begin(), mixed_.end(), 0.0f);
     absorbed_queries_.clear();

@@ -1,8 +1,8 @@
 // Keys and values of one key/value head of one slot, quantized to whole numbers: value = scale * code. Each key and
 // each value has a scale. Codes of two bytes are of 13 bits, -4095 <= code <= 4095. That is as exact as float16, and
 // takes as much memory; but sums of products of whole numbers take half the time. Codes of one byte, -127 <= code <=
-// 127, take half the memory, and are widened before they are multiplied. Positions are kept 16 at a time, a group; the
-// sizes of keys and values are multiples of 16:
+// 127, take half the memory; they are widened before they are multiplied, or multiplied as they are. Positions are kept
+// 16 at a time, a group; the sizes of keys and values are multiples of 16:
 //
 //     key scales     (16) floats           position 0, 1, … 15
 //     keys           (key_size / 2, 16, 2) position 0: d d+1 | position 1: d d+1 | … | position 15: d d+1
@@ -10,7 +10,8 @@
 //     values         (8, value_size, 2)    dimension 0: p p+1 | dimension 1: p p+1 | …
 //
 // So the two codes that one step of a product adds up lie side by side: of a key two dimensions, for 16 positions at
-// once; of values two positions, for 16 dimensions at once.
+// once; of values two positions, for 16 dimensions at once. Kernels that multiply bytes put four side by side, as
+// (key_size / 4, 16, 4) and (4, value_size, 4), and keys with 128 added.
 #pragma once
 
 #include <cstddef>

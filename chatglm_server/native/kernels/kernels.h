@@ -47,6 +47,19 @@ constexpr int kQueries = 64;   // that share what is read of the cache
 constexpr int kSpan = 64;      // positions that attention takes at a time
 constexpr int kLine = 64;      // bytes of a line of the processor's cache
 constexpr int kStretch = 256;  // positions of latent attention that one task can take
+constexpr int kKeyPart = 128;  // dimensions whose products are summed up in whole numbers
+
+constexpr int parts_of(int size) { return (size + kKeyPart - 1) / kKeyPart; }
+
+// Words of memory that attention needs: for the codes of a query and 8 bytes for each part; for a call of `attend`; and
+// for one of `attend_latent`.
+constexpr size_t query_room(int size) { return size + 4 * size_t(parts_of(size)); }
+constexpr size_t attend_room(int key_size, int value_size) {
+    return kQueries * query_room(key_size) + size_t(kSpan) * (key_size + value_size) + kLine;
+}
+constexpr size_t attend_latent_room(int rank, int rotary_size) {
+    return kQueries * (query_room(rank) + query_room(rotary_size)) + 2 * size_t(kSpan) * rank + kLine;
+}
 
 struct Kernels {
     const char *name;
@@ -68,8 +81,7 @@ struct Kernels {
     void (*append)(const CacheHead &cache, int position, const float *key, const float *value);
 
     // Attention of at most kQueries queries, each to the positions up to its own: out[i] = sum of
-    // softmax(scale * q[i] . k) v. `positions` may differ; `codes` has room for (kQueries + kSpan) * key_size + kSpan *
-    // value_size + kLine.
+    // softmax(scale * q[i] . k) v. `positions` may differ; `codes` has attend_room().
     void (*attend)(const CacheHead &cache, float scale, int count, const float *const *queries, const int *positions,
                    float *const *out, int16_t *codes);
 
@@ -77,8 +89,7 @@ struct Kernels {
     void (*append_latent)(const LatentCache &cache, int position, const float *latent, const float *key);
 
     // Adds the stretches [begin, end) of kStretch positions to at most kQueries queries of a slot, each as far as its
-    // own position. `codes` has room for kQueries * (rank + rotary_size) + 2 * kSpan * rank + kLine, `mixed` for
-    // kQueries * rank + kLine.
+    // own position. `codes` has attend_latent_room(), `mixed` room for kQueries * rank + kLine.
     void (*attend_latent)(const LatentCache &cache, float scale, int count, LatentQuery *queries, int begin, int end,
                           int16_t *codes, float *mixed);
 

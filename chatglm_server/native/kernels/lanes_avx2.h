@@ -89,4 +89,6 @@ struct Products<8, 128> {
     }
 };
 
+using NarrowSums = PairSums;  // for caches of one byte a code
+
 }  // namespace chatglm::avx2

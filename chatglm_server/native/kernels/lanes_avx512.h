@@ -175,9 +175,15 @@ struct Pairs {
 
 // 16 sums of products of pairs.
 struct PairSums {
+    using Lanes = Pairs;
+    using Code = int16_t;
+    using Weight = int16_t;
+    static constexpr int kCodes = 2;  // of a lane
+    static constexpr int kZero = 0;   // what keys have in the place of 0
+
     __m512i v;
 
-    static PairSums zero() { return {_mm512_setzero_si512()}; }
+    static PairSums broadcast(int32_t x) { return {_mm512_set1_epi32(x)}; }
     // adds the products of each lane's pair and the two factors at x
     void add(Pairs pairs, const int16_t *x) {
         int32_t two;
@@ -186,5 +192,52 @@ struct PairSums {
     }
     Floats to_floats() const { return {_mm512_cvtepi32_ps(v)}; }
 };
+
+// 16 lanes of four bytes.
+struct Quads {
+    __m512i v;
+
+    static Quads load(const int8_t *p) { return {_mm512_loadu_si512(p)}; }
+    // with the highest bits flipped: takes 128 from unsigned bytes
+    Quads flipped() const { return {_mm512_xor_si512(v, _mm512_set1_epi8(-128))}; }
+    // Stores four quads in the order of values, see latents_as_values.
+    static void store_as_values(const Quads *quads, int8_t *to, size_t stride) {
+        const __m512i order =
+            _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+        const auto lanes = [&](int i) { return _mm512_shuffle_epi8(quads[i].v, order); };
+        const __m512i a = lanes(0), b = lanes(1), c = lanes(2), d = lanes(3);
+        const __m512i low = _mm512_shuffle_i32x4(a, b, 0x44), high = _mm512_shuffle_i32x4(a, b, 0xee);
+        const __m512i further_low = _mm512_shuffle_i32x4(c, d, 0x44), further_high = _mm512_shuffle_i32x4(c, d, 0xee);
+        _mm512_storeu_si512(to, _mm512_shuffle_i32x4(low, further_low, 0x88));
+        _mm512_storeu_si512(to + stride, _mm512_shuffle_i32x4(low, further_low, 0xdd));
+        _mm512_storeu_si512(to + 2 * stride, _mm512_shuffle_i32x4(high, further_high, 0x88));
+        _mm512_storeu_si512(to + 3 * stride, _mm512_shuffle_i32x4(high, further_high, 0xdd));
+    }
+};
+
+// 16 sums of products of quads: of unsigned bytes with signed factors, or of signed bytes with unsigned weights.
+struct QuadSums {
+    using Lanes = Quads;
+    using Code = int8_t;
+    using Weight = uint8_t;
+    static constexpr int kCodes = 4;
+    static constexpr int kZero = 128;  // keys are unsigned
+
+    __m512i v;
+
+    static QuadSums broadcast(int32_t x) { return {_mm512_set1_epi32(x)}; }
+    void add(Quads quads, const int8_t *x) { v = _mm512_dpbusd_epi32(v, quads.v, four(x)); }
+    void add(Quads quads, const uint8_t *x) { v = _mm512_dpbusd_epi32(v, four(x), quads.v); }
+    Floats to_floats() const { return {_mm512_cvtepi32_ps(v)}; }
+
+  private:
+    static __m512i four(const void *x) {
+        int32_t bytes;
+        __builtin_memcpy(&bytes, x, 4);
+        return _mm512_set1_epi32(bytes);
+    }
+};
+
+using NarrowSums = QuadSums;  // for caches of one byte a code
 
 }  // namespace chatglm::avx512

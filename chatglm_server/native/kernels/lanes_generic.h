@@ -237,9 +237,19 @@ struct Pairs {
 
 // 16 sums of products of pairs. Broken weights can make them overflow, which is defined for unsigned numbers only.
 struct PairSums {
+    using Lanes = Pairs;
+    using Code = int16_t;
+    using Weight = int16_t;
+    static constexpr int kCodes = 2;  // of a lane
+    static constexpr int kZero = 0;   // what keys have in the place of 0
+
     uint32_t v[16];
 
-    static PairSums zero() { return {}; }
+    static PairSums broadcast(int32_t x) {
+        PairSums made;
+        for (uint32_t &lane : made.v) lane = static_cast<uint32_t>(x);
+        return made;
+    }
     // adds the products of each lane's pair and the two factors at x
     void add(const Pairs &pairs, const int16_t *x) {
         for (int i = 0; i < 16; ++i) {
@@ -250,5 +260,7 @@ struct PairSums {
         return Floats::each([&](int i) { return static_cast<float>(static_cast<int32_t>(v[i])); });
     }
 };
+
+using NarrowSums = PairSums;  // for caches of one byte a code
 
 }  // namespace chatglm::generic

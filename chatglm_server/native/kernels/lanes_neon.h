@@ -244,9 +244,15 @@ struct Pairs {
 
 // 16 sums of products of pairs.
 struct PairSums {
+    using Lanes = Pairs;
+    using Code = int16_t;
+    using Weight = int16_t;
+    static constexpr int kCodes = 2;  // of a lane
+    static constexpr int kZero = 0;   // what keys have in the place of 0
+
     Ints sums;
 
-    static PairSums zero() { return {Ints::broadcast(0)}; }
+    static PairSums broadcast(int32_t x) { return {Ints::broadcast(x)}; }
     // adds the products of each lane's pair and the two factors at x
     void add(Pairs pairs, const int16_t *x) {
         for (int half = 0; half < 2; ++half) {
@@ -260,5 +266,7 @@ struct PairSums {
     }
     Floats to_floats() const { return sums.to_floats(); }
 };
+
+using NarrowSums = PairSums;  // for caches of one byte a code
 
 }  // namespace chatglm::neon

@@ -107,22 +107,22 @@ def test_no_bit_depends_on_what_is_computed_together(
 
 @pytest.mark.parametrize("cpu", KERNELS)
 def test_threads_that_share_the_positions_of_a_latent_query(cpu: str, tmp_path: Path) -> None:
-    """Few queries deep in a context: a task has 256 positions of them. Many, of a prompt: it has all."""
+    """Few queries deep in a context: a task has 512 positions of them. Many, of a prompt: it has all."""
     shape = replace(FLASH, layers=2, rank=128, query_rank=128, experts=1, used=1, scale=1.0)
-    spec, ids = spec_of(tmp_path, shape, [Kind.F32]), random_ids(5, 530)
-    model = load(spec, cpu=cpu, context=530)
+    spec, ids = spec_of(tmp_path, shape, [Kind.F32]), random_ids(5, 1042)
+    model = load(spec, cpu=cpu, context=1042)
     whole = logits(model, rows_of(0, ids))
     assert least_cosine(whole.astype(np.float64), ExpertReference(spec).logits(ids)) >= 0.9999
     for threads in (2, 1, 3):
         if threads != 2:
-            model = load(spec, cpu=cpu, threads=threads, context=530)
-            model.forward(rows_of(0, ids[:520]), [])
+            model = load(spec, cpu=cpu, threads=threads, context=1042)
+            model.forward(rows_of(0, ids[:1032]), [])
         for size in (1, 9):  # nine end in the third stretch
-            model.copy(0, 1, 500)
-            parts = [logits(model, rows_of(1, ids[at : at + size], at)) for at in (500, 500 + size, 500 + 2 * size)]
-            assert np.array_equal(np.concatenate(parts), whole[500 : 500 + 3 * size]), (threads, size)
-        two_depths = logits(model, [(0, 520, ids[520]), (2, 0, ids[0]), (1, 500, ids[500])])
-        assert np.array_equal(two_depths, whole[[520, 0, 500]]), threads
+            model.copy(0, 1, 1012)
+            parts = [logits(model, rows_of(1, ids[at : at + size], at)) for at in (1012, 1012 + size, 1012 + 2 * size)]
+            assert np.array_equal(np.concatenate(parts), whole[1012 : 1012 + 3 * size]), (threads, size)
+        two_depths = logits(model, [(0, 1032, ids[1032]), (2, 0, ids[0]), (1, 1012, ids[1012])])
+        assert np.array_equal(two_depths, whole[[1032, 0, 1012]]), threads
 
 
 @pytest.mark.parametrize("cpu", KERNELS)

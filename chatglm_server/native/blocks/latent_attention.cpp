@@ -9,7 +9,7 @@
 namespace chatglm {
 namespace {
 
-constexpr int kParts = 1024;  // of queries and stretches, that a thread's share of a wave has: they fit into its cache
+constexpr int kParts = 256;  // of queries and stretches, that a thread's share of a wave has: they fit into its cache
 
 LatentCache latent_cache(const CacheHead &head) {
     return {head.groups, head.key_size, head.value_size, head.key_width};
@@ -169,7 +169,6 @@ void LatentAttention::attend_apart(Compute &compute, const std::vector<Row> &row
     parts_mixed_.resize(size_t(wave) * queries * rank_);
     for (int first = 0; first < stretches; first += wave) {
         const int some = std::min(wave, stretches - first);
-        std::fill(parts_mixed_.begin(), parts_mixed_.end(), 0.0f);
         parts_.clear();
         for (int i = 0; i < some * queries; ++i) {
             const LatentQuery &query = absorbed_queries_[i % queries];
@@ -178,8 +177,11 @@ void LatentAttention::attend_apart(Compute &compute, const std::vector<Row> &row
         compute.pool.run(some * count, 1, [&](int begin, int end, int thread) {
             for (int i = begin; i < end; ++i) {
                 const int stretch = i / count;
-                attend_piece(compute, rows, pieces[i % count], &parts_[stretch * queries], first + stretch,
-                             first + stretch + 1, cache, layer, thread);
+                const QueryPiece &piece = pieces[i % count];
+                float *const mixed = &parts_mixed_[(size_t(stretch) * queries + piece.begin) * rank_];
+                std::fill(mixed, mixed + size_t(piece.end - piece.begin) * rank_, 0.0f);
+                attend_piece(compute, rows, piece, &parts_[stretch * queries], first + stretch, first + stretch + 1,
+                             cache, layer, thread);
             }
         });
         compute.pool.run(queries, 4, [&](int begin, int end, int) {

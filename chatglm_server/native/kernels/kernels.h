@@ -46,7 +46,7 @@ struct Activations {
 constexpr int kQueries = 64;   // that share what is read of the cache
 constexpr int kSpan = 64;      // positions that attention takes at a time
 constexpr int kLine = 64;      // bytes of a line of the processor's cache
-constexpr int kStretch = 256;  // positions of latent attention that one task can take
+constexpr int kStretch = 512;  // positions of latent attention that one task can take
 constexpr int kKeyPart = 128;  // dimensions whose products are summed up in whole numbers
 
 constexpr int parts_of(int size) { return (size + kKeyPart - 1) / kKeyPart; }

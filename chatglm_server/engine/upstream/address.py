@@ -1,12 +1,21 @@
-"""The address of a backend, as a user may write it."""
+"""The addresses of backends, as a user may write them."""
 
 from __future__ import annotations
+
+import re
 
 import httpx
 
 from ...errors import ModelFileError
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_COMMA = re.compile(r"\s*,\s*(?=https?://)", re.IGNORECASE)
+"""Of several addresses. One address may have commas in its path."""
+
+
+def upstream_addresses(text: str) -> list[str]:
+    """Returns the addresses in `text`, each once, as `upstream_address` gives them. Raises: ModelFileError."""
+    return list(dict.fromkeys(map(upstream_address, _COMMA.split(text))))
 
 
 def upstream_address(text: str) -> str:

@@ -40,3 +40,9 @@ def is_address_of(address: str, host: str, port: int) -> bool:
     """True if `address` reaches a server that listens on `host` and `port`, as far as the names tell."""
     url = httpx.URL(address)
     return (url.port or {"http": 80, "https": 443}[url.scheme]) == port and url.host in {host, *LOOPBACK}
+
+
+def is_openais(address: str) -> bool:
+    """True for OpenAI's own servers, also in Azure: their newer models refuse ``max_tokens``."""
+    host = httpx.URL(address).host
+    return host == "api.openai.com" or host.endswith(".openai.azure.com")

@@ -15,8 +15,9 @@ from ...errors import ChatGLMServerError, NotSupported, UpstreamFailure
 from ...queueing.status import QueueStatus, Status
 from ..base import ModelInfo, Token
 from ..capabilities import Capability
+from .address import is_openais
 from .answer import UpstreamAnswer
-from .body import Json, chat_body, completion_body
+from .body import Json, chat_body, completion_body, with_older_limit
 from .client import UpstreamClient
 from .model_list import difference, read_models
 from .pool import BackendPool
@@ -38,6 +39,7 @@ class UpstreamEngine:
         self._pool = pool
         self._options = options
         self._formats = TextFormats(options)
+        self._older_limit = not any(is_openais(member.address) for member in pool.members)
         self._running = 0
 
     async def load(self) -> None:
@@ -104,6 +106,8 @@ class UpstreamEngine:
             body = text_body(request, partial(self._formats.to_write, asked))
         else:
             body = chat_body(request)
+        if self._older_limit:
+            body = with_older_limit(body)
         body |= await self._model(request)
         parallel = request.parallel_tool_calls is not False
         answer = UpstreamAnswer(

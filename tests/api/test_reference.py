@@ -91,7 +91,9 @@ def test_every_operation_is_described(reference: Reference) -> None:
                     if int(status) >= 400:
                         reference.check(example["value"], content["schema"])
         if name.split(" ")[1] in STREAMS:
-            assert {"200", "400", "401", "403", "413", "429"} <= set(operation["responses"]), name
+            statuses = {"200", "400", "401", "403", "408", "413", "429", "500", "502", "504"}
+            assert statuses <= set(operation["responses"]), name
+            assert "X-Max-Wait-Seconds" in {field["name"] for field in operation["parameters"]}, name
 
 
 @pytest.mark.parametrize(

@@ -154,4 +154,12 @@ def test_the_reference_names_what_there_is(reference: Reference) -> None:
     fields = schemas["ChatCompletionBody"]["properties"]
     assert "SystemMessage" in str(fields["messages"])
     assert {"tools", "tool_choice", "response_format", "reasoning_effort", "max_completion_tokens"} <= set(fields)
+    for body, others in [
+        ("ChatCompletionBody", "/v1/models"),
+        ("CompletionBody", "/v1/models"),
+        ("ResponsesBody", "/v1/models"),
+        ("MessagesBody", "/v1/models"),
+        ("ChatBody", "/api/tags"),
+    ]:
+        assert f"another of GET {others}" in schemas[body]["properties"]["model"]["description"], body
     assert schemas["ErrorObject"]["required"] == ["message", "type", "param", "code"]

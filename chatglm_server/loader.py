@@ -26,7 +26,7 @@ from .engine.local import LocalEngine
 from .engine.recorder import Recorder
 from .engine.replay import load_replay
 from .engine.shelf import ShelfEngine
-from .engine.upstream.address import is_address_of, upstream_address
+from .engine.upstream.address import is_address_of, upstream_addresses
 from .engine.upstream.engine import load_upstream
 from .engine.upstream.text_formats import UpstreamOptions
 from .errors import BadOption, ModelFileError
@@ -59,19 +59,19 @@ def load_engine(settings: Settings) -> Engine:
     if settings.model.startswith(REPLAY):
         path = Path(settings.model.removeprefix(REPLAY)).expanduser()
         return load_replay(path, settings.alias, settings.chat_format, settings.context_length, settings.max_queue)
-    address, note = _upstream(settings)
-    if address:
+    addresses, note = _upstream(settings)
+    if addresses:
         options = UpstreamOptions(
             settings.chat_format, settings.upstream_tools, settings.think_filter, settings.upstream_open_think
         )
         key = settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else None
         notes = [text for text in (note, "is sent a key" if key else "") if text]
-        return load_upstream(address, key, settings.upstream_timeout_s, options, "; ".join(notes))
+        return load_upstream(addresses, key, settings.upstream_timeout_s, options, "; ".join(notes))
     return _load_shelf(settings) if settings.models_max else load_local_engine(settings)
 
 
-def _upstream(settings: Settings) -> tuple[str, str]:
-    """The address of the backend server ("" without one), and a note if it comes from the environment.
+def _upstream(settings: Settings) -> tuple[list[str], str]:
+    """The addresses of the backend servers ([] without one), and a note if they come from the environment.
 
     Clients often have ``OPENAI_BASE_URL`` set, maybe to this server's own address. So it counts only if no model was
     chosen, and never if it is the address of this server.
@@ -80,19 +80,20 @@ def _upstream(settings: Settings) -> tuple[str, str]:
     """
     asked = is_server_address(settings.model)
     if not asked and (settings.openai_base_url is None or "model" in settings.model_fields_set):
-        return "", ""
-    address = settings.model if asked else settings.openai_base_url or ""
+        return [], ""
+    given = settings.model if asked else settings.openai_base_url or ""
     source = "--model" if asked else "OPENAI_BASE_URL"
     try:
-        address = upstream_address(address)
+        addresses = upstream_addresses(given)
     except ModelFileError as error:
         raise ModelFileError(f"{source}: {error.message}") from None
-    if not is_address_of(address, settings.host, settings.port):
-        return address, "" if asked else "from OPENAI_BASE_URL; --model chooses another"
+    own = [address for address in addresses if is_address_of(address, settings.host, settings.port)]
+    if not own:
+        return addresses, "" if asked else "from OPENAI_BASE_URL; --model chooses another"
     if asked:
-        raise ModelFileError(f"--model: {address} is the address of this server itself")
+        raise ModelFileError(f"--model: {own[0]} is the address of this server itself")
     _log.warning("OPENAI_BASE_URL is the address of this server itself: it is left to clients")
-    return "", ""
+    return [], ""
 
 
 def _load_shelf(settings: Settings) -> ShelfEngine:

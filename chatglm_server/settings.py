@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.config import JsonDict
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_settings import (
     BaseSettings,
@@ -26,6 +27,8 @@ EMBEDDING_ALIASES = (
 )
 """Names that OpenAI's clients send by default, and those that GLM-API gave its models (its ``api.py``)."""
 
+REPEATED: JsonDict = {"repeated": True}
+"""Marks an option that has one value, and may be repeated all the same."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -41,7 +44,9 @@ class Settings(BaseSettings):
         description="Model to serve: demo, demo-glm4, a name such as glm-4-9b-0414 (chatglm-server list shows all), "
         "hf:OWNER/NAME of Hugging Face, ms:OWNER/NAME of ModelScope, the address of a page of theirs, the path or "
         "address of a .gguf file, the path of a chatglm.cpp .bin file, replay:FILE.jsonl for recorded answers, or the "
-        "http(s) address of another OpenAI-compatible server.",
+        "http(s) address of another OpenAI-compatible server. Several servers with the same model share the requests: "
+        "repeat the option, or separate their addresses by commas.",
+        json_schema_extra=REPEATED,
     )
     alias: Annotated[list[str], NoDecode] = Field(
         ["gpt-3.5-turbo", "default-model"],
@@ -202,7 +207,7 @@ class Settings(BaseSettings):
         None, description="Address of another OpenAI-compatible server, used if --model is not given."
     )
     upstream_api_key: SecretStr | None = Field(
-        None, description="Key that the server sends to that server, and to nobody else."
+        None, description="Key that the server sends to that server, or to each of several, and to nobody else."
     )
     upstream_tools: Literal["native", "text"] = Field(
         "native",
@@ -253,6 +258,19 @@ class Settings(BaseSettings):
             raise
         settings._foreign = foreign
         return settings
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _joined(cls, value: object) -> object:
+        """The option may be repeated for the addresses of several servers: they are joined by commas."""
+        if not isinstance(value, list):
+            return value
+        if len(value) > 1 and not all(str(item).lower().startswith(("http://", "https://")) for item in value):
+            raise ValueError(
+                "only addresses of servers may be given several times; requests load other models by their names, see "
+                "--models-max"
+            )
+        return ",".join(map(str, value))
 
     @field_validator("alias", "embedding_alias", "allowed_host", "allowed_origin", mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any
 
 _TEXT = "I am a server of a test, and I say this to everyone."
 _THOUGHT = "They ask me something."
+_CONTEXT_LENGTH = 500
 
 
 class FaultyServer(ThreadingHTTPServer):
@@ -58,7 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "key" in self.server.faults and self.headers["Authorization"] != "Bearer a-key":
             self._send(401, {"error": {"message": "no key"}})
             return
-        model = {"id": "glm", "object": "model", "created": 7, "owned_by": "test"}
+        model: dict[str, Any] = {"id": "glm", "object": "model", "created": 7, "owned_by": "test"}
+        if "no-context" not in self.server.faults:
+            model["max_model_len"] = _CONTEXT_LENGTH
         self._send(200, {"object": "models" if "models-list" in self.server.faults else "list", "data": [model]})
 
     def do_POST(self) -> None:
@@ -77,7 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         if problem and "error-first" in faults and b'"stream": true' in content:
             self._send(200, {})
         elif problem:
-            error = {"message": problem, "type": "invalid_request_error", "param": None, "code": None}
+            code = "context_length_exceeded" if "too long" in problem and "too-long" not in faults else None
+            error = {"message": problem, "type": "invalid_request_error", "param": None, "code": code}
             status = 500 if "error-status" in faults else 400
             self._send(status, {"detail": problem} if "error-shape" in faults else {"error": error})
         elif _refuses(faults, json.loads(content)):
@@ -137,6 +141,8 @@ def _problem(content: bytes) -> str:
     roles = {"developer", "user", "assistant", "tool"}
     if not isinstance(messages, list) or not {message["role"] for message in messages} <= roles:
         return "bad messages"
+    if content.count(b" ") > _CONTEXT_LENGTH:
+        return "the prompt is too long"
     if "hot" in body.values() or "many" in body.values():
         return "not a number"
     if body.get("stream_options") and not body.get("stream"):

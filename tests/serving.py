@@ -23,8 +23,16 @@ _URL = re.compile(r"API\W+(http://\S+)/v1")  # the log of JSON has quotes around
 class RunningServer:
     """``python -m chatglm_server`` with the given options; ready once the context is entered."""
 
-    def __init__(self, *options: str, env: dict[str, str] | None = None, cwd: Path | None = None, ready: bool = True):
+    def __init__(
+        self,
+        *options: str,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        ready: bool = True,
+        port: int = 0,
+    ):
         self._options = options
+        self._port = port
         self._env = env or {}
         self._cwd = cwd
         self._ready = ready
@@ -35,7 +43,7 @@ class RunningServer:
         ours = ("CHATGLM_", "OPENAI_", "PORT", "ENABLE_THINK_FILTER", "MODEL", "NUM_THREADS")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "chatglm_server", *self._options, "--port", "0"],
+            [sys.executable, "-m", "chatglm_server", *self._options, "--port", str(self._port)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

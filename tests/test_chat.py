@@ -183,6 +183,13 @@ def test_control_characters_do_not_pass_a_pipe(tmp_path: Path) -> None:
     ("words", "stdin", "status", "message"),
     [
         (["http://127.0.0.1:9"], b"x", 1, "error: the backend at http://127.0.0.1:9/v1 cannot be reached: "),
+        (
+            ["http://me:secret@host/v1"],
+            b"x",
+            1,
+            "error: the address must not hold a user, a query or a fragment; a key ",
+        ),
+        (["http://host", "--api-key", "a key"], b"x", 2, "error: --api-key: a key has no blanks"),
         (["no-such-model"], b"x", 1, "error: no-such-model: no such file"),
         ([], b"", 2, "error: --prompt: there is nothing to ask"),
         (["--tools", "x.py"], b"x", 2, "error: --tools: a call runs only after a y, which needs a terminal"),
@@ -202,6 +209,7 @@ def test_what_cannot_be_done_is_one_line(
     assert shown.out == ""
     (line,) = shown.err.splitlines()
     assert line.startswith(message)
+    assert "--upstream-api-key" not in line
 
 
 def test_a_bad_setting_of_the_server_is_one_line(

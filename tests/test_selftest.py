@@ -24,7 +24,8 @@ ALSO: dict[str, set[str]] = {
     "null-fields": {"answered"},
     "usage": {"usage-asked"},
     "not-as-text": {"tool-choice-required", "tool-choice-named"},
-    "error-status": {"error-first"},
+    "error-status": {"error-first", "too-long"},
+    "error-shape": {"too-long"},
 }
 """Rules that cannot but be broken with another one."""
 
@@ -76,7 +77,7 @@ GROUPS = [
     },
     {"call", "finish-once", "usage-asked", "call-start", "thoughts-apart", "tool-choice-none", "unknown-fields"},
     {"not-as-text", "same-answer", "history", "null-fields", "tool-results"},
-    {"disconnect"},
+    {"disconnect", "too-long"},
 ]
 """Rules that one server can break without breaking others."""
 
@@ -87,6 +88,12 @@ def test_a_server_that_breaks_rules(faults: set[str], capsys: pytest.CaptureFixt
         status, report = selftest(capsys, server.url)
     assert (status, report["conforms"]) == (1, False)
     assert in_state(report, "broken") == faults.union(*(ALSO.get(fault, set()) for fault in faults)), report["rules"]
+
+
+def test_a_server_that_does_not_name_its_context(capsys: pytest.CaptureFixture[str]) -> None:
+    with faulty_server("no-context") as server:
+        status, report = selftest(capsys, server.url)
+    assert (status, in_state(report, "not seen")) == (0, {"too-long"})
 
 
 def test_every_rule_is_broken_once() -> None:

@@ -145,6 +145,22 @@ def test_this_very_server_is_no_backend(address: str, monkeypatch: pytest.Monkey
         load_engine(Settings(model=address))
 
 
+def test_several_addresses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    several = "http://one/v1, http://two:8001/v1"
+    assert load_engine(Settings(model="http://one, http://two:8001/v1/,http://one/v1")).info.id == several
+    assert load_engine(Settings(model=["http://one", "http://two:8001"])).info.id == several
+    assert load_engine(Settings(model="http://one/a,b/v1")).info.id == "http://one/a,b/v1"
+    monkeypatch.setenv("CHATGLM_MODEL", "HTTP://one,HTTP://two:8001")
+    assert load_engine(Settings()).info.id == several
+    monkeypatch.delenv("CHATGLM_MODEL")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://one/v1,http://two:8001/v1")
+    assert load_engine(Settings()).info.id == several
+    with pytest.raises(ModelFileError, match="http://localhost:8000/v1 is the address of this server itself"):
+        load_engine(Settings(model="http://one/v1,http://localhost:8000/v1"))
+    assert main(["--model", "http://one", "--model", "demo"]) == 2
+    assert "--model: only addresses of servers may be given several times" in capsys.readouterr().err
+
+
 BAD_ADDRESSES = {
     "http://user:secret@host/v1": "--upstream-api-key",
     "https://host/v1?key=secret": "--upstream-api-key",

@@ -20,20 +20,26 @@ from ..errors import (
     ChatGLMServerError,
     ContextLengthExceeded,
     InvalidRequest,
+    ModelFailure,
     ModelNotFound,
     NotReady,
     NotSupported,
     PermissionDenied,
     QueueFull,
+    RequestTimeout,
     RequestTooLarge,
     ShuttingDown,
     UnsupportedMediaType,
+    UpstreamFailure,
+    UpstreamTimeout,
+    UpstreamUnreachable,
     WaitTooLong,
 )
 from .anthropic.schemas import MessageEvent
 from .dialect import Json
 from .dialects import dialect_of
 from .glm.schemas import GLMChatChunk
+from .http.max_wait import HEADER
 from .ollama.schemas import ChatLine, GenerateLine
 from .openai.schemas import ChatCompletionChunk, TextCompletionChunk
 from .responses.schemas import ResponseEvent
@@ -51,6 +57,9 @@ STREAMS: Mapping[str, type[BaseModel]] = {
 
 EVENT_STREAM, JSON_LINES = "text/event-stream", "application/x-ndjson"
 
+_LISTS = ("/v1/models", "/v1/models/{model}", "/api/tags")
+"""The paths whose answers come from another server, if there is one behind this."""
+
 _ANY_MODEL = "/chat"
 """Ignores the model's name, as GLM-API does."""
 
@@ -64,6 +73,7 @@ _OF_ALL = (
 _OF_BODIES = (
     InvalidRequest("temperature: from 0 to 2, not 9", param="temperature"),
     RequestTooLarge("the body is larger than 16000000 bytes (--max-body-mb)"),
+    RequestTimeout("the body did not arrive within 60 seconds (--request-timeout-s)"),
 )
 _UNDECLARED = UnsupportedMediaType('the body must be JSON: send "Content-Type: application/json"')
 _UNKNOWN_MODEL = ModelNotFound("the model 'glm' does not exist; this server has 'demo' (see --alias)", param="model")
@@ -77,6 +87,13 @@ _TOO_LONG = ContextLengthExceeded(
 _TOO_LATE = WaitTooLong(
     "the first token would come in about 12 s, and the request waits 5 s; try again in 7 s", retry_after=7
 )
+_OF_MODELS = (ModelFailure("the native core has no memory for a copy of a prefix"),)
+_OF_BACKENDS = (
+    UpstreamUnreachable("the backend at http://127.0.0.1:1234/v1 cannot be reached: All connection attempts failed"),
+    UpstreamFailure("the backend at http://127.0.0.1:1234/v1 broke off before its answer was complete"),
+    UpstreamTimeout("the backend at http://127.0.0.1:1234/v1 was silent for 600 seconds"),
+)
+"""In front of another server."""
 _OF_SOME = (
     QueueFull("the queue of 64 waiting requests is full; try again in a few seconds"),
     NotReady("the model is still being loaded; try again in a few seconds"),
@@ -127,6 +144,7 @@ def _completed(schema: Json) -> Json:
         for method, operation in operations.items():
             if path in STREAMS:
                 _add_stream(operation, path)
+                _add_max_wait(operation)
             _add_errors(operation, path, schema)
             _add_examples(operation, path, examples.get(f"{method.upper()} {path}", {}))
     return schema
@@ -137,6 +155,19 @@ def _add_stream(operation: Json, path: str) -> None:
     unit = "line" if dialect_of(path).json_lines else "event's data"
     answer["description"] = f"The answer whole, or as a stream: then each {unit} is a {event}."
     answer["content"][stream_type(path)] = {"schema": {"$ref": f"#/components/schemas/{event}"}}
+
+
+def _add_max_wait(operation: Json) -> None:
+    """Adds the header by which any request for an answer may bound its wait. Mutates `operation`."""
+    header = {
+        "name": HEADER,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "number", "exclusiveMinimum": 0},
+        "description": "seconds that the request waits for its first token at most; if it would wait longer, it gets a "
+        "429 at once. Without it: --max-wait-s",
+    }
+    operation.setdefault("parameters", []).append(header)
 
 
 def _add_errors(operation: Json, path: str, schema: Json) -> None:
@@ -170,7 +201,9 @@ def _errors(operation: Json, path: str, schema: Json) -> Iterator[ChatGLMServerE
         if not dialect_of(path).json_lines:  # Ollama's clients do not say that they send JSON
             yield _UNDECLARED
     if path in STREAMS:
-        yield from (_TOO_LONG, _TOO_LATE)
+        yield from (_TOO_LONG, _TOO_LATE, *_OF_MODELS)
+    if path in STREAMS or path in _LISTS:
+        yield from _OF_BACKENDS
     if path != _ANY_MODEL and ("{model}" in path or "model" in _fields(operation, schema)):
         yield _UNKNOWN_MODEL
     for error in _OF_SOME:

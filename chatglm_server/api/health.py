@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from ..queueing.status import (
+    BackendStatus,
     CacheStatus,
     DiskStatus,
     DraftStatus,
@@ -39,13 +40,15 @@ class Health(AnswerModel):
     """The state of the server. What does not apply is left out.
 
     `loaded` is false if the next request loads the model again. `upstream` is the server that requests go on to, and
-    `problem` what is wrong with it. `reading` has the prompts that are being read.
+    `problem` what is wrong with it. `upstreams` has each of several servers. `reading` has the prompts that are being
+    read.
     """
 
     status: Literal["ok", "loading", "degraded"]
     model: str
     loaded: Literal[False] | None = None
     upstream: str | None = None
+    upstreams: Sequence[BackendStatus] | None = None
     queue: QueueStatus
     estimated_wait_s: float | None = None
     reading: Sequence[ReadingStatus] | None = None
@@ -84,6 +87,7 @@ def health_router(service: Service) -> APIRouter:
             model=engine.info.id,
             loaded=False if status.ready and not status.loaded else None,
             upstream=status.backend,
+            upstreams=status.backends if len(status.backends) > 1 else None,
             queue=status.queue,
             estimated_wait_s=None if status.wait_s is None else round(status.wait_s, 2),
             reading=status.reading or None,

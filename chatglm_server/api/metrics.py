@@ -17,7 +17,9 @@ _TOKEN_S = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1)
 
 
 class Metrics:
-    """The figures of one server, since its start. Labels are the model that is served, and the status of answers."""
+    """The figures of one server, since its start. Labels are the model that is served, the status of answers, and the
+    addresses of the servers behind this one.
+    """
 
     def __init__(self, service: Service) -> None:
         self._engine = service.engine
@@ -40,6 +42,11 @@ class Metrics:
         self._disk = self._gauge("kv_disk_bytes", "Bytes of prompts on disk, of all models")
         self._most_disk = self._gauge("kv_disk_bytes_max", "Bytes of prompts that may be on disk")
         self._disk_before: dict[str, tuple[int, int]] = {}
+        self._backend_in_service = self._backend_gauge("in_service", "1, or 0 while it is left out after a failure")
+        self._backend_running = self._backend_gauge("requests_running", "Requests that are there now")
+        self._backend_requests = self._backend_counter("requests", "Requests that were sent there")
+        self._backend_failures = self._backend_counter("failures", "Requests that failed there, and not by their fault")
+        self._backends_before: dict[str, tuple[int, int]] = {}
 
     def note(self, record: RequestRecord, status: int) -> None:
         """Count a request that is over. Mutates the figures."""
@@ -79,6 +86,14 @@ class Metrics:
                 self._disk_before[model] = status.kv_disk["read"], status.kv_disk["written"]
                 self._disk.labels(model).set(status.kv_disk["bytes"])
                 self._most_disk.labels(model).set(status.kv_disk["most_bytes"])
+        for backend in whole.backends:
+            address = backend["address"]
+            self._backend_in_service.labels(address).set(backend["in_service"])
+            self._backend_running.labels(address).set(backend["running"])
+            sent, failed = self._backends_before.get(address, (0, 0))
+            self._backend_requests.labels(address).inc(backend["requests"] - sent)
+            self._backend_failures.labels(address).inc(backend["failures"] - failed)
+            self._backends_before[address] = backend["requests"], backend["failures"]
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -87,6 +102,12 @@ class Metrics:
 
     def _gauge(self, name: str, documentation: str) -> Gauge:
         return Gauge(f"chatglm_{name}", documentation, ("model",), registry=self._registry)
+
+    def _backend_counter(self, name: str, documentation: str) -> Counter:
+        return Counter(f"chatglm_upstream_{name}", documentation, ("address",), registry=self._registry)
+
+    def _backend_gauge(self, name: str, documentation: str) -> Gauge:
+        return Gauge(f"chatglm_upstream_{name}", documentation, ("address",), registry=self._registry)
 
     def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
         name = f"chatglm_{name}_seconds"

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from .. import __version__
+from ..settings import REPEATED
 
 _SHOWN_NAMES = 2
 _UNITS = {"_s": "SECONDS", "_mb": "MB"}
@@ -82,7 +83,7 @@ def _add_option(group: argparse._ArgumentGroup, name: str, field: FieldInfo) -> 
     kind = _without_none(field.annotation)
     if kind is bool:
         group.add_argument(option, action=argparse.BooleanOptionalAction, dest=name, help=text)
-    elif get_origin(kind) is list:
+    elif get_origin(kind) is list or field.json_schema_extra == REPEATED:
         group.add_argument(option, action="append", metavar=_VALUES.get(name, "NAME"), help=text)
     else:
         group.add_argument(*names, metavar=_metavar(name, kind), help=text)

@@ -38,7 +38,7 @@ class Capability(Enum):
     EXTRAS = auto()
     """Another server may understand what this one does not read: `extras` reach it."""
     FOREIGN_CONVERSATION = auto()
-    """The same for messages and tools: unknown roles, content that is not text, tools that are not functions."""
+    """The same for messages and tools: content that is not text, tools that are not functions."""
 
 
 LOGITS = frozenset(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+from typing_extensions import NotRequired, TypedDict  # pydantic wants this one before Python 3.12
 
 
 class QueueStatus(TypedDict):
@@ -58,10 +58,23 @@ class DiskStatus(TypedDict):
     most_bytes: int
 
 
+class BackendStatus(TypedDict):
+    """A server that requests go on to. `running` of them are there now; `requests` were sent since the start, and so
+    many `failures` came back. `in_service` is false while it is left out after one. `problem` says what is wrong.
+    """
+
+    address: str
+    in_service: bool
+    running: int
+    requests: int
+    failures: int
+    problem: NotRequired[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """`ready`: requests are answered. `loaded`: the model is in memory, or else the next request loads it.
-    `backend`: the address of the server that requests go on to, if there is one.
+    `backend`: the address of the server that requests go on to, if there is one, or of several. `backends`: each.
     `drafts`: what was guessed ahead, if anything ever is. `reading`: the prompts that are being read.
     `tokens`: of an engine that computes them. `kv_cache`: of an engine that has one, once it is ready. `kv_disk`: the
     traffic of prefixes on disk, if any. `models`: of an engine with several models, each one that was asked for, by its
@@ -87,3 +100,4 @@ class Status:
     unloads_in_s: float = math.inf
     loaded: bool = True
     models: Mapping[str, Status] = field(default_factory=dict)
+    backends: Sequence[BackendStatus] = ()

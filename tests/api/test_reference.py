@@ -91,7 +91,9 @@ def test_every_operation_is_described(reference: Reference) -> None:
                     if int(status) >= 400:
                         reference.check(example["value"], content["schema"])
         if name.split(" ")[1] in STREAMS:
-            assert {"200", "400", "401", "403", "413", "429"} <= set(operation["responses"]), name
+            statuses = {"200", "400", "401", "403", "408", "413", "429", "500", "502", "504"}
+            assert statuses <= set(operation["responses"]), name
+            assert "X-Max-Wait-Seconds" in {field["name"] for field in operation["parameters"]}, name
 
 
 @pytest.mark.parametrize(
@@ -152,4 +154,12 @@ def test_the_reference_names_what_there_is(reference: Reference) -> None:
     fields = schemas["ChatCompletionBody"]["properties"]
     assert "SystemMessage" in str(fields["messages"])
     assert {"tools", "tool_choice", "response_format", "reasoning_effort", "max_completion_tokens"} <= set(fields)
+    for body, others in [
+        ("ChatCompletionBody", "/v1/models"),
+        ("CompletionBody", "/v1/models"),
+        ("ResponsesBody", "/v1/models"),
+        ("MessagesBody", "/v1/models"),
+        ("ChatBody", "/api/tags"),
+    ]:
+        assert f"another of GET {others}" in schemas[body]["properties"]["model"]["description"], body
     assert schemas["ErrorObject"]["required"] == ["message", "type", "param", "code"]

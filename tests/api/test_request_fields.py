@@ -279,7 +279,6 @@ SPELLINGS: dict[str, object] = {
     "reasoning_effort": "none",
     "reasoning": {"effort": "low", "summary": "auto"},
     "chat_template_kwargs": {"enable_thinking": False, "style": 1},
-    "max_completion_tokens": 7,
     "max_tokens": -1,
     "store": True,
     "cache_prompt": True,
@@ -296,6 +295,17 @@ def test_another_server_gets_the_clients_own_spelling(front: RunningServer, back
         return
     answer(front, body)
     assert backend.requests[0].body == body
+
+
+def test_another_server_gets_the_limit_by_the_name_that_all_know(front: RunningServer, backend: RawBackend) -> None:
+    for sent, received in [
+        ({"max_completion_tokens": 7}, {"max_tokens": 7}),
+        ({"max_completion_tokens": -1}, {"max_tokens": -1}),
+        ({"max_completion_tokens": 7, "max_tokens": 8}, {"max_completion_tokens": 7, "max_tokens": 8}),
+    ]:
+        backend.play(stream(*text("Hi"), delta(reason="stop")))
+        answer(front, HELLO | sent)
+        assert backend.requests[0].body == HELLO | received
 
 
 def test_functions_before_another_server(front: RunningServer, backend: RawBackend) -> None:

@@ -26,7 +26,8 @@ from chatglm_server.chat import (
     ToolCall,
     ToolChoice,
 )
-from chatglm_server.engine.upstream.body import SPELLINGS, Json, chat_body, completion_body
+from chatglm_server.engine.upstream.address import is_openais
+from chatglm_server.engine.upstream.body import SPELLINGS, Json, chat_body, completion_body, with_older_limit
 from chatglm_server.sampling import NO_LIMIT, Sampling, SamplingParams
 
 ASK = Message("user", "1+2?")
@@ -243,6 +244,15 @@ def test_the_clients_own_spelling_replaces_ours(spelling: str) -> None:
     assert body[spelling] == "as sent"
     assert not (set(SPELLINGS[noun]) - {spelling}) & set(body)
     assert all(set(names) & set(body) for names in SPELLINGS.values())
+
+
+def test_the_limit_has_the_name_that_every_server_knows() -> None:
+    body = chat(sampling=Sampling(max_tokens=5), extras={"max_completion_tokens": 5})
+    assert with_older_limit(body) == chat(sampling=Sampling(max_tokens=5))
+    for other in (chat(), chat(extras={"max_completion_tokens": 5, "max_tokens": 6})):
+        assert with_older_limit(other) == other
+    assert [is_openais(f"https://{host}/v1") for host in ("api.openai.com", "x.openai.azure.com")] == [True, True]
+    assert not is_openais("https://openai.com.example/v1")
 
 
 def test_every_spelling_that_the_api_reads_replaces_ours() -> None:

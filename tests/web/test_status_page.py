@@ -149,6 +149,18 @@ def test_totals_that_are_not_there_say_what_to_do(browser: Chrome, tmp_path: Pat
         assert not page.one("#totals-notice").is_displayed()
 
 
+def test_servers_behind_this_one(browser: Chrome, tmp_path: Path) -> None:
+    with (
+        serving(replay(tmp_path)) as (behind, _),
+        serving(Settings(_env_file=None, model=f"{behind}/v1,http://127.0.0.1:9/v1")) as (url, _),
+    ):
+        page = StatusPage(browser, url)
+        page.open()
+        page.wait(lambda: f"{behind}/v1: 0 running, 0 since the start" in page.text("#upstreams"))
+        page.wait(lambda: "http://127.0.0.1:9/v1: left out until it answers again" in page.text("#upstreams"))
+        assert not page.one("#notice").is_displayed()
+
+
 def test_for_everyone(browser: Chrome, server: RunningServer, axe: str) -> None:
     page = StatusPage(browser, server.url)
     with chinese(page):

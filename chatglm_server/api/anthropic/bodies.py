@@ -57,7 +57,11 @@ class MessagesBody(Body):
     """A conversation to be answered."""
 
     messages: Annotated[list[MessageParam], SkipValidation]
-    model: str | None = Field(None, description="the served model's id or one of its aliases; see --any-model")
+    model: str | None = Field(
+        None,
+        description="the served model, or another of GET /v1/models, which is then loaded (--models-max); the served "
+        "one answers to any other name (--any-model)",
+    )
     system: Annotated[str | list[TextBlock] | None, SkipValidation] = None
     max_tokens: int | None = Field(None, description="new tokens at most; left out: as many as fit")
     stream: bool | None = None

@@ -31,6 +31,7 @@ DEFAULTS = replace(GLM_DEFAULTS, temperature=0.7, repetition_penalty=1.1, max_to
 class GLMChatBody(ChatCompletionBody):
     """``POST /chat``. Ignores `model`, as GLM-API does: there is one chat model."""
 
+    model: str | None = Field(None, description="passed over: the served model answers")
     chunk: bool | None = Field(True, description="a stream's events hold the new text (true) or all so far (false)")
     return_function_call: bool | None = Field(False, description="a call as JSON text in content, as with ChatGLM3")
 

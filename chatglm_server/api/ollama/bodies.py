@@ -34,7 +34,9 @@ _FIELDS = {
 class NamedBody(Body):
     """A body that names a model; `name` is the older spelling."""
 
-    model: str | None = Field(None, description="a name of the model, with ``:latest`` or without")
+    model: str | None = Field(
+        None, description="the served model or another of GET /api/tags, with ``:latest`` or without"
+    )
     name: str | None = None
 
     @property

@@ -100,12 +100,14 @@ class FunctionMessage(_MessageBody):
     content: Content
 
 
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 AnyMessage = SystemMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage
 MessageBody = Annotated[AnyMessage, Field(discriminator="role")]
 
 
 def read_messages(value: Any, *, foreign: bool) -> tuple[Message, ...]:
-    """The conversation. `foreign`: another server reads it, so any object is a message; `extras` hold what it says.
+    """The conversation. `foreign`: another server reads it, so any object with a known role is a message; `extras` hold
+    what it says.
 
     Raises: InvalidRequest.
     """
@@ -126,7 +128,7 @@ def read_messages(value: Any, *, foreign: bool) -> tuple[Message, ...]:
             functions += isinstance(body, AssistantMessage) and body.function_call is not None
             messages.append(_message(body, item, where, f"call_{functions}", foreign))
         except InvalidRequest:
-            if not foreign or not isinstance(item, dict):
+            if not foreign or not isinstance(item, dict) or item.get("role") not in ROLES:
                 raise
             messages.append(_foreign_message(item))
     return tuple(messages)

@@ -75,7 +75,10 @@ class StreamOptions(BaseModel):
 class Generation(Body):
     """How an answer is generated and sent. The engine that samples checks the bounds of numbers."""
 
-    model: str | None = Field(None, description="the served model's id or one of its aliases")
+    model: str | None = Field(
+        None,
+        description="the served model or an alias, or another of GET /v1/models, which is then loaded (--models-max)",
+    )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(None, description="new tokens at most; -1: as many as fit")

@@ -121,12 +121,14 @@ def read_tool_choice(value: Any, tools: ReadTools, *, foreign: bool) -> ToolChoi
         return ToolChoice()
     try:
         choice = _tool_choice(value)
-        if not foreign:
-            _check_names(choice, [tool.name for tool in tools.functions])
     except InvalidRequest:
         if foreign:
             return None
         raise
+    if not foreign:
+        _check_names(choice, [tool.name for tool in tools.functions])
+    elif choice.mode == "required" and not (tools.functions or tools.foreign):
+        raise _needs_tools("tool_choice")
     return choice
 
 
@@ -155,7 +157,11 @@ def _check_names(choice: ToolChoice, names: list[str], field: str = "tool_choice
         if name is not None and name not in names:
             raise InvalidRequest(f"{field} names {name!r}, which is not in tools", param=field)
     if choice.mode == "required" and not (names if choice.allowed is None else choice.allowed):
-        raise InvalidRequest(f'{field} "required" needs tools', param=field)
+        raise _needs_tools(field)
+
+
+def _needs_tools(field: str) -> InvalidRequest:
+    return InvalidRequest(f'{field} "required" needs tools', param=field)
 
 
 def _list(value: Any, field: str) -> list[Any]:

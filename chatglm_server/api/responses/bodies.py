@@ -81,7 +81,11 @@ class ReasoningBody(BaseModel):
 class ResponsesBody(Body):
     """A conversation to be answered, as items. pydantic does not validate items and tools: their readers do."""
 
-    model: str | None = Field(None, description="the served model's id; another name is answered by the same model")
+    model: str | None = Field(
+        None,
+        description="the served model, or another of GET /v1/models, which is then loaded (--models-max); the served "
+        "one answers to any other name (--any-model)",
+    )
     input: Annotated[str | list[dict[str, Any]], SkipValidation]
     instructions: str | None = None
     tools: Annotated[list[dict[str, Any]] | None, SkipValidation] = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -38,7 +40,8 @@ def run_chat(options: ChatOptions) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     tools = {} if options.tools is None else load_tools(options.tools.expanduser())
     question = None if alone else read_question(options.prompt, piped)
-    engine = load_engine(_settings(options))
+    with _own_names(options):
+        engine = load_engine(_settings(options))
     chat = Chat(engine, options.name, Conversation(options.system or ""), tools, options.temperature)
     return asyncio.run(_run(engine, chat, question, console))
 
@@ -53,6 +56,20 @@ def _settings(options: ChatOptions) -> Settings:
     if options.model is not None and is_server_address(options.model):
         given["port"] = 0  # no port is its own: the address may well be that of a server here
     return read_options(Settings, given)
+
+
+@contextmanager
+def _own_names(options: ChatOptions) -> Iterator[None]:
+    """Errors of the server's settings name the options of this command, if those gave the model or the key."""
+    try:
+        yield
+    except (BadOption, ModelFileError) as error:
+        message = error.message
+        if options.model is not None:
+            message = message.removeprefix("--model: ")
+        if options.model is not None or options.api_key is not None:
+            message = message.replace("--upstream-api-key", "--api-key")
+        raise type(error)(message) from None
 
 
 async def _run(engine: Engine, chat: Chat, question: str | None, console: Console) -> int:

@@ -19,6 +19,8 @@ _BAD: dict[str, dict[str, Any]] = {
     "a tool_choice without tools": {"messages": _HELLO, "tool_choice": "required"},
 }
 _FIELDS = {"message", "type", "param", "code"}
+_MOST_WORDS = 1_000_000
+"""More make a body that many servers refuse for its size."""
 
 
 async def bad_requests(session: Session) -> None:
@@ -32,6 +34,20 @@ async def bad_requests(session: Session) -> None:
         return
     fault = "" if 400 <= stream.status < 500 else f"status {stream.status}"
     session.report.judge("error-first", "a stream of a bad request", fault)
+
+
+async def too_long_prompt(session: Session) -> None:
+    """Agents shorten a conversation if they are told that it is too long. A word is a token at least."""
+    words = session.context_length + 1
+    if not 1 < words <= _MOST_WORDS:
+        return
+    name = f"a prompt of {words} words"
+    fields = {"messages": [{"role": "user", "content": "word " * words}], "max_tokens": 1}
+    reply = await session.reply(name, session.body(fields))
+    if reply is not None:
+        code = an_object(an_object(reply.value).get("error")).get("code")
+        kept = (reply.status, code) == (400, "context_length_exceeded")
+        session.report.judge("too-long", name, "" if kept else f"status {reply.status}, code {code!r}")
 
 
 def _judge(session: Session, name: str, reply: Reply | None) -> None:

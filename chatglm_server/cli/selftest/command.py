@@ -15,7 +15,7 @@ from .answer import a_list, a_text, an_object
 from .report import RULES, Report, State
 from .session import Session
 from .trials import TRIALS
-from .whole_rules import models_fault
+from .whole_rules import context_length, models_fault
 from .wire import NoAnswer, Server
 
 _SHOWN_FAULTS = 2
@@ -61,9 +61,10 @@ async def _try(server: Server, options: SelftestOptions, report: Report) -> str:
         if reply.status in (401, 403):
             raise NoAnswer(f"status {reply.status}: the server asks for a key; give it with --api-key")
         report.judge("models-list", "GET /v1/models", models_fault(reply.value))
-        first = an_object(next(iter(a_list(an_object(reply.value).get("data"))), None))
-        model = options.model or a_text(first.get("id")) or "default"
-        session = Session(server, model, report)
+        models = [an_object(entry) for entry in a_list(an_object(reply.value).get("data"))]
+        model = options.model or a_text(models[0].get("id") if models else None) or "default"
+        entry = next((entry for entry in models if entry.get("id") == model), {})
+        session = Session(server, model, context_length(entry), report)
         for name, trial in TRIALS.items():
             if not options.as_json:
                 print(f"trying {model!r}: {name} …", file=sys.stderr, flush=True)

@@ -48,6 +48,8 @@ RULES = {
     "error-status": "a bad request gets a status from 400 to 499",
     "error-shape": 'an error is {"error": {"message", "type", "param", "code"}}',
     "error-first": "a bad request for a stream gets the same error, not a stream",
+    "too-long": "a prompt longer than the context that the list of models names gets 400 and code "
+    "context_length_exceeded",
     "disconnect": "once a client has left a stream, the next request is answered soon",
 }
 """Name → what the rule says."""

@@ -15,10 +15,11 @@ _LONGEST_ANSWER = 512
 
 
 class Session:
-    """A server under test, the model to ask for, and the report."""
+    """A server under test, the model to ask for, and the report. `context_length` is 0 if the server does not say."""
 
-    def __init__(self, server: Server, model: str, report: Report) -> None:
+    def __init__(self, server: Server, model: str, context_length: int, report: Report) -> None:
         self.server = server
+        self.context_length = context_length
         self.report = report
         self._model = model
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .answer import Answer, an_object
-from .bad_requests import bad_requests
+from .bad_requests import bad_requests, too_long_prompt
 from .session import Session
 from .wire import NoAnswer
 
@@ -201,6 +201,7 @@ TRIALS: dict[str, Callable[[Session], Awaitable[None]]] = {
     "stop strings": _stop_strings,
     "other fields": _fields,
     "bad requests": bad_requests,
+    "a long prompt": too_long_prompt,
     "clients that leave": _disconnect,
 }
 """The trials, in order; the first one must be answered."""

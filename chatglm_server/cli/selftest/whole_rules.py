@@ -125,3 +125,9 @@ def models_fault(value: Any) -> str:
         if model.get("object") != "model":
             return f"a model's object is {model.get('object')!r}"
     return ""
+
+
+def context_length(model: dict[str, Any]) -> int:
+    """The tokens of context in an entry of a list of models, or 0. Servers have several names for it."""
+    lengths = [model.get(name) for name in ("context_length", "max_model_len", "max_context_length", "context_window")]
+    return next((length for length in lengths if isinstance(length, int)), 0)

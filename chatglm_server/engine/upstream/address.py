@@ -1,12 +1,21 @@
-"""The address of a backend, as a user may write it."""
+"""The addresses of backends, as a user may write them."""
 
 from __future__ import annotations
+
+import re
 
 import httpx
 
 from ...errors import ModelFileError
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_COMMA = re.compile(r"\s*,\s*(?=https?://)", re.IGNORECASE)
+"""Of several addresses. One address may have commas in its path."""
+
+
+def upstream_addresses(text: str) -> list[str]:
+    """Returns the addresses in `text`, each once, as `upstream_address` gives them. Raises: ModelFileError."""
+    return list(dict.fromkeys(map(upstream_address, _COMMA.split(text))))
 
 
 def upstream_address(text: str) -> str:
@@ -31,3 +40,9 @@ def is_address_of(address: str, host: str, port: int) -> bool:
     """True if `address` reaches a server that listens on `host` and `port`, as far as the names tell."""
     url = httpx.URL(address)
     return (url.port or {"http": 80, "https": 443}[url.scheme]) == port and url.host in {host, *LOOPBACK}
+
+
+def is_openais(address: str) -> bool:
+    """True for OpenAI's own servers, also in Azure: their newer models refuse ``max_tokens``."""
+    host = httpx.URL(address).host
+    return host == "api.openai.com" or host.endswith(".openai.azure.com")

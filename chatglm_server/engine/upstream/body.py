@@ -61,6 +61,17 @@ def chat_body(request: ChatRequest) -> Json:
     return body | _shared(request)
 
 
+def with_older_limit(body: Json) -> Json:
+    """Returns `body` with ``max_tokens`` in place of ``max_completion_tokens``, unless it has both.
+
+    Every server knows the older name. Some, such as llama-cpp-python's, ignore the newer one, and a cloud refuses both
+    at once.
+    """
+    if "max_completion_tokens" not in body or "max_tokens" in body:
+        return body
+    return {"max_tokens" if name == "max_completion_tokens" else name: value for name, value in body.items()}
+
+
 def completion_body(request: CompletionRequest, prompt: str | Sequence[int]) -> Json:
     """Returns the body for ``/completions`` that asks for one of the request's prompts."""
     said = {

@@ -1,7 +1,8 @@
-"""Passes requests on to another OpenAI-compatible server, and parses the GLM text that comes back."""
+"""Passes requests on to other OpenAI-compatible servers, and parses the GLM text that comes back."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -14,11 +15,14 @@ from ...errors import ChatGLMServerError, NotSupported, UpstreamFailure
 from ...queueing.status import QueueStatus, Status
 from ..base import ModelInfo, Token
 from ..capabilities import Capability
+from .address import is_openais
 from .answer import UpstreamAnswer
-from .body import Json, chat_body, completion_body
+from .body import Json, chat_body, completion_body, with_older_limit
 from .client import UpstreamClient
-from .model_list import read_models
-from .probe import BackendProbe
+from .model_list import difference, read_models
+from .pool import BackendPool
+from .pool_member import PoolMember
+from .relay import relayed
 from .text_formats import TextFormats, UpstreamOptions, plain_reader
 from .text_tools import text_body
 
@@ -30,28 +34,41 @@ MAX_CHOICES = 128
 class UpstreamEngine:
     """Passes on every request at once: the backend has a queue of its own."""
 
-    def __init__(self, info: ModelInfo, client: UpstreamClient, options: UpstreamOptions) -> None:
+    def __init__(self, info: ModelInfo, pool: BackendPool, options: UpstreamOptions) -> None:
         self.info = info
-        self._client = client
+        self._pool = pool
         self._options = options
-        self._probe = BackendProbe(client)
         self._formats = TextFormats(options)
+        self._older_limit = not any(is_openais(member.address) for member in pool.members)
         self._running = 0
 
     async def load(self) -> None:
-        """Logs whether the backend is there. Does not fail, because the backend may come later."""
+        """Logs which backends are there, and whether they have the same models.
+
+        Does not fail, because backends may come later.
+        """
+        members = self._pool.members
+        lists = await asyncio.gather(*map(self._listed, members))
+        found = {member.address: names for member, names in zip(members, lists, strict=True) if names is not None}
+        if line := difference(found):
+            _log.warning("%s", line)
+
+    async def _listed(self, member: PoolMember) -> list[str] | None:
+        """Returns the names of a backend's models, and logs their number; None if it has no list."""
         try:
-            models = await self.models()
+            models = self._read(member.address, await self._pool.get_from(member, "/models"))
         except ChatGLMServerError as error:
-            _log.warning("%s; requests will be tried all the same", error.message)
-        else:
-            _log.info("the backend at %s is there; models: %d", self._client.address, len(models))
+            if not member.left_out:
+                _log.warning("%s; requests will be tried all the same", error.message)
+            return None
+        _log.info("the backend at %s is there; models: %d", member.address, len(models))
+        return [model.id for model in models]
 
     def stop(self) -> None:
-        self._client.stop()
+        self._pool.stop()
 
     async def close(self) -> None:
-        await self._client.close()
+        await self._pool.close()
 
     async def count_tokens(self, request: ChatRequest) -> int:
         raise NotSupported("the prompt is the backend's to render, and OpenAI's API has no way to count its tokens")
@@ -61,13 +78,20 @@ class UpstreamEngine:
 
     async def status(self) -> Status:
         queue: QueueStatus = {"running": self._running, "waiting": 0, "max": 0}
-        return Status(True, queue, self._client.address, await self._probe.problem())
+        backends = await asyncio.gather(*(member.status() for member in self._pool.members))
+        problems = [backend["problem"] for backend in backends if "problem" in backend]
+        problem = "; ".join(problems) if len(problems) == len(backends) else None
+        return Status(True, queue, self.info.id, problem, backends=backends)
 
     async def models(self) -> Sequence[ModelInfo]:
         """Returns the backend's models, each with the format in which its text is read. Raises: the client's errors."""
-        models = read_models(await self._client.get("/models"), self.info, self._formats.name)
+        return self._read(self.info.id, await self._pool.get("/models"))
+
+    def _read(self, address: str, listed: object) -> list[ModelInfo]:
+        """Returns the models in a backend's answer. Raises: UpstreamFailure."""
+        models = read_models(listed, self.info, self._formats.name)
         if models is None:
-            raise UpstreamFailure(f"the backend at {self._client.address} has no list of models")
+            raise UpstreamFailure(f"the backend at {address} has no list of models")
         return models
 
     async def find(self, name: str) -> ModelInfo:
@@ -82,6 +106,8 @@ class UpstreamEngine:
             body = text_body(request, partial(self._formats.to_write, asked))
         else:
             body = chat_body(request)
+        if self._older_limit:
+            body = with_older_limit(body)
         body |= await self._model(request)
         parallel = request.parallel_tool_calls is not False
         answer = UpstreamAnswer(
@@ -117,7 +143,7 @@ class UpstreamEngine:
         started = time.perf_counter()
         first = last = None
         with self._counted():
-            async with self._client.stream(path, body) as chunks:
+            async with relayed(self._pool, path, body) as chunks:
                 yield Accepted(body.get("model"))
                 async for chunk in chunks:
                     if events := answer.feed(chunk):
@@ -148,11 +174,11 @@ class UpstreamEngine:
 
 
 def load_upstream(
-    address: str, key: str | None, timeout_s: float, options: UpstreamOptions, note: str
+    addresses: Sequence[str], key: str | None, timeout_s: float, options: UpstreamOptions, note: str
 ) -> UpstreamEngine:
-    """Returns the engine for the server at `address`, as `upstream_address` gives it."""
+    """Returns the engine for the servers at `addresses`, each as `upstream_address` gives it."""
     info = ModelInfo(
-        id=address,
+        id=", ".join(addresses),
         aliases=(),
         context_length=0,
         chat_format="format by the model's name" if options.chat_format == "auto" else options.chat_format,
@@ -162,4 +188,5 @@ def load_upstream(
         capabilities=frozenset(Capability) - ({Capability.FOREIGN_CONVERSATION} if options.tools == "text" else set()),
         choices=MAX_CHOICES,
     )
-    return UpstreamEngine(info, UpstreamClient(address, key, timeout_s), options)
+    pool = BackendPool([PoolMember(UpstreamClient(address, key, timeout_s)) for address in addresses])
+    return UpstreamEngine(info, pool, options)

@@ -1,8 +1,8 @@
-"""Reads a backend's list of models."""
+"""Reads the lists of models of backends, and compares them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..base import ModelInfo
 MAX_MODELS = 1000
 CONTEXT_FIELDS = ("context_length", "max_model_len", "max_context_length", "context_window")
 """The names of a context length at OpenRouter, vLLM, LM Studio and Groq."""
+_SHOWN = 3
 
 
 def read_models(listed: object, like: ModelInfo, format_name: Callable[[str], str | None]) -> list[ModelInfo] | None:
@@ -27,6 +28,19 @@ def read_models(listed: object, like: ModelInfo, format_name: Callable[[str], st
         for entry in entries[:MAX_MODELS]
         if isinstance(entry, dict) and isinstance(entry.get("id"), str)
     ]
+
+
+def difference(names: Mapping[str, Sequence[str]]) -> str:
+    """Returns a line that says how the lists of models differ; "" if they do not. `names` are those at each address."""
+    if len({frozenset(listed) for listed in names.values()}) < 2:
+        return ""
+    lists = "; ".join(f"{address} has {_some(listed)}" for address, listed in names.items())
+    return f"the backends have different models: {lists}; a request may go to any of them, whatever model it names"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (", ".join(names[:_SHOWN]) or "none") + more
 
 
 def _model(entry: Mapping[str, Any], like: ModelInfo, chat_format: str | None) -> ModelInfo:

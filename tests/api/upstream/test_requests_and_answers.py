@@ -76,6 +76,28 @@ def test_what_could_not_come_back_is_refused(front: RunningServer, backend: RawB
     assert backend.requests == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": []}}}, "tool_choice"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0]"),
+        ({"messages": [*user("Hello!"), {"content": "x"}]}, "messages[1]"),
+        ({"messages": [{"role": ["user"], "content": "x"}]}, "messages[0]"),
+    ],
+)
+def test_what_no_server_can_honour_goes_to_none(
+    front: RunningServer, backend: RawBackend, fields: dict[str, Any], param: str
+) -> None:
+    """Some answer 500 to it, and some a text that does not say what is wrong."""
+    backend.play(stream())
+    for streamed in (False, True):
+        response = front.post(json=HELLO | fields | {"stream": streamed})
+        assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+        assert param in response.json()["error"]["message"]
+    assert backend.requests == []
+
+
 def test_timings_are_taken_here(front: RunningServer, backend: RawBackend) -> None:
     usage = {"prompt_tokens": 11, "completion_tokens": 5}
     backend.play(stream(*text("It is sunny."), delta(reason="stop", usage=usage)))

@@ -5,6 +5,7 @@
  * @typedef {{tokens: number, cached: number, read: number, seconds: number}} Reading
  * @typedef {{read: number, generated: number}} Tokens
  * @typedef {{tokens: number, most: number}} Cache
+ * @typedef {{address: string, in_service: boolean, running: number, requests: number, problem?: string}} Upstream
  * @typedef {Object} Health
  * @property {"ok" | "loading" | "degraded"} status
  * @property {string} model
@@ -15,6 +16,7 @@
  * @property {Tokens} [tokens]
  * @property {Cache} [kv_cache]
  * @property {{model: string, loaded: boolean, queue: Queue}[]} [models]
+ * @property {Upstream[]} [upstreams]
  * @property {string} [problem]
  *
  * @typedef {Object} Moment  What was so at a time; null where nothing tells.

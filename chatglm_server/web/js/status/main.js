@@ -55,18 +55,31 @@ function counted(all) {
 }
 
 /** @param {Health} health */
-function showState({ status, model, loaded, models, problem }) {
+function showState({ status, model, loaded, models, upstreams, problem }) {
   const key = status === "loading" ? "loading" : loaded === false ? "unloaded" : "ready";
   const text = say(key, { model });
   if (summary.textContent !== text) summary.textContent = text; // a screen reader says it when it changes
   tell(problem ? say("degraded", { problem }) : "");
-  const list = byId("models", HTMLUListElement);
-  list.hidden = !models;
-  list.replaceChildren(
-    ...(models ?? []).map(({ model: name, loaded: here, queue }) =>
-      make("li", {}, say(here ? "modelLoaded" : "modelUnloaded", { model: name, running: queue.running, waiting: queue.waiting })),
+  showList(
+    "models",
+    models?.map(({ model: name, loaded: here, queue }) =>
+      say(here ? "modelLoaded" : "modelUnloaded", { model: name, running: queue.running, waiting: queue.waiting }),
     ),
   );
+  showList("upstreams", upstreams?.map(upstreamState));
+}
+
+/** @param {import("./history.js").Upstream} upstream */
+function upstreamState({ address, in_service: serves, running, requests, problem }) {
+  if (problem) return say(serves ? "upstreamFaulty" : "upstreamLeftOut", { address, problem });
+  return say("upstreamServes", { address, running, requests });
+}
+
+/** @param {string} id @param {string[]} [lines]  none: the list is hidden */
+function showList(id, lines) {
+  const shown = byId(id, HTMLUListElement);
+  shown.hidden = !lines;
+  shown.replaceChildren(...(lines ?? []).map((line) => make("li", {}, line)));
 }
 
 /** @param {string} text  what is wrong; "": nothing */

@@ -61,7 +61,7 @@ function showState({ status, model, loaded, models, problem }) {
   if (summary.textContent !== text) summary.textContent = text; // a screen reader says it when it changes
   tell(problem ? say("degraded", { problem }) : "");
   const list = byId("models", HTMLUListElement);
-  list.hidden = !models;
+  list.hidden = !models || models.length < 2;
   list.replaceChildren(
     ...(models ?? []).map(({ model: name, loaded: here, queue }) =>
       make("li", {}, say(here ? "modelLoaded" : "modelUnloaded", { model: name, running: queue.running, waiting: queue.waiting })),

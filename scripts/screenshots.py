@@ -56,7 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, chromium(Path(name)) as browser:
         with replaying(browser, Path(name), *lines, context_length=32768) as page:
             page.click("Settings")
-            for tool in ("clock", "calculator", "dice"):
+            for tool in ("current_time", "calculator", "dice"):
                 page.one(f"#tool-{tool}").click()
             page.click("Close", "#settings")
             page.ask(QUESTION)

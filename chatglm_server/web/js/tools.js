@@ -18,7 +18,7 @@ const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
 /** @type {Record<string, Tool>} */
 const TOOLS = {
-  clock: {
+  current_time: {
     description: "Get the current date and time",
     properties: { time_zone: { type: "string", description: "IANA name such as Asia/Shanghai; default: the user's" } },
     required: [],
@@ -59,6 +59,7 @@ export const TOOL_NAMES = Object.keys(TOOLS);
  * The tools of a request, as OpenAI has them.
  * @param {string[]} names  of those that run here
  * @param {string} own  a person's, as JSON
+ * @returns {{type: string, function: {name: string}}[]}
  * @throws {Error}  says what is wrong with `own`
  */
 export function toolList(names, own) {
@@ -71,12 +72,16 @@ export function toolList(names, own) {
 }
 
 /**
- * The result of a call as JSON text, or null if the tool is not one of those that run here.
+ * The result of a call as JSON text, or null if the person gives it.
  * @param {import("./conversation.js").Call} call
- * @param {string[]} names  the tools that the person has switched on
+ * @param {string[]} here  the tools of this browser that are switched on
+ * @param {string[]} all  the tools that the model was told of
  */
-export function resultOf(call, names) {
-  if (!names.includes(call.name) || !Object.hasOwn(TOOLS, call.name)) return null;
+export function resultOf(call, here, all) {
+  if (!all.includes(call.name)) {
+    return JSON.stringify({ error: `there is no tool ${call.name}; there is ${all.join(", ") || "none"}` });
+  }
+  if (!here.includes(call.name)) return null;
   try {
     const values = call.arguments.trim() ? JSON.parse(call.arguments) : {};
     return JSON.stringify(TOOLS[call.name].run(values));

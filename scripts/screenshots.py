@@ -31,9 +31,13 @@ CALL = """
 <arg_key>expression</arg_key>
 <arg_value>38 * 24 / 2</arg_value>
 </tool_call><|observation|>"""
-ANSWER = """
+ANSWER = r"""
 <think>456. They also asked for Python.</think>
-The triangle has an area of **456 cm²**. In Python:
+With \(b = 38\) and \(h = 24\), the triangle has an area of **456 cm²**:
+$$
+A = \frac{b \cdot h}{2} = \frac{38\,\text{cm} \cdot 24\,\text{cm}}{2} = 456\,\text{cm}^2
+$$
+In Python:
 
 ```python
 def area(base: float, height: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,12 @@ def test_tools_run_in_the_browser(browser: Chrome, tmp_path: Path) -> None:
         page.ask("Try them all.")
         assert page.answered()[-1] == "All done."
         results = [json.loads(element.text) for element in page.all(".call .result")]
+        written = [message["text"] for message in kept(page)["messages"] if message["role"] == "tool"]
+    assert written[:2] == ['{"result": 98}', '{"sum": 3, "rolls": "1, 1, 1"}']
     assert results[0] == {"result": 98}
-    assert results[1] == {"rolls": [1, 1, 1], "sum": 3}
+    assert results[1] == {"sum": 3, "rolls": "1, 1, 1"}
     assert '"alert"' in results[2]["error"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", results[3]["time"])
     assert results[3]["time_zone"] == "Asia/Shanghai"
     assert results[4]["error"] == "there is no tool clock; there is current_time, calculator, dice"
 

@@ -170,7 +170,7 @@ def _read(settings: Settings, path: Path, name: str | None) -> _Read:
             }
         ),
         choices=min(settings.parallel, backend.most_parallel or settings.parallel),
-        thinks=chat_format.thinking.on,
+        thinking=chat_format.thinking.when,
         facts=_facts(file),
     )
     return _Read(file, chat_format, backend, options, info)

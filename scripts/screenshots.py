@@ -31,9 +31,13 @@ CALL = """
 <arg_key>expression</arg_key>
 <arg_value>38 * 24 / 2</arg_value>
 </tool_call><|observation|>"""
-ANSWER = """
+ANSWER = r"""
 <think>456. They also asked for Python.</think>
-The triangle has an area of **456 cm²**. In Python:
+With \(b = 38\) and \(h = 24\), the triangle has an area of **456 cm²**:
+$$
+A = \frac{b \cdot h}{2} = \frac{38\,\text{cm} \cdot 24\,\text{cm}}{2} = 456\,\text{cm}^2
+$$
+In Python:
 
 ```python
 def area(base: float, height: float) -> float:
@@ -56,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, chromium(Path(name)) as browser:
         with replaying(browser, Path(name), *lines, context_length=32768) as page:
             page.click("Settings")
-            for tool in ("clock", "calculator", "dice"):
+            for tool in ("current_time", "calculator", "dice"):
                 page.one(f"#tool-{tool}").click()
             page.click("Close", "#settings")
             page.ask(QUESTION)

@@ -124,6 +124,14 @@ def test_markdown_thoughts_and_hostile_text(tmp_path: Path) -> None:
         assert part not in terminal.raw
 
 
+def test_formulas_are_shown_as_they_are_written(tmp_path: Path) -> None:
+    text = "So \\(a_1 * b * c\\):\n\n\\[\n\\frac{a}{b}\n- c\n\\]\n\nIt costs $5 or $6.\n"
+    answer = {"raw": text, "format": "glm4", "chunk_size": 3}
+    with OnTerminal("chat", replay(tmp_path, answer), "-p", "go") as terminal:
+        assert terminal.wait_for_end() == 0
+    assert "So a_1 * b * c:\n\n\\frac{a}{b}\n- c\n\nIt costs $5 or $6.\n" in terminal.text()
+
+
 def test_ctrl_c_stops_the_answer_and_not_the_program(tmp_path: Path) -> None:
     slow = {"raw": "word " * 5000, "format": "glm4", "chunk_size": 5, "delay_ms": 20}
     options = ("chat", replay(tmp_path, slow, {"raw": "A second answer.", "format": "glm4"}))
@@ -141,6 +149,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(tmp_path: Path) -> None:
         terminal.wait_for("A second answer.")
         terminal.type(f"/save {tmp_path / 'talk.md'}\r")
         terminal.wait_for("saved")
+        terminal.wait_for(PROMPT)
         terminal.type("\x04")
         assert terminal.wait_for_end() == 0
     assert (tmp_path / "talk.md").read_text() == (

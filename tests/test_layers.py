@@ -69,7 +69,7 @@ ALLOWED: dict[str, set[str]] = {
         "__init__",
     }
     | {"api.http.connection", "api.openai", "engine.base", "engine.capabilities", "decoding.backends.cpus"}
-    | {"decoding.snapshots.folder"},
+    | {"decoding.snapshots.folder", "markdown.formulas"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -1,4 +1,4 @@
-"""The release: its workflow is valid, and builds what pyproject.toml says."""
+"""The release: its workflows are valid, and build what pyproject.toml and mkdocs.yml say."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
-WORKFLOW = ROOT / ".github" / "workflows" / "release.yml"
+WORKFLOWS_FOLDER = ROOT / ".github" / "workflows"
+WORKFLOWS = sorted(WORKFLOWS_FOLDER.glob("*.yml"))
 
 
-def test_workflow_is_valid() -> None:
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflow_is_valid(workflow: Path) -> None:
     """By GitHub's schema of workflows, as check-jsonschema ships it."""
-    words = ["--builtin-schema", "vendor.github-workflows", str(WORKFLOW)]
+    words = ["--builtin-schema", "vendor.github-workflows", str(workflow)]
     result = subprocess.run([sys.executable, "-m", "check_jsonschema", *words], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
+
+
+def test_the_site_is_taken_from_where_it_is_built() -> None:
+    workflow = yaml.safe_load((WORKFLOWS_FOLDER / "site.yml").read_text(encoding="utf-8"))
+    (upload,) = [step for step in workflow["jobs"]["build"]["steps"] if "upload" in step.get("uses", "")]
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert f"\nsite_dir: {upload['with']['path']}\n" in settings
 
 
 @pytest.mark.parametrize(

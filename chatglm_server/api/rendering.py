@@ -39,8 +39,9 @@ def rendering_router(renderer: Renderer) -> APIRouter:
 
     @router.post("/render", summary="Markdown as HTML", responses={200: {"model": RenderedText}})
     async def render(body: RenderBody) -> Response:
-        """CommonMark with tables and strikethrough. The HTML is safe to show: it has no scripts, styles, forms or
-        images; links lead to `http`, `https` and `mailto` only. Code has Pygments' classes. While a text grows, all of
+        """CommonMark with tables, strikethrough and formulas in LaTeX. The HTML is safe to show: it has no scripts,
+        styles, forms or images; links lead to `http`, `https` and `mailto` only. Code has Pygments' classes, and
+        formulas are MathML. While a text grows, all of
         its blocks but the last stay as they are, so a page need only send what begins with the last block's line.
         """
         return json_response({"blocks": await renderer.render(body.text)})

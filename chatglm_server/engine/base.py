@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ..chat import ChatRequest, CompletionRequest, Event
+from ..formats.base import ThinksWhen
 from ..model_names import plain
 from ..queueing.status import Status
 from .capabilities import Capability
@@ -47,10 +48,15 @@ class ModelInfo:
     """Answers that one request may ask for."""
     unit: Literal["tokens", "characters"] = "tokens"
     """The unit of `context_length`, `max_tokens` and usage."""
-    thinks: bool = False
-    """True if it can think before it answers."""
+    thinking: ThinksWhen | None = None
+    """When it thinks before it answers; None if that is not known."""
     facts: FileFacts | None = None
     """None if there is no model file here."""
+
+    @property
+    def thinks(self) -> bool:
+        """True if it is known to think, always or when a request asks for it."""
+        return self.thinking in ("optional", "always")
 
     def is_called(self, name: str) -> bool:
         """True if `name` is the id or an alias: in any case, and with the tag of Ollama's lists or without."""

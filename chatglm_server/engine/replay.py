@@ -173,6 +173,7 @@ def load_replay(
     recordings = read_recordings(path)
     default_format = DEFAULT_FORMAT if chat_format == "auto" else chat_format
     formats = dict.fromkeys(recording.format or default_format for recording in recordings)
+    thinking = {FORMATS[name].thinking.when for name in formats}
     info = ModelInfo(
         id=path.stem,
         aliases=tuple(aliases),
@@ -182,7 +183,7 @@ def load_replay(
         created=int(path.stat().st_mtime),
         note="recorded answers; lengths and usage count characters",
         unit="characters",
-        thinks=any(FORMATS[name].thinking.on for name in formats),
+        thinking=thinking.pop() if len(thinking) == 1 else "optional",
         capabilities=frozenset(
             {Capability.KEEP_THOUGHTS} if all(FORMATS[name].thinking.keep for name in formats) else ()
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from ..chat import FinishReason, Message, ParserEvent, Thinking, Tool
 from .call_grammar import CallBeginning, CallGrammar
@@ -24,6 +24,9 @@ ENOUGH_THOUGHT = "\n\nThat is enough thought. Now the answer.\n"
 """Ends a thought that has used up its budget. A model that is cut off without a word often goes on to think."""
 
 
+ThinksWhen = Literal["never", "optional", "always"]
+
+
 @dataclass(frozen=True, slots=True)
 class ThinkingSupport:
     """A generation can think first (`on`), answer at once (`off`), and read its earlier thoughts (`keep`)."""
@@ -31,6 +34,13 @@ class ThinkingSupport:
     on: bool = False
     off: bool = True
     keep: bool = False
+
+    @property
+    def when(self) -> ThinksWhen:
+        """When the generation thinks: "optional" if a request may choose."""
+        if not self.on:
+            return "never"
+        return "optional" if self.off else "always"
 
 
 @dataclass(frozen=True, slots=True)

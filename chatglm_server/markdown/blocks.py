@@ -16,6 +16,9 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
+from .formulas import FORMULA, formulas
+from .mathml import ATTRIBUTES, CELL_CLASSES, ELEMENTS, kept_value, mathml
+
 MAX_HIGHLIGHTED = 20_000
 """Characters of a block of code; a longer one has one colour."""
 _MAX_NAME = 40
@@ -29,18 +32,21 @@ class Block(TypedDict):
     html: str
 
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
+_MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).use(formulas)
 
 _CLEANER = nh3.Cleaner(
     tags={
         *("p", "br", "hr", "em", "strong", "s", "a", "code", "pre", "span", "blockquote", "ul", "ol", "li"),
         *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+        *ELEMENTS,
     },
-    attributes={"a": {"href", "title"}, "ol": {"start"}, "pre": {"data-language"}},
+    attributes={"a": {"href", "title"}, "ol": {"start"}, "pre": {"data-language"}, **ATTRIBUTES},
+    attribute_filter=kept_value,
     allowed_classes={
         "span": {name for name in STANDARD_TYPES.values() if name},
         "th": set(_ALIGNMENTS.values()),
         "td": set(_ALIGNMENTS.values()),
+        "mtd": set(CELL_CLASSES),
     },
     set_tag_attribute_values={"a": {"target": "_blank"}},
     url_schemes={"http", "https", "mailto"},
@@ -50,7 +56,8 @@ _CLEANER = nh3.Cleaner(
 
 
 def rendered(text: str) -> list[Block]:
-    """The blocks of `text`, from CommonMark with tables and strikethrough. Images become links: nothing is loaded.
+    """The blocks of `text`, from CommonMark with tables, strikethrough and formulas. Images become links: nothing is
+    loaded.
 
     All blocks but the last stay as they are if text is added, unless it defines a link that they name.
     """
@@ -116,5 +123,15 @@ def _fence(renderer: object, tokens: Sequence[Token], index: int, options: objec
     return f'<pre data-language="{language}"><code>{_code(token.content, name)}</code></pre>\n'
 
 
+def _formula(renderer: object, tokens: Sequence[Token], index: int, options: object, env: object) -> str:
+    """A formula that cannot be drawn is shown as it is written."""
+    token = tokens[index]
+    drawn = mathml(token.content, token.block)
+    if drawn is not None:
+        return drawn
+    return f"<code>{'<br>'.join(map(nh3.clean_text, token.content.splitlines()))}</code>"
+
+
+_MARKDOWN.add_render_rule(FORMULA, _formula)
 _MARKDOWN.add_render_rule("fence", _fence)
 _MARKDOWN.add_render_rule("code_block", _fence)

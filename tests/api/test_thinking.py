@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from chatglm_server.api.openai.bodies import ChatCompletionBody
@@ -27,6 +28,11 @@ def thinking_server() -> Iterator[RunningServer]:
 def deltas(raw: bytes) -> list[dict[str, Any]]:
     lines = [line.removeprefix(b"data: ") for line in raw.split(b"\n") if line.startswith(b"data: {")]
     return [json.loads(line)["choices"][0]["delta"] for line in lines]
+
+
+def test_the_list_of_models_says_when_the_model_thinks(thinking_server: RunningServer) -> None:
+    (info,) = httpx.get(f"{thinking_server.url}/v1/models").json()["data"]
+    assert info["thinking"] == "always"
 
 
 def test_reasoning_is_streamed_as_such(thinking_server: RunningServer) -> None:

@@ -80,12 +80,22 @@ def test_recordings_in_turn_each_in_its_format(replay: Replay) -> None:
 
 
 @pytest.mark.parametrize(
-    ("formats", "shown"), [(["glm47", "glm47"], "glm47"), (["glm52", None], "glm52, glm4"), ([None], "glm4")], ids=str
+    ("formats", "shown", "thinking"),
+    [
+        (["glm47", "glm47"], "glm47", "optional"),
+        (["glm52", None], "glm52, glm4", "optional"),
+        (["glm-z1"], "glm-z1", "always"),
+        ([None], "glm4", "never"),
+    ],
+    ids=str,
 )
-def test_the_list_of_models_says_what_the_lines_are(replay: Replay, formats: list[str | None], shown: str) -> None:
+def test_the_list_of_models_says_what_the_lines_are(
+    replay: Replay, formats: list[str | None], shown: str, thinking: str
+) -> None:
     server = replay(*({"raw": "Hi", "format": name} for name in formats))
     (info,) = httpx.get(f"{server.url}/v1/models").json()["data"]
     assert info["chat_format"] == shown
+    assert info["thinking"] == thinking
     assert f": {shown}, " in server.output
 
 

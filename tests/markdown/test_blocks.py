@@ -17,8 +17,15 @@ from tests.serving import RunningServer
 TAGS = {
     *("p", "br", "hr", "em", "strong", "s", "a", "code", "pre", "span", "blockquote", "ul", "ol", "li"),
     *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+    *("math", "mi", "mn", "mo", "mtext", "mspace", "mrow", "mpadded", "mphantom", "menclose", "msqrt", "mroot"),
+    *("msup", "msub", "msubsup", "mover", "munder", "munderover", "mfrac", "mtable", "mtr", "mtd", "b", "i"),
 }
-ATTRIBUTES = {"href", "title", "target", "rel", "start", "class", "data-language"}
+ATTRIBUTES = {
+    *("href", "title", "target", "rel", "start", "class", "data-language"),
+    *("display", "mathvariant", "form", "stretchy", "symmetric", "largeop", "movablelimits", "accent", "accentunder"),
+    *("displaystyle", "scriptlevel", "mathcolor", "notation", "width", "linethickness", "lspace", "rspace"),
+    *("minsize", "maxsize"),
+}
 PIECES = (
     *(
         "<script>",
@@ -30,33 +37,18 @@ PIECES = (
         "]]>",
         "&lt;",
     ),
+    *("[a](javascript:x)", "[a](data:x)", "[a](//e)", "![a](http://e/i)", "[a]: vbscript:x\n", "<http://e>"),
+    *("[", "](", "(", ")", "```html\n", "```\n", '~~~x" onload=y\n', "\n", "\n\n", "    ", "> ", "- ", "1. ", "# "),
+    *("| a | b |\n", "|-:|-|\n", "*", "**", "_", "~~", "`", "\\", "x", " ", "é", "中", "\0"),
+    *("$", "$$", "\\(", "\\)", "\\[", "\\]", "\\[\n", "$$\n", "x^2", "{", "}", "&", "\\\\", "\\text{<b>", "\\frac"),
     *(
-        "[a](javascript:x)",
-        "[a](data:x)",
-        "[a](//e)",
-        "![a](http://e/i)",
-        "[a]: vbscript:x\n",
-        "<http://e>",
-        "[",
-        "](",
-        "(",
-        ")",
+        "\\href{javascript:x}",
+        "\\class{x}",
+        '\\color{red" onclick="x}',
+        "\\begin{align}",
+        "\\end{align}",
+        "\\hspace{999em}",
     ),
-    *(
-        "```html\n",
-        "```\n",
-        '~~~x" onload=y\n',
-        "\n",
-        "\n\n",
-        "    ",
-        "> ",
-        "- ",
-        "1. ",
-        "# ",
-        "| a | b |\n",
-        "|-:|-|\n",
-    ),
-    *("*", "**", "_", "~~", "`", "\\", "x", " ", "é", "中", "\0"),
 )
 
 

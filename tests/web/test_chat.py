@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.support.ui import Select
 
+from chatglm_server.chat import Message, Thinking
+from chatglm_server.formats.registry import FORMATS
 from tests.conftest import WEATHER
 from tests.serving import RunningServer, user
 from tests.web.browser import ChatPage, replaying
@@ -17,6 +21,13 @@ from tests.web.browser import ChatPage, replaying
 def glm4(raw: str, **more: Any) -> dict[str, Any]:
     """A recording of GLM-4, the answer to a question in a conversation with tools."""
     return {"format": "glm4", "raw": f"\n{raw}<|user|>", **more}
+
+
+def kept(page: ChatPage) -> dict[str, Any]:
+    """The latest conversation in the browser's storage."""
+    (latest, *_) = page.script("return (await import('/web/js/storage.js')).everyConversation()")
+    assert isinstance(latest, dict)
+    return latest
 
 
 def test_a_conversation_streams_and_is_kept(page: ChatPage, server: RunningServer) -> None:
@@ -68,21 +79,26 @@ def test_tools_run_in_the_browser(browser: Chrome, tmp_path: Path) -> None:
             ("calculator", '{"expression": "2 * (3 + 4)^2"}'),
             ("dice", '{"count": 3, "sides": 1}'),
             ("calculator", '{"expression": "alert(1)"}'),
-            ("clock", '{"time_zone": "Asia/Shanghai"}'),
+            ("current_time", '{"time_zone": "Asia/Shanghai"}'),
         )
     ]
-    with replaying(browser, tmp_path, *calls, glm4("All done.")) as page:
+    unknown = {"format": "glm45", "raw": "\n<tool_call>clock\n</tool_call><|observation|>"}
+    with replaying(browser, tmp_path, *calls, unknown, glm4("All done.")) as page:
         page.click("Settings")
-        for name in ("calculator", "dice", "clock"):
+        for name in ("calculator", "dice", "current_time"):
             page.one(f"#tool-{name}").click()
         page.click("Close", "#settings")
         page.ask("Try them all.")
         assert page.answered()[-1] == "All done."
         results = [json.loads(element.text) for element in page.all(".call .result")]
+        written = [message["text"] for message in kept(page)["messages"] if message["role"] == "tool"]
+    assert written[:2] == ['{"result": 98}', '{"sum": 3, "rolls": "1, 1, 1"}']
     assert results[0] == {"result": 98}
-    assert results[1] == {"rolls": [1, 1, 1], "sum": 3}
+    assert results[1] == {"sum": 3, "rolls": "1, 1, 1"}
     assert '"alert"' in results[2]["error"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", results[3]["time"])
     assert results[3]["time_zone"] == "Asia/Shanghai"
+    assert results[4]["error"] == "there is no tool clock; there is current_time, calculator, dice"
 
 
 def test_stop(browser: Chrome, tmp_path: Path) -> None:
@@ -106,6 +122,56 @@ def test_thoughts_are_folded_away(browser: Chrome, tmp_path: Path) -> None:
         assert not page.one(".thought-text").is_displayed()
         page.one(".thought summary").click()
         assert page.text(".thought-text") == "Let me see."
+
+
+def test_thinking_is_switched_for_a_conversation(browser: Chrome, tmp_path: Path) -> None:
+    """The prompt of a recording's answer has the length of the one with the switch."""
+    question = (Message("user", "Hello!"),)
+    whole, short = (
+        len(FORMATS["glm45"].render(question, (), Thinking(enabled=enabled)).text) for enabled in (True, False)
+    )
+    assert whole != short
+    with replaying(browser, tmp_path, {"format": "glm45", "raw": "\n<think></think>\nHi.<|user|>"}) as page:
+        for words, length in (("off", short), ("on", whole), ("the model's default", whole)):
+            page.click("New conversation", "nav")
+            page.click("Settings")
+            Select(page.one("#thinking")).select_by_visible_text(words)
+            page.click("Close", "#settings")
+            page.ask("Hello!")
+            assert page.answered() == ["Hello!", "Hi."]
+            assert kept(page)["messages"][-1]["figures"]["prompt"] == length
+        page.all("#conversations .open")[-1].click()
+        assert Select(page.one("#thinking")).first_selected_option.get_attribute("value") == "off"
+
+
+def test_a_model_that_cannot_think_has_no_switch(page: ChatPage) -> None:
+    page.click("Settings")
+    assert page.one("#temperature").is_displayed()
+    assert not page.one("#thinking").is_displayed()
+
+
+def test_why_an_answer_ends(browser: Chrome, tmp_path: Path) -> None:
+    call = {"format": "glm4", "raw": '\ndice\n{"count": 1}<|observation|>'}
+    with replaying(browser, tmp_path, {"format": "glm4", "raw": "\n<|user|>"}, *[call] * 10, glm4("Over.")) as page:
+        page.ask("Say nothing.")
+        page.answered()
+        assert "wrote nothing" in page.text("#messages .end")
+        page.click("Settings")
+        page.one("#tool-dice").click()
+        page.click("Close", "#settings")
+        page.ask("Roll on and on.")
+        page.answered()
+        assert "called tools many times" in page.all("#messages .end")[-1].text
+        page.ask("Go on.")
+        assert page.answered()[-1] == "Over."
+        page.set(maxTokens="8")
+        page.click("New conversation", "nav")
+        page.ask("A call that is cut.")
+        page.answered()
+        page.click("Regenerate")
+        page.answered()
+        assert "reached its limit" in page.text("#messages .end")
+        assert not page.all(".call")
 
 
 def test_branches(browser: Chrome, tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ def f(): return "<script>window.owned = 1</script>"
 ```"><script>window.owned=1</script>
 text
 ```
+
+\\(\\text{<img src=x onerror="window.owned = 1">}\\) $\\href{javascript:window.owned=1}{x}$ \\(x\\hspace{-90em}y\\)
+
+\\[
+\\text{</mtext><script>window.owned = 1</script>} \\color{red" onclick="window.owned=1}{x}
+\\]
 """
 
 
@@ -46,6 +52,9 @@ def test_a_hostile_answer_does_nothing(browser: Chrome, tmp_path: Path) -> None:
         assert page.all(".rendered script, .rendered img, .rendered svg, .rendered iframe, .rendered style") == []
         assert page.all(".rendered form, .rendered [id], .rendered [style], .rendered [onclick]") == []
         assert page.text(".rendered h1").startswith("Title <script>")
+        assert page.text(".rendered math mtext").startswith("<img src=x onerror=")
+        left, *_, right = [letter.location["x"] for letter in page.all(".rendered math mi")]
+        assert left <= right, "a formula reaches out of its place"
         assert "right" in (page.one(".rendered td").get_attribute("class") or "")
         assert [element.text for element in page.all(".rendered .k")] == ["def", "return"]
         assert browser.execute_script("return window.owned") is None

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome, Keys
 
 from tests.web.browser import ChatPage, replaying
 
@@ -26,6 +26,14 @@ Some *text* with `code`, a [link](https://good.example/), and
 def f(x: int = 3) -> str:  # a comment
     return "text" + str(x)
 ```
+
+A formula \\(x^2\\), and a long one:
+\\[
+\\begin{aligned}
+a &= b + \\boxed{c} \\\\
+- d &= 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 11 + 12 + 13 + 14 + 15 + 16 + 17 + 18 + 19 + 20
+\\end{aligned}
+\\]
 <tool_call>calculator
 <arg_key>expression</arg_key>
 <arg_value>1 + 1</arg_value>
@@ -59,10 +67,17 @@ def test_labels_and_contrast(browser: Chrome, tmp_path: Path, axe: str) -> None:
         page.ask("Show all.")
         page.answered()
         page.one(".thought summary").click()
+        assert [formula.get_dom_attribute("display") for formula in page.all(".rendered math")] == [None, "block"]
+        assert len({cell.rect["x"] + cell.rect["width"] for cell in page.all(".rendered mtd.right")}) == 1
+        assert page.one(".rendered menclose").value_of_css_property("border-top-style") == "solid"
         page.one("#temperature").send_keys("hot")
         assert "from 0 to 2" in page.text("#temperature-fault")
         page.ask("Refused.")
         assert "Temperature" in page.text("#notice")
+        page.one("#temperature").send_keys(Keys.BACKSPACE * 3)
+        assert not page.one("#notice").is_displayed()
+        page.one("#temperature").send_keys("hot")
+        page.ask("")
         for scheme in ("light", "dark"):
             page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
             assert faults(page, axe) == [], scheme
@@ -78,6 +93,43 @@ def test_labels_and_contrast(browser: Chrome, tmp_path: Path, axe: str) -> None:
         finally:
             page.emulate("Emulation.clearDeviceMetricsOverride")
             page.emulate("Emulation.setEmulatedMedia", features=[])
+
+
+def test_with_keys_alone(browser: Chrome, tmp_path: Path) -> None:
+    call = {"format": "glm4", "raw": "\nby_hand\n{}<|observation|>"}
+    with replaying(
+        browser, tmp_path, call, *({"format": "glm4", "raw": f"\nAnswer {n}.<|user|>"} for n in (1, 2, 3))
+    ) as page:
+
+        def press(*keys: str) -> None:
+            ActionChains(browser).send_keys(*keys).perform()
+
+        def reach(words: str) -> None:
+            """Goes backwards from the field of the question to what has this name."""
+            for _ in range(30):
+                if browser.switch_to.active_element.accessible_name == words:
+                    return
+                ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
+            raise AssertionError(words)
+
+        page.set(ownTools='{"name": "by_hand"}')
+        assert browser.switch_to.active_element.accessible_name == "Settings"
+        page.one("#question").click()
+        press("Call it.", Keys.ENTER)
+        page.answered()
+        reach("Answer this call yourself: text or JSON")
+        press("done", Keys.TAB, Keys.ENTER)
+        assert page.answered() == ["Call it.", "", "Answer 1."]
+        assert browser.switch_to.active_element == page.one("#question")
+        reach("Regenerate")
+        press(Keys.ENTER)
+        assert page.answered()[-1] == "Answer 2."
+        assert browser.switch_to.active_element == page.one("#question")
+        press(Keys.ARROW_UP, Keys.ESCAPE)
+        assert browser.switch_to.active_element.accessible_name == "Edit"
+        press(Keys.ENTER, " Again!", Keys.TAB, Keys.ENTER)
+        assert page.answered() == ["Call it. Again!", "Answer 3."]
+        assert browser.switch_to.active_element == page.one("#question")
 
 
 def test_chinese(browser: Chrome, tmp_path: Path) -> None:

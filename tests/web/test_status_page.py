@@ -105,7 +105,7 @@ def test_plots_and_totals_show_what_the_server_does(browser: Chrome, server: Run
         for family in text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text)
         for sample in family.samples
     }
-    page.wait(lambda: page.totals().get("Tokens of answers") == f"{samples['chatglm_generated_tokens_total']:,.0f}")
+    page.wait(lambda: page.totals().get("Answer tokens") == f"{samples['chatglm_generated_tokens_total']:,.0f}")
     held = f"{samples['chatglm_kv_cache_tokens']:,.0f} of {samples['chatglm_kv_cache_tokens_max']:,.0f} tokens"
     assert page.values("cache").startswith(held)
     assert [figure.accessible_name for figure in page.all("figure")] == [page.text(f"#{name} h2") for name in PLOTS]

@@ -75,7 +75,7 @@ def _speed(name: str, tokens: int, seconds: float) -> Json:
 
 
 def model_object(info: ModelInfo) -> Json:
-    """An entry of ``/v1/models``; `unit` says what lengths and usage count."""
+    """An entry of ``/v1/models``; `unit` says what lengths and usage count, `thinking` when the model thinks first."""
     return {
         "id": info.id,
         "object": "model",
@@ -85,5 +85,6 @@ def model_object(info: ModelInfo) -> Json:
         "unit": info.unit,
         "chat_format": info.chat_format,
         "supports_tools": info.supports_tools,
+        "thinking": info.thinking,
         "aliases": list(info.aliases),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel
 
 from ..answer_model import AnswerModel
@@ -250,7 +252,10 @@ class EmbeddingList(AnswerModel):
 
 
 class ModelObject(AnswerModel):
-    """A model; `unit` says what lengths and usage count."""
+    """A model; `unit` says what lengths and usage count, `thinking` when it thinks before it answers.
+
+    `thinking` is null if that is not known, and "optional" if a request may choose with `enable_thinking`.
+    """
 
     id: str
     object: str
@@ -260,6 +265,7 @@ class ModelObject(AnswerModel):
     unit: str
     chat_format: str
     supports_tools: bool
+    thinking: Literal["never", "optional", "always"] | None
     aliases: list[str]
 
 

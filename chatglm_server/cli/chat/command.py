@@ -94,7 +94,7 @@ async def _greeting(engine: Engine, chat: Chat) -> str:
     try:
         known = await engine.models() if Capability.ANY_MODEL in info.capabilities else []
     except UpstreamUnreachable as error:
-        raise ModelFileError(error.message) from None
+        raise ModelFileError(f"{error.message}; see whether that server runs, and at this address") from None
     except ChatGLMServerError:  # not every server has a list of models
         known = []
     if chat.model is None and known:

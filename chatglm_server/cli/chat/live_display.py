@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from ...chat import Event, PromptRead, ReasoningDelta, TextDelta, ToolCallAbandoned, ToolCallStart
 from ..safe_text import printable
-from .markdown_blocks import split_finished
+from .markdown_blocks import parsed, split_finished
 from .silent_keys import silent_keys
 
 _FRAME_S = 0.1
@@ -101,7 +101,9 @@ class LiveDisplay:
 
 def _markdown(text: str) -> Markdown:
     """`text` with the addresses of its links in sight: a link's text may say another."""
-    return Markdown(text, hyperlinks=False)
+    markdown = Markdown("", hyperlinks=False)
+    markdown.parsed = parsed(text)
+    return markdown
 
 
 class _Lines:

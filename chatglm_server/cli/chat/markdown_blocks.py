@@ -1,10 +1,23 @@
-"""Which part of a Markdown text that grows is final."""
+"""Markdown that grows: its tokens, and which part of it is final."""
 
 from __future__ import annotations
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
-_MARKDOWN = MarkdownIt().enable(["table", "strikethrough"])
+from ...markdown.formulas import FORMULA, formulas
+
+_MARKDOWN = MarkdownIt().enable(["table", "strikethrough"]).use(formulas)
+
+
+def parsed(text: str) -> list[Token]:
+    """The tokens of `text`. Formulas are code: a terminal shows their LaTeX as it is written."""
+    tokens = _MARKDOWN.parse(text)
+    for token in tokens:
+        for inner in token.children or ():
+            if inner.type == FORMULA:
+                inner.type, inner.tag = "code_inline", "code"
+    return tokens
 
 
 def split_finished(text: str) -> tuple[str, str]:

@@ -78,7 +78,8 @@ def _stats(chat: Chat, _: str) -> str:
         speed = f", {generated / last.timings.generation:.1f} tokens a second" if last.timings.generation > 0 else ""
         lines.append(f"              first token after {last.timings.first_token:.2f} s{speed}")
     whole = sum((finish.usage for finish in chat.finishes), Usage())
-    lines.append(f"all answers   {_counts(whole)}; {len(chat.finishes)} answers")
+    count = len(chat.finishes)
+    lines.append(f"all answers   {_counts(whole)}; {count} answer{'' if count == 1 else 's'}")
     return "\n".join(lines)
 
 
@@ -94,7 +95,7 @@ def _help(_: Chat, __: str) -> str:
 
 
 SLASH_COMMANDS: dict[str, SlashCommand] = {
-    "/system": SlashCommand("/system TEXT", "tells the model what it is; without TEXT nothing", _system),
+    "/system": SlashCommand("/system TEXT", "sets the system prompt; without TEXT, takes it away", _system),
     "/tools": SlashCommand("/tools FILE.py", "lets the model call the functions of a file, each after a y", _tools),
     "/save": SlashCommand("/save FILE", "writes the conversation: as JSON if FILE ends in .json, or Markdown", _save),
     "/retry": SlashCommand("/retry", "answers the last question again", _retry, asks_again=True),

@@ -55,5 +55,5 @@ def _model(entry: Mapping[str, Any], like: ModelInfo, chat_format: str | None) -
         context_length=next((length for length in lengths if isinstance(length, int)), 0),
         created=created if isinstance(created, int) else 0,
         note="",
-        thinks=chat_format is not None and FORMATS[chat_format].thinking.on,
+        thinking=None if chat_format is None else FORMATS[chat_format].thinking.when,
     )

@@ -27,7 +27,11 @@ export class Chat {
   /** The answer that is being written. @type {Message | null} */
   running = null;
 
-  /** @param {Conversation} conversation @param {() => string} model @param {Listener} listener */
+  /**
+   * @param {Conversation} conversation
+   * @param {() => import("./server.js").Model | undefined} model
+   * @param {Listener} listener
+   */
   constructor(conversation, model, listener) {
     this.conversation = conversation;
     this.#model = model;
@@ -85,15 +89,17 @@ export class Chat {
     this.#stopping = new AbortController();
     try {
       for (let round = 0; round < MAX_ROUNDS; round++) {
-        const message = await this.#oneAnswer(parent ?? this.shown.at(-1)?.id ?? "", toolList(tools, ownTools));
+        const told = toolList(tools, ownTools);
+        const message = await this.#oneAnswer(parent ?? this.shown.at(-1)?.id ?? "", told);
         parent = undefined;
         if (message.end || !message.calls?.length) return;
         for (const call of message.calls) {
-          const text = resultOf(call, tools);
+          const text = resultOf(call, tools, told.map((tool) => tool.function.name));
           const last = this.shown.at(-1)?.id ?? "";
           if (text !== null) add(this.conversation, last, { role: "tool", text, callId: call.id });
         }
         if (openCalls(this.shown).length) return;
+        if (round === MAX_ROUNDS - 1) message.end = "rounds";
       }
     } finally {
       this.#stopping = null;
@@ -184,7 +190,9 @@ class Folder {
 
   finish() {
     this.#endThought();
-    if (this.message.end === "stopped" || this.message.end === "failed") delete this.message.calls; // may be in pieces
+    const { end, text, calls } = this.message;
+    if (end) delete this.message.calls; // they may be in pieces
+    else if (!text.trim() && !calls?.length) this.message.end = "empty";
   }
 
   #endThought() {

@@ -21,7 +21,7 @@ const NO_RESULT = '{"error": "there is no result"}';
 
 /**
  * The body of a request.
- * @param {string} model
+ * @param {import("./server.js").Model | undefined} model  undefined: the server chooses
  * @param {Message[]} shown
  * @param {Settings} settings
  * @param {object[]} tools  as OpenAI has them
@@ -29,13 +29,14 @@ const NO_RESULT = '{"error": "there is no result"}';
 export function requestBody(model, shown, settings, tools) {
   /** @type {Record<string, unknown>} */
   const body = {
-    model,
+    model: model?.id,
     messages: [...(settings.system ? [{ role: "system", content: settings.system }] : []), ...spoken(shown)],
     stream: true,
     stream_options: { include_usage: true },
     timings_per_token: true,
     return_progress: true,
   };
+  if (settings.thinking && model?.thinking === "optional") body.enable_thinking = settings.thinking === "on";
   if (settings.temperature !== "") body.temperature = Number(settings.temperature);
   if (settings.seed !== "") body.seed = Number(settings.seed);
   if (settings.maxTokens !== "") body.max_tokens = Number(settings.maxTokens);

@@ -1,6 +1,8 @@
 // A conversation: a tree of messages, in which one path is shown.
 
 /**
+ * @typedef {"stopped" | "length" | "failed" | "empty" | "rounds"} End  "rounds": it calls tools again and again
+ *
  * @typedef {{id: string, name: string, arguments: string}} Call  `arguments` is JSON text
  *
  * @typedef {Object} Figures  What an answer cost; counts are in the model's unit.
@@ -19,7 +21,7 @@
  * @property {number} [thoughtSeconds]
  * @property {Call[]} [calls]
  * @property {string} [callId]  the call whose result this is
- * @property {"stopped" | "length" | "failed"} [end]  why the answer is not whole
+ * @property {End} [end]  why the answer is not whole, or is the last for now
  * @property {string} [problem]  what failed, and what to do
  * @property {Figures} [figures]
  *
@@ -28,6 +30,7 @@
  * @property {string} temperature  a number, or "" for the server's default; so are the next two
  * @property {string} seed
  * @property {string} maxTokens
+ * @property {"" | "on" | "off"} thinking  "" for the model's default
  * @property {string} schema  JSON, or ""
  * @property {string[]} tools  names of the tools that run in the browser
  * @property {string} ownTools  JSON, or ""
@@ -42,7 +45,16 @@
  */
 
 /** @type {Settings} */
-const PLAIN = { system: "", temperature: "", seed: "", maxTokens: "", schema: "", tools: [], ownTools: "" };
+export const PLAIN = {
+  system: "",
+  thinking: "",
+  temperature: "",
+  seed: "",
+  maxTokens: "",
+  schema: "",
+  tools: [],
+  ownTools: "",
+};
 const TITLE_LENGTH = 60;
 
 export function newId() {

@@ -20,6 +20,7 @@ import { fillIn } from "./words.js";
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 
 const LAST = "chatglm-server conversation";
+const MODEL = "chatglm-server model";
 /** Between two looks at the server: while an answer is written, and otherwise. */
 const LOOK_MS = 2000;
 const IDLE_LOOK_MS = 30_000;
@@ -28,6 +29,8 @@ const IDLE_LOOK_MS = 30_000;
 let known = [];
 /** @type {import("./server.js").Health | null} */
 let state = null;
+/** Whether the notice says what is wrong with the settings. */
+let faulty = false;
 /** Chats that were opened. @type {Map<string, Chat>} */
 const chats = new Map();
 /** @type {Chat} */
@@ -35,16 +38,23 @@ let chat;
 
 const shelf = new Shelf(notice);
 const modelChoice = byId("model", HTMLSelectElement);
-const settings = new SettingsPanel(() => shelf.keepSoon(chat.conversation));
+const settings = new SettingsPanel(() => {
+  shelf.keepSoon(chat.conversation);
+  if (faulty) allowed();
+});
 const composer = new Composer({ send, stop: () => chat.stop(), editLast });
 const messages = new Messages(byId("scroller", HTMLElement), byId("messages", HTMLElement), {
-  edit: (message, text) => allowed() && void chat.edit(message, text),
-  regenerate: (message) => allowed() && void chat.regenerate(message),
+  edit(message, text) {
+    const sent = allowed();
+    if (sent) keepingFocus(() => void chat.edit(message, text));
+    return sent;
+  },
+  regenerate: (message) => allowed() && keepingFocus(() => void chat.regenerate(message)),
   choose(message) {
     chat.choose(message);
     messages.focusBranches(message);
   },
-  result: (call, text) => allowed() && void chat.result(call, text),
+  result: (call, text) => allowed() && keepingFocus(() => void chat.result(call, text)),
 });
 
 /** @type {import("./chat.js").Listener} */
@@ -92,7 +102,7 @@ function open(id) {
   const conversation = shelf.conversations.find((one) => one.id === id) ?? shelf.begin(chat?.conversation);
   let opened = chats.get(conversation.id);
   if (opened === undefined) {
-    opened = new Chat(conversation, () => modelChoice.value, listener);
+    opened = new Chat(conversation, model, listener);
     chats.set(conversation.id, opened);
   }
   chat = opened;
@@ -115,8 +125,22 @@ function send(text) {
 /** Whether a request can be made; says what has to change if not. */
 function allowed() {
   const fault = settingsFault(chat.conversation.settings);
+  faulty = fault !== "";
   notice(fault && say("settingsFault", { fault }));
   return !fault;
+}
+
+/** Does `work`. If it takes away what was pressed by a key, the next field gets the focus. @param {() => void} work */
+function keepingFocus(work) {
+  const byKey = document.activeElement?.matches(":focus-visible");
+  work();
+  if (byKey && document.activeElement === document.body) nextField().focus();
+}
+
+/** The field for the result of a call that waits for one, or else for the next question. */
+function nextField() {
+  const field = /** @type {HTMLTextAreaElement | null} */ (document.querySelector("#messages textarea"));
+  return field ?? byId("question", HTMLTextAreaElement);
 }
 
 function editLast() {
@@ -132,6 +156,7 @@ async function removeConversation(conversation) {
   await shelf.remove(conversation);
   if (conversation === chat.conversation) open("");
   else draw();
+  byId("question", HTMLTextAreaElement).focus();
 }
 
 /** Says above the composer what a person should know; "" takes it away. @param {string} text */
@@ -152,16 +177,22 @@ function model() {
   return known.find(({ id }) => id === modelChoice.value);
 }
 
+/** Shows what depends on the model. */
+function showModel() {
+  settings.showThinking(model()?.thinking === "optional");
+  drawStrip();
+}
+
 function unit() {
   return model()?.unit ?? "tokens";
 }
 
 async function readModels() {
   known = await models();
-  const chosen = modelChoice.value;
+  const chosen = modelChoice.value || localStorage.getItem(MODEL);
   modelChoice.replaceChildren(...known.map(({ id }) => make("option", { value: id }, id)));
-  if (known.some(({ id }) => id === chosen)) modelChoice.value = chosen;
-  drawStrip();
+  if (chosen && known.some(({ id }) => id === chosen)) modelChoice.value = chosen;
+  showModel();
 }
 
 /** Reads the models; asks for the key if there must be one. */
@@ -184,6 +215,7 @@ async function lookAtServer() {
     state = null; // the next request says it
   }
   if (state?.problem && state.problem !== before) notice(say("problemBackend", { message: state.problem }));
+  else if (state && before && !state.problem) notice("");
   drawStrip();
 }
 
@@ -197,6 +229,12 @@ async function watchServer() {
   }
 }
 
+function exportAll() {
+  const begun = shelf.conversations.filter((one) => one.messages.length);
+  notice(begun.length ? "" : say("exportNothing"));
+  if (begun.length) download(begun, "chats.json");
+}
+
 /** @param {boolean} shown */
 function showSidebar(shown) {
   document.body.classList.toggle("with-sidebar", shown);
@@ -205,8 +243,11 @@ function showSidebar(shown) {
 
 /** @param {boolean} shown */
 function showSettings(shown) {
-  byId("settings", HTMLElement).hidden = !shown;
-  byId("open-settings", HTMLButtonElement).setAttribute("aria-expanded", String(shown));
+  const panel = byId("settings", HTMLElement);
+  const button = byId("open-settings", HTMLButtonElement);
+  if (!shown && panel.contains(document.activeElement)) button.focus();
+  panel.hidden = !shown;
+  button.setAttribute("aria-expanded", String(shown));
   if (shown) byId("system", HTMLTextAreaElement).focus();
 }
 
@@ -218,7 +259,7 @@ function listen() {
   press("menu", () => showSidebar(!document.body.classList.contains("with-sidebar")));
   press("open-settings", () => showSettings(byId("settings", HTMLElement).hidden));
   press("close-settings", () => showSettings(false));
-  press("export", () => download(shelf.conversations.filter((one) => one.messages.length), "chats.json"));
+  press("export", exportAll);
   const file = byId("import", HTMLInputElement);
   file.addEventListener("change", async () => {
     try {
@@ -230,7 +271,10 @@ function listen() {
     }
     file.value = "";
   });
-  modelChoice.addEventListener("change", drawStrip);
+  modelChoice.addEventListener("change", () => {
+    localStorage.setItem(MODEL, modelChoice.value);
+    showModel();
+  });
   addEventListener("key-needed", () => void askForKey(readModels));
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !document.querySelector("dialog[open], .editor")) {

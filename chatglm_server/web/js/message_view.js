@@ -1,6 +1,7 @@
 // One message: a question, or an answer with its thought, calls and figures.
 
 import { callCard } from "./call_card.js";
+import { copyButton } from "./copy_button.js";
 import { make } from "./dom.js";
 import { RenderedText } from "./rendered_text.js";
 import { say } from "./say.js";
@@ -10,7 +11,7 @@ import { say } from "./say.js";
  * @typedef {import("./conversation.js").Call} Call
  *
  * @typedef {Object} Actions
- * @property {(message: Message, text: string) => void} edit
+ * @property {(message: Message, text: string) => boolean} edit  returns whether it was sent
  * @property {(message: Message) => void} regenerate
  * @property {(message: Message) => void} choose
  * @property {(call: Call, text: string) => void} result
@@ -103,7 +104,7 @@ export class MessageView {
       );
       this.#end.append(make("div", { class: "problem", role: "alert" }, make("p", {}, problem ?? ""), again));
     } else if (end) {
-      this.#end.append(make("p", { class: "note" }, say(end === "stopped" ? "stopped" : "cut")));
+      this.#end.append(make("p", { class: "note" }, say(`end_${end}`)));
     }
   }
 
@@ -115,7 +116,7 @@ export class MessageView {
     if (running) return;
     if (branches.length > 1) this.#bar.append(this.#branchSwitch(branches, busy));
     if (navigator.clipboard && message.text) {
-      this.#bar.append(button("copy", () => void navigator.clipboard.writeText(message.text)));
+      this.#bar.append(copyButton(message.text, "small"));
     }
     if (own) this.#bar.append(button("edit", () => this.startEdit(), busy));
     else this.#bar.append(button("regenerate", () => this.#actions.regenerate(message), busy));
@@ -148,13 +149,17 @@ export class MessageView {
     if (!this.#plain.isConnected) return;
     const field = make("textarea", { rows: "4", "aria-label": say("editLabel") });
     field.value = this.message.text;
-    const leave = () => {
+    const end = () => {
       editor.replaceWith(this.#plain);
       this.#bar.hidden = false;
     };
+    const leave = () => {
+      end();
+      /** @type {HTMLElement | null} */ (this.#bar.lastElementChild)?.focus();
+    };
     const send = () => {
-      leave();
-      if (field.value.trim()) this.#actions.edit(this.message, field.value);
+      if (!field.value.trim()) leave();
+      else if (this.#actions.edit(this.message, field.value)) end();
     };
     const editor = make(
       "div",

@@ -1,8 +1,8 @@
 // A model's text as the server renders it. Nothing else becomes HTML on this page.
 
 import { request } from "./api.js";
+import { copyButton } from "./copy_button.js";
 import { make } from "./dom.js";
-import { say } from "./say.js";
 
 const MAX_TEXT = 60_000;
 /** Between two renderings of a text that grows; more where the last one took long. */
@@ -90,21 +90,14 @@ function blockElement(html) {
   const block = make("div", { class: "block" });
   block.innerHTML = html;
   for (const code of block.querySelectorAll("pre")) addCopyButton(code);
-  for (const scrolled of block.querySelectorAll("pre, table")) scrolled.setAttribute("tabindex", "0");
+  for (const scrolled of block.querySelectorAll('pre, table, math[display="block"]')) scrolled.setAttribute("tabindex", "0");
   return block;
 }
 
 /** @param {HTMLPreElement} code */
 function addCopyButton(code) {
-  const text = code.textContent ?? "";
-  const button = make("button", { type: "button", class: "copy" }, say("copy"));
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(text);
-    button.textContent = say("copied");
-    setTimeout(() => (button.textContent = say("copy")), 1500);
-  });
   const bar = make("div", { class: "code-bar" }, make("span", {}, code.dataset.language ?? ""));
-  if (navigator.clipboard) bar.append(button); // browsers offer it on this machine and over https only
+  if (navigator.clipboard) bar.append(copyButton(code.textContent ?? "", "copy")); // browsers offer it on this machine and over https only
   code.before(bar);
 }
 

@@ -3,7 +3,12 @@
 import { request } from "./api.js";
 
 /**
- * @typedef {{id: string, context_length: number | null, unit: string, supports_tools: boolean}} Model
+ * @typedef {Object} Model
+ * @property {string} id
+ * @property {number | null} context_length
+ * @property {string} unit
+ * @property {"never" | "optional" | "always" | null} thinking  when it thinks before it answers; null if that is not known
+ *
  * @typedef {{running: number, waiting: number}} Queue
  * @typedef {{status: string, model: string, queue: Queue, estimated_wait_s?: number, problem?: string}} Health
  */

@@ -1,4 +1,4 @@
-// The settings of a conversation: system prompt, sampling, JSON schema, tools.
+// The settings of a conversation: system prompt, thinking, sampling, JSON schema, tools.
 
 import { byId, make } from "./dom.js";
 import { say } from "./say.js";
@@ -6,7 +6,7 @@ import { TOOL_NAMES, toolList } from "./tools.js";
 
 /**
  * @typedef {import("./conversation.js").Settings} Settings
- * @typedef {Exclude<keyof Settings, "tools">} Field
+ * @typedef {Exclude<keyof Settings, "thinking" | "tools">} Field
  */
 
 /** @type {Record<Field, (text: string) => string>} what is wrong with a field's text; "" if nothing is */
@@ -32,9 +32,15 @@ export class SettingsPanel {
         this.#changed();
       });
     }
+    this.#thinking.addEventListener("change", () => {
+      if (this.#settings === null) return;
+      this.#settings.thinking = /** @type {Settings["thinking"]} */ (this.#thinking.value);
+      this.#changed();
+    });
     byId("tools", HTMLFieldSetElement).append(...TOOL_NAMES.map((name) => this.#toolBox(name)));
   }
   #changed;
+  #thinking = byId("thinking", HTMLSelectElement);
   /** @type {Settings | null} */
   #settings = null;
 
@@ -45,7 +51,13 @@ export class SettingsPanel {
       fieldOf(name).value = settings[name];
       showFault(name, FAULTS[name](settings[name]));
     }
+    this.#thinking.value = settings.thinking;
     for (const name of TOOL_NAMES) byId(`tool-${name}`, HTMLInputElement).checked = settings.tools.includes(name);
+  }
+
+  /** Offers the choice whether to think, or not. @param {boolean} offered */
+  showThinking(offered) {
+    byId("thinking-choice", HTMLDivElement).hidden = !offered;
   }
 
   /** @param {string} name */

@@ -1,5 +1,7 @@
 // Conversations in the browser's own storage: one record each in an IndexedDB database of this origin.
 
+import { PLAIN } from "./conversation.js";
+
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 
 const DATABASE = "chatglm-server";
@@ -41,6 +43,7 @@ async function inTransaction(mode, work) {
 /** All conversations, the latest first. @returns {Promise<Conversation[]>} */
 export async function everyConversation() {
   const found = await inTransaction("readonly", (store) => store.getAll(null, MAX_CONVERSATIONS));
+  for (const one of found) one.settings = { ...PLAIN, ...one.settings }; // an earlier page wrote fewer settings
   return found.sort((one, other) => other.updated - one.updated);
 }
 

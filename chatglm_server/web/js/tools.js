@@ -18,15 +18,15 @@ const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
 /** @type {Record<string, Tool>} */
 const TOOLS = {
-  clock: {
+  current_time: {
     description: "Get the current date and time",
     properties: { time_zone: { type: "string", description: "IANA name such as Asia/Shanghai; default: the user's" } },
     required: [],
     run({ time_zone }) {
-      const now = new Date();
       const timeZone = typeof time_zone === "string" && time_zone ? time_zone : undefined;
-      const format = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long", timeZone });
-      return { time: format.format(now), time_zone: format.resolvedOptions().timeZone, utc: now.toISOString() };
+      // As Swedes write it: 2026-11-28 12:54:34. Results are short, for small models copy long ones badly.
+      const format = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone });
+      return { time: format.format(new Date()), time_zone: format.resolvedOptions().timeZone };
     },
   },
   calculator: {
@@ -48,7 +48,7 @@ const TOOLS = {
       const rolls = whole("count", count, MAX_DICE);
       const most = whole("sides", sides, MAX_SIDES);
       const rolled = Array.from({ length: rolls }, () => 1 + below(most));
-      return { rolls: rolled, sum: rolled.reduce((one, other) => one + other) };
+      return { sum: rolled.reduce((one, other) => one + other), rolls: rolled.join(", ") };
     },
   },
 };
@@ -59,6 +59,7 @@ export const TOOL_NAMES = Object.keys(TOOLS);
  * The tools of a request, as OpenAI has them.
  * @param {string[]} names  of those that run here
  * @param {string} own  a person's, as JSON
+ * @returns {{type: string, function: {name: string}}[]}
  * @throws {Error}  says what is wrong with `own`
  */
 export function toolList(names, own) {
@@ -71,18 +72,28 @@ export function toolList(names, own) {
 }
 
 /**
- * The result of a call as JSON text, or null if the tool is not one of those that run here.
+ * The result of a call as JSON text, or null if the person gives it.
  * @param {import("./conversation.js").Call} call
- * @param {string[]} names  the tools that the person has switched on
+ * @param {string[]} here  the tools of this browser that are switched on
+ * @param {string[]} all  the tools that the model was told of
  */
-export function resultOf(call, names) {
-  if (!names.includes(call.name) || !Object.hasOwn(TOOLS, call.name)) return null;
+export function resultOf(call, here, all) {
+  if (!all.includes(call.name)) {
+    return json({ error: `there is no tool ${call.name}; there is ${all.join(", ") || "none"}` });
+  }
+  if (!here.includes(call.name)) return null;
   try {
     const values = call.arguments.trim() ? JSON.parse(call.arguments) : {};
-    return JSON.stringify(TOOLS[call.name].run(values));
+    return json(TOOLS[call.name].run(values));
   } catch (error) {
-    return JSON.stringify({ error: error instanceof Error ? error.message : String(error) });
+    return json({ error: error instanceof Error ? error.message : String(error) });
   }
+}
+
+/** JSON in a line with blanks, as models have read it most: `{"sum": 7, "rolls": "3, 4"}`. @param {object} value */
+function json(value) {
+  const lines = JSON.stringify(value, null, 1); // line ends within texts are escaped
+  return lines.replace(/([[{])\n */g, "$1").replace(/\n *([\]}])/g, "$1").replace(/\n */g, " ");
 }
 
 /** @param {string} text @param {string[]} taken */

@@ -12,7 +12,7 @@ const FORMAT = "chatglm-server chat";
 const MAX_BYTES = 64 * 1024 * 1024;
 const MAX_MESSAGES = 10_000;
 const ROLES = ["user", "assistant", "tool"];
-const ENDS = [undefined, "stopped", "length", "failed"];
+const ENDS = [undefined, "stopped", "length", "failed", "empty", "rounds"];
 
 /** Has the browser keep the conversations as a file. @param {Conversation[]} conversations @param {string} name */
 export function download(conversations, name) {
@@ -69,6 +69,7 @@ function conversation(value) {
     updated: number(value.updated ?? 0, "updated"),
     settings: {
       system: text(settings.system ?? "", "system"),
+      thinking: switched(settings.thinking ?? ""),
       temperature: text(settings.temperature ?? "", "temperature"),
       seed: text(settings.seed ?? "", "seed"),
       maxTokens: text(settings.maxTokens ?? "", "maxTokens"),
@@ -123,6 +124,12 @@ function isText(value) {
 function text(value, field) {
   check(isText(value), field);
   return /** @type {string} */ (value);
+}
+
+/** @param {unknown} value @returns {"" | "on" | "off"} */
+function switched(value) {
+  check(value === "" || value === "on" || value === "off", "thinking");
+  return /** @type {"" | "on" | "off"} */ (value);
 }
 
 /** @param {unknown} value @param {string} field @returns {number} */

@@ -295,7 +295,7 @@ def test_events_go_out_as_they_come(front: RunningServer, backend: RawBackend) -
 def test_models(front: RunningServer) -> None:
     (info,) = httpx.get(f"{front.url}/v1/models").json()["data"]
     assert (info["id"], info["created"], info["context_length"]) == ("glm-4-9b-chat", 7, 4096)
-    assert info["chat_format"] == "glm4"
+    assert (info["chat_format"], info["thinking"]) == ("glm4", "never")
     assert httpx.get(f"{front.url}/v1/models/glm-4-9b-chat").json() == info
     (card,) = httpx.get(f"{front.url}/models").json()["data"]
     assert (card["id"], card["object"]) == ("glm-4-9b-chat", "chat.completion")

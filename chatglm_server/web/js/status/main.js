@@ -60,9 +60,10 @@ function showState({ status, model, loaded, models, upstreams, problem }) {
   const text = say(key, { model });
   if (summary.textContent !== text) summary.textContent = text; // a screen reader says it when it changes
   tell(problem ? say("degraded", { problem }) : "");
+  const several = models && models.length > 1 ? models : undefined; // one is named above
   showList(
     "models",
-    models?.map(({ model: name, loaded: here, queue }) =>
+    several?.map(({ model: name, loaded: here, queue }) =>
       say(here ? "modelLoaded" : "modelUnloaded", { model: name, running: queue.running, waiting: queue.waiting }),
     ),
   );

@@ -127,7 +127,7 @@ def cluster(words: dict[str, Any], router: str | None) -> Iterator[str]:
                 wait(url, process, words["replicas"] * _QUEUE)
                 yield url
             finally:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
                 process.wait(120)
 
 

@@ -113,6 +113,16 @@ class RunningCluster:
         """Until two replicas are ready."""
         self.wait_for_health(max=2 * MAX_QUEUE)
 
+    def wait_for_replicas(self, *, other_than: set[int], timeout: float = _START_S) -> None:
+        """Until two replicas run, and none of those in `other_than`."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            running = self.replicas()
+            if len(running) == 2 and not running & other_than:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"{self.replicas()}, before {other_than}:\n" + "\n".join(self.lines[-50:]))
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
@@ -120,7 +130,7 @@ class RunningCluster:
 
     def _stop(self) -> None:
         processes = [*psutil.Process(self.process.pid).children(recursive=True)]
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(_STOP_S)
         except subprocess.TimeoutExpired:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.serving import user
 
 pytestmark = pytest.mark.slow
 
-TOKENS = 600
+TOKENS, LONG, CLIENTS = 600, 30_000, 3
 STREAMS: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("/v1/chat/completions", {"messages": user("Go."), "max_tokens": TOKENS}),
     "completions": ("/v1/completions", {"prompt": "the", "max_tokens": TOKENS}),
@@ -29,10 +28,10 @@ STREAMS: dict[str, tuple[str, dict[str, Any]]] = {
 """A streamed request of each dialect, for an answer that takes seconds."""
 
 
-def stream_of(cluster: RunningCluster, name: str) -> tuple[int, list[str]]:
+def stream_of(cluster: RunningCluster, name: str, **further: object) -> tuple[int, list[str]]:
     """The status and the lines of a streamed answer."""
     path, body = STREAMS[name]
-    with httpx.stream("POST", cluster.url + path, json=body | {"stream": True}, timeout=120) as response:
+    with httpx.stream("POST", cluster.url + path, json={**body, "stream": True, **further}, timeout=300) as response:
         return response.status_code, [line for line in response.iter_lines() if line]
 
 
@@ -56,12 +55,13 @@ def error_of(name: str, lines: list[str]) -> str:
 
 
 def test_a_client_that_leaves_stops_its_sequence(endless_cluster: RunningCluster) -> None:
-    body = {"messages": user("Go."), "max_tokens": 30_000, "stream": True}
+    body = {"messages": user("Go."), "max_tokens": LONG, "stream": True}
     with httpx.stream("POST", f"{endless_cluster.url}/v1/chat/completions", json=body, timeout=60) as response:
-        next(response.iter_lines())
-        assert endless_cluster.health()["queue"]["running"] == 1
+        lines = response.iter_lines()
+        next(lines)
+        endless_cluster.wait_for_health(running=1, timeout=30)
     endless_cluster.wait_for_health(running=0, waiting=0, timeout=30)
-    assert endless_cluster.health()["tokens"]["generated"] < 30_000
+    assert endless_cluster.health()["tokens"]["generated"] < LONG
 
 
 def test_a_replica_is_killed_in_mid_load(endless_cluster: RunningCluster) -> None:
@@ -88,22 +88,30 @@ def test_a_replica_is_killed_in_mid_load(endless_cluster: RunningCluster) -> Non
     assert killed not in endless_cluster.replicas()
 
 
-def test_a_rolling_restart_keeps_a_running_stream(endless_cluster: RunningCluster) -> None:
+def test_a_rolling_restart_breaks_no_stream(endless_cluster: RunningCluster) -> None:
+    """Streams run all the time while other replicas take the place of those that were there."""
     before = endless_cluster.replicas()
-    body = {"messages": user("Go."), "max_tokens": 5000, "stream": True, "stream_options": {"include_usage": True}}
-    restart = threading.Thread(target=endless_cluster.redeploy, kwargs={"alias": "after"})
-    url = f"{endless_cluster.url}/v1/chat/completions"
-    with httpx.stream("POST", url, json=body, timeout=300) as response:
-        lines = response.iter_lines()
-        read = [next(lines)]
-        restart.start()
-        read += [line for line in lines if line]
-    restart.join()
-    assert read[-1] == "data: [DONE]"
-    assert json.loads(read[-2].removeprefix("data: "))["usage"]["completion_tokens"] == 5000
-    deadline = time.monotonic() + 120
-    while before & endless_cluster.replicas() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not before & endless_cluster.replicas()
+    replaced = threading.Event()
+
+    def ask_again_and_again(client: int) -> list[tuple[int, list[str]]]:
+        streams: list[tuple[int, list[str]]] = []
+        while not replaced.is_set():
+            question = user(f"Go {len(streams)}, {client}.")  # a new conversation each: both replicas are busy
+            usage = {"include_usage": True}
+            streams.append(stream_of(endless_cluster, "chat", messages=question, stream_options=usage))
+        return streams
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(ask_again_and_again, client) for client in range(CLIENTS)]
+        try:
+            endless_cluster.redeploy(alias="after")
+            endless_cluster.wait_for_replicas(other_than=before)
+        finally:
+            replaced.set()
+        streams = [stream for client in clients for stream in client.result()]
+    for status, lines in streams:
+        assert status == 200, lines
+        assert lines[-1] == "data: [DONE]"
+        assert json.loads(lines[-2].removeprefix("data: "))["usage"]["completion_tokens"] == TOKENS
     endless_cluster.wait_until_ready()
     assert "after" in httpx.get(f"{endless_cluster.url}/v1/models").text

@@ -63,7 +63,8 @@ class RunningCluster:
         path.write_text(json.dumps(config))  # which is YAML, too
         ours = ("CHATGLM_", "OPENAI_", "PORT", "ENABLE_THINK_FILTER", "MODEL", "NUM_THREADS", "RAY_")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        own = {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(self.folder), "RAY_USAGE_STATS_ENABLED": "0"}
+        own = {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+        own |= dict.fromkeys(("HOME", "RAY_TMPDIR", "XDG_CACHE_HOME"), str(self.folder))
         return subprocess.Popen(
             [sys.executable, "-m", "ray.serve.scripts", "run", *options, str(path)],
             stdout=subprocess.PIPE,

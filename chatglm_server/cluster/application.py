@@ -29,7 +29,7 @@ _FURTHER_CALLS = 64
 class ClusterSettings(Settings):
     """The options of the server, and those of its replicas."""
 
-    replicas: int = Field(2, ge=1, description="Replicas of the model.")
+    replicas: int = Field(1, ge=1, description="Replicas of the model.")
     max_replicas: int | None = Field(
         None, ge=1, description="Replicas at most. While requests wait there are more of them, up to this number."
     )

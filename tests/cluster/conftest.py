@@ -11,14 +11,14 @@ from tests.cluster.running_cluster import RunningCluster
 from tests.random_models import write_random_model
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[RunningCluster]:
     """Two replicas of the demo model."""
     with RunningCluster(replicas=2, threads=1, kv_disk_mb=0) as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def endless_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
     """Two replicas of a model that always writes the same token, so that its answers do not end of themselves."""
     path = tmp_path_factory.mktemp("model") / "endless.bin"

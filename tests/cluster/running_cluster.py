@@ -56,7 +56,7 @@ class RunningCluster:
         """The command, in this Ray if there is one."""
         config = {
             "proxy_location": "HeadOnly",
-            "http_options": {"host": "127.0.0.1", "port": self.port},
+            "http_options": {"host": "0.0.0.0", "port": self.port},  # the front refuses what comes from elsewhere
             "applications": [{"name": "default", "import_path": "chatglm_server.cluster:app", "args": words}],
         }
         path = self.folder / "cluster.yaml"

@@ -22,6 +22,9 @@ _DRAIN_S = 600
 _FRONT_REQUESTS = 4096
 """Requests that the front holds at once; more of them wait in Ray's proxy."""
 
+_LOGGING = {"enable_access_log": False}
+"""The front writes a line for each request itself, and the calls between it and the replicas are many."""
+
 _FURTHER_CALLS = 64
 """Calls that a replica takes besides those that its own queue holds, so that it can refuse a request itself."""
 
@@ -65,6 +68,7 @@ def application(settings: ClusterSettings) -> Application:
         }
     replica = serve.deployment(
         name="Replica",
+        logging_config=_LOGGING,
         ray_actor_options={"num_cpus": settings.threads or 1},
         max_ongoing_requests=settings.parallel + settings.max_queue + _FURTHER_CALLS,
         graceful_shutdown_timeout_s=_DRAIN_S,
@@ -76,6 +80,7 @@ def application(settings: ClusterSettings) -> Application:
     )(Replica)
     front = serve.deployment(
         name="Front",
+        logging_config=_LOGGING,
         num_replicas=1,
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=_FRONT_REQUESTS,

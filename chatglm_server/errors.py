@@ -25,6 +25,16 @@ class ChatGLMServerError(Exception):
         self.message = message
         self.param = param
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For other processes: Python would call the class with the message alone, which is not enough for all."""
+        return _restored, (type(self), self.message, self.__dict__)
+
+
+def _restored(kind: type[ChatGLMServerError], message: str, fields: dict[str, object]) -> ChatGLMServerError:
+    error = kind.__new__(kind, message)
+    error.__dict__.update(fields)
+    return error
+
 
 class InvalidRequest(ChatGLMServerError):
     """The request asks for something that makes no sense or is out of bounds."""
@@ -168,6 +178,14 @@ class ModelFailure(ChatGLMServerError):
     """The model could not compute a token."""
 
     code = "model_failure"
+
+
+class ReplicaLost(ChatGLMServerError):
+    """The process that wrote the answer has ended, and the answer with it."""
+
+    status = 503
+    code = "replica_lost"
+    retry_after = 1
 
 
 class UpstreamUnreachable(ChatGLMServerError):

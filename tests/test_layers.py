@@ -70,6 +70,18 @@ ALLOWED: dict[str, set[str]] = {
     }
     | {"api.http.connection", "api.openai", "engine.base", "engine.capabilities", "decoding.backends.cpus"}
     | {"decoding.snapshots.folder", "markdown.formulas"},
+    "cluster": GROUND
+    | {
+        "api.errors",
+        "app",
+        "cli.log_lines",
+        "cluster",
+        "engine.base",
+        "loader",
+        "queueing.status",
+        "service",
+        "settings",
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }

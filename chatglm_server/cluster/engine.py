@@ -1,0 +1,131 @@
+"""The engine of the front: each request is answered by the engine of a replica."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from ray.exceptions import RayActorError
+from ray.serve.handle import DeploymentHandle
+
+from ..chat import Accepted, ChatRequest, CompletionRequest, Event, PromptRead
+from ..engine.base import ModelInfo, Token
+from ..errors import ChatGLMServerError, NotReady, ReplicaLost
+from ..queueing.status import Status
+from .status import NO_REPLICA, summed
+
+_STATUS_S = 1.0
+"""How long the state of the replicas may take. One that says nothing meanwhile is left out."""
+
+_ACCEPTED_S = 60.0
+"""How long a request waits for a replica to take it. It is longer than one needs to read a prompt of the size limit."""
+
+
+class ReplicatedEngine:
+    """Sends requests to replicas of an engine. If a replica ends before its answer begins, another one answers."""
+
+    def __init__(self, replicas: DeploymentHandle, info: ModelInfo) -> None:
+        self.info = info
+        self._replicas = replicas
+        self._streams = replicas.options(stream=True)
+
+    @classmethod
+    async def connect(cls, replicas: DeploymentHandle) -> ReplicatedEngine:
+        """Waits until a replica has loaded its model."""
+        return cls(replicas, await replicas.info.remote())
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        return self._answer(request)
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        return self._answer(request)
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        return int(await self._ask("count_tokens", request))
+
+    async def models(self) -> Sequence[ModelInfo]:
+        models: Sequence[ModelInfo] = await self._ask("models")
+        return models
+
+    async def find(self, name: str) -> ModelInfo | None:
+        if self.info.is_called(name):
+            return self.info
+        found: ModelInfo | None = await self._ask("find", name)
+        return found
+
+    async def keep(self, name: str | None, seconds: float | None) -> None:
+        """All replicas keep the model in memory, or give it back."""
+        outcomes = await self._replicas.broadcast("ask", "keep", name, seconds).results_async()
+        for outcome in outcomes:
+            _checked(outcome)
+
+    async def tokenize(self, text: str) -> list[Token]:
+        tokens: list[Token] = await self._ask("tokenize", text)
+        return tokens
+
+    async def status(self) -> Status:
+        """The sum over the replicas that answer in time."""
+        asked = self._replicas.broadcast("status")
+        try:
+            found = await asked.results_async(timeout_s=_STATUS_S, return_exceptions=True)
+        except TimeoutError:
+            return NO_REPLICA
+        return summed([status for status in found if isinstance(status, Status)])
+
+    async def load(self) -> None:
+        """Replicas load their models themselves."""
+
+    def stop(self) -> None:
+        """Ray waits for the answers before it ends a front."""
+
+    async def close(self) -> None:
+        """Nothing is held here."""
+
+    async def _ask(self, method: str, *words: object) -> Any:
+        try:
+            return _checked(await self._replicas.ask.remote(method, *words))
+        except RayActorError:
+            return _checked(await self._replicas.ask.remote(method, *words))
+
+    async def _answer(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Event, None]:
+        """The events of a replica's answer. Raises: ReplicaLost if the replica ends in mid-answer, or two before it."""
+        accepted = begun = False
+        for last in (False, True):
+            try:
+                async with aclosing(self._events(request)) as events:
+                    async for event in events:
+                        if isinstance(event, Accepted) and accepted:
+                            continue
+                        accepted = True
+                        begun = begun or not isinstance(event, Accepted | PromptRead)
+                        yield event
+                return
+            except RayActorError:
+                if begun or last:
+                    raise ReplicaLost("the replica that wrote this answer has ended; send the request again") from None
+
+    async def _events(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Event, None]:
+        """One replica's events. It is told if they are not read to their end. Raises: RayActorError, NotReady."""
+        response = self._streams.answer.remote(request)
+        ended = False
+        try:
+            outcome = await asyncio.wait_for(anext(response), _ACCEPTED_S)
+            while True:
+                yield _checked(outcome)
+                outcome = await anext(response)
+        except StopAsyncIteration:
+            ended = True
+        except asyncio.TimeoutError:
+            raise NotReady("no replica has taken the request; all of them are busy, loading or gone") from None
+        finally:
+            if not ended:
+                response.cancel()
+
+
+def _checked(outcome: Any) -> Any:
+    """What a replica answers. Raises: ChatGLMServerError, if that is its answer."""
+    if isinstance(outcome, ChatGLMServerError):
+        raise outcome
+    return outcome

@@ -1,0 +1,43 @@
+"""What the application makes of its options, and whom the front lets in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from chatglm_server.cluster import app
+from chatglm_server.cluster.front import reached_from_elsewhere
+from chatglm_server.errors import BadOption
+from tests.cluster.running_cluster import ROOT
+
+
+def test_a_word_that_is_no_option_is_refused() -> None:
+    with pytest.raises(BadOption, match="replica: there is no such option"):
+        app({"replica": "2"})
+
+
+@pytest.mark.parametrize("words", [{"replicas": "0"}, {"threads": "many"}, {"max_replicas": "-1"}])
+def test_values_that_make_no_sense_are_refused(words: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(words))):
+        app(words)
+
+
+@pytest.mark.parametrize("chosen", [None, "1"])
+def test_ray_reports_nothing_unless_the_user_says_so(chosen: str | None) -> None:
+    name = "RAY_USAGE_STATS_ENABLED"
+    env = {key: value for key, value in os.environ.items() if key != name} | ({name: chosen} if chosen else {})
+    code = f"import chatglm_server.cluster, os; print(os.environ[{name!r}])"
+    said = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == (chosen or "0")
+
+
+@pytest.mark.parametrize(
+    ("address", "elsewhere"),
+    [("127.0.0.1", False), ("::1", False), ("10.0.0.7", True), ("fe80::1", True), ("/run/socket", False)],
+)
+def test_other_machines_need_a_key(address: str, elsewhere: bool) -> None:
+    assert reached_from_elsewhere({"type": "http", "server": (address, 8000)}) == elsewhere

@@ -1,0 +1,117 @@
+"""Answers of replicas that end: by the client, by a kill, and by a replacement."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cluster.running_cluster import RunningCluster
+from tests.serving import user
+
+pytestmark = pytest.mark.slow
+
+TOKENS, LONG, CLIENTS = 600, 30_000, 3
+STREAMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/v1/chat/completions", {"messages": user("Go."), "max_tokens": TOKENS}),
+    "completions": ("/v1/completions", {"prompt": "the", "max_tokens": TOKENS}),
+    "messages": ("/v1/messages", {"messages": user("Go."), "max_tokens": TOKENS}),
+    "responses": ("/v1/responses", {"input": "Go.", "max_output_tokens": TOKENS}),
+    "ollama": ("/api/chat", {"messages": user("Go."), "options": {"num_predict": TOKENS}}),
+}
+"""A streamed request of each dialect, for an answer that takes seconds."""
+
+
+def stream_of(cluster: RunningCluster, name: str, **further: object) -> tuple[int, list[str]]:
+    """The status and the lines of a streamed answer."""
+    path, body = STREAMS[name]
+    with httpx.stream("POST", cluster.url + path, json={**body, "stream": True, **further}, timeout=300) as response:
+        return response.status_code, [line for line in response.iter_lines() if line]
+
+
+def is_whole(name: str, lines: list[str]) -> bool:
+    """True if a stream ends as its dialect says."""
+    if name == "ollama":
+        return bool(json.loads(lines[-1]).get("done"))
+    return lines[-1] == ('data: {"type":"message_stop"}' if name == "messages" else "data: [DONE]")
+
+
+def error_of(name: str, lines: list[str]) -> str:
+    """The message of the error at the end of a stream, in its dialect."""
+    value = json.loads(lines[-1].removeprefix("data: "))
+    if name == "ollama":
+        return str(value["error"])
+    if name == "responses":
+        assert value["type"] == "response.failed"
+        return str(value["response"]["error"]["message"])
+    assert name != "messages" or (lines[-2], value["type"]) == ("event: error", "error")
+    return str(value["error"]["message"])
+
+
+def test_a_client_that_leaves_stops_its_sequence(endless_cluster: RunningCluster) -> None:
+    body = {"messages": user("Go."), "max_tokens": LONG, "stream": True}
+    with httpx.stream("POST", f"{endless_cluster.url}/v1/chat/completions", json=body, timeout=60) as response:
+        lines = response.iter_lines()
+        next(lines)
+        endless_cluster.wait_for_health(running=1, timeout=30)
+    endless_cluster.wait_for_health(running=0, waiting=0, timeout=30)
+    assert endless_cluster.health()["tokens"]["generated"] < LONG
+
+
+def test_a_replica_is_killed_in_mid_load(endless_cluster: RunningCluster) -> None:
+    """Each answer is whole or ends with its dialect's error; what has not begun is answered by the other replica."""
+    names = list(STREAMS) * 4
+    killed = min(endless_cluster.replicas())
+    with ThreadPoolExecutor(len(names)) as pool:
+        streams = [pool.submit(stream_of, endless_cluster, name) for name in names]
+        endless_cluster.wait_for_health(running=8, timeout=60)
+        os.kill(killed, signal.SIGKILL)
+        outcomes = [stream.result(timeout=300) for stream in streams]
+    broken = set()
+    for name, (status, lines) in zip(names, outcomes, strict=True):
+        assert status == 200, lines
+        if not is_whole(name, lines):
+            assert "the replica that wrote this answer has ended" in error_of(name, lines)
+            broken.add(name)
+    assert broken
+    for name in STREAMS:
+        status, lines = stream_of(endless_cluster, name)
+        assert status == 200
+        assert is_whole(name, lines)
+    endless_cluster.wait_until_ready()
+    assert killed not in endless_cluster.replicas()
+
+
+def test_a_rolling_restart_breaks_no_stream(endless_cluster: RunningCluster) -> None:
+    """Streams run all the time while other replicas take the place of those that were there."""
+    before = endless_cluster.replicas()
+    replaced = threading.Event()
+
+    def ask_again_and_again(client: int) -> list[tuple[int, list[str]]]:
+        streams: list[tuple[int, list[str]]] = []
+        while not replaced.is_set():
+            question = user(f"Go {len(streams)}, {client}.")  # a new conversation each: both replicas are busy
+            usage = {"include_usage": True}
+            streams.append(stream_of(endless_cluster, "chat", messages=question, stream_options=usage))
+        return streams
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(ask_again_and_again, client) for client in range(CLIENTS)]
+        try:
+            endless_cluster.redeploy(alias="after")
+            endless_cluster.wait_for_replicas(other_than=before)
+        finally:
+            replaced.set()
+        streams = [stream for client in clients for stream in client.result()]
+    for status, lines in streams:
+        assert status == 200, lines
+        assert lines[-1] == "data: [DONE]"
+        assert json.loads(lines[-2].removeprefix("data: "))["usage"]["completion_tokens"] == TOKENS
+    endless_cluster.wait_until_ready()
+    assert "after" in httpx.get(f"{endless_cluster.url}/v1/models").text

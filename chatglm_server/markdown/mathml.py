@@ -13,7 +13,7 @@ _KEPT = 512
 _MACROS = {
     "mbox": r"\text{#1}",
     "ce": r"\mathrm{#1}",
-    # Each formula is converted alone, so it numbers nothing but what the model numbers.
+    # A formula has no number but the one that the model gives it: each is converted alone, and would be number 1.
     "tag": r"\qquad(\text{#1})",
     "label": r"\mathrm{}",
     "nonumber": r"\mathrm{}",
@@ -57,7 +57,7 @@ ATTRIBUTES = {
 }
 """Their attributes."""
 _LENGTHS = frozenset({"width", "linethickness", "lspace", "rspace", "minsize", "maxsize"})
-_SHORT = re.compile(r"-?\d?(?:\d?\.\d+|\d?)(?:em|ex|rem|px|pt)?")
+_SHORT = re.compile(r"(?:-0?|\d{0,2})(?:\.\d+)?(?:em|ex|rem|px|pt)?")
 
 
 @lru_cache(_KEPT)

@@ -6,6 +6,7 @@ import pytest
 
 from chatglm_server.markdown.blocks import rendered
 from chatglm_server.markdown.formulas import MAX_FORMULA
+from chatglm_server.markdown.mathml import kept_value
 
 
 def html(text: str) -> str:
@@ -112,6 +113,9 @@ def test_many_and_deep_formulas(text: str, count: int) -> None:
 def test_no_length_reaches_out_of_a_formula() -> None:
     for length in ("-90em", "999em", "1e9em", "90000px"):
         assert "width" not in html(rf"$a\hspace{{{length}}}b$")
+    assert kept_value("mspace", "width", "-90em") is kept_value("mo", "lspace", "-1.5em") is None
+    assert kept_value("mo", "lspace", "-0.1667em") == "-0.1667em"
+    assert kept_value("a", "href", "http://e/") == "http://e/"
     assert 'width="2em"' in html(r"$a\hspace{2em}b$")
 
 

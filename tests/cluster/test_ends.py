@@ -35,6 +35,12 @@ def stream_of(cluster: RunningCluster, name: str, **further: object) -> tuple[in
         return response.status_code, [line for line in response.iter_lines() if line]
 
 
+def whole_answer(cluster: RunningCluster, number: int) -> httpx.Response:
+    """The response to a request without a stream."""
+    body = {"messages": user(f"Go {number}."), "max_tokens": TOKENS}
+    return httpx.post(f"{cluster.url}/v1/chat/completions", json=body, timeout=300)
+
+
 def is_whole(name: str, lines: list[str]) -> bool:
     """True if a stream ends as its dialect says."""
     if name == "ollama":
@@ -66,10 +72,11 @@ def test_a_client_that_leaves_stops_its_sequence(endless_cluster: RunningCluster
 
 def test_a_replica_is_killed_in_mid_load(endless_cluster: RunningCluster) -> None:
     """Each answer is whole or ends with its dialect's error; what has not begun is answered by the other replica."""
-    names = list(STREAMS) * 4
+    names = list(STREAMS) * 3
     killed = min(endless_cluster.replicas())
-    with ThreadPoolExecutor(len(names)) as pool:
+    with ThreadPoolExecutor(2 * len(names)) as pool:
         streams = [pool.submit(stream_of, endless_cluster, name) for name in names]
+        unstreamed = [pool.submit(whole_answer, endless_cluster, number) for number in range(5)]
         endless_cluster.wait_for_health(running=8, timeout=60)
         os.kill(killed, signal.SIGKILL)
         outcomes = [stream.result(timeout=300) for stream in streams]
@@ -80,6 +87,11 @@ def test_a_replica_is_killed_in_mid_load(endless_cluster: RunningCluster) -> Non
             assert "the replica that wrote this answer has ended" in error_of(name, lines)
             broken.add(name)
     assert broken
+    for response in (answer.result() for answer in unstreamed):
+        assert response.status_code in (200, 503)
+        if response.status_code == 503:
+            assert response.json()["error"]["code"] == "replica_lost"
+            assert int(response.headers["retry-after"]) > 0
     for name in STREAMS:
         status, lines = stream_of(endless_cluster, name)
         assert status == 200

@@ -27,12 +27,12 @@ class Front:
         self, settings: Settings, replicas: DeploymentHandle
     ) -> None:
         """Waits for a replica, and loads the embedding model, if there is one. Raises: ModelFileError."""
+        self._running = AsyncExitStack()  # first: Ray awaits __del__ also if the rest fails
         set_up_log(settings.log_format)
         self._has_no_key = settings.api_key is None
         service = Service(await ReplicatedEngine.connect(replicas), load_embedder(settings))
         app = create_app(settings, service)
         self._app: ASGIApp = app
-        self._running = AsyncExitStack()
         await self._running.enter_async_context(app.router.lifespan_context(app))
         await service.start()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 
 from ..chat import ChatRequest, CompletionRequest, Event
 from ..cli.log_lines import set_up_log
@@ -23,10 +23,12 @@ class Replica:
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Ray awaits it
         """Loads the model. Raises: BadOption, ModelFileError."""
+        self._running = AsyncExitStack()  # first: Ray awaits __del__ also if the rest fails
         set_up_log(settings.log_format)
         self._engine = load_engine(settings)
-        self._service = Service(self._engine)
-        await self._service.start()
+        service = Service(self._engine)
+        self._running.push_async_callback(service.close)
+        await service.start()
 
     async def info(self) -> ModelInfo:
         """The model that is served."""
@@ -60,4 +62,4 @@ class Replica:
 
     async def __del__(self) -> None:
         """Ray awaits it once the last answer has ended."""
-        await self._service.close()
+        await self._running.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pydantic import ValidationError
 
 from chatglm_server.cluster import app
 from chatglm_server.cluster.front import reached_from_elsewhere
-from chatglm_server.errors import BadOption
+from chatglm_server.cluster.replica import Replica
+from chatglm_server.errors import BadOption, ModelFileError
+from chatglm_server.settings import Settings
 from tests.cluster.running_cluster import ROOT
 
 
@@ -24,6 +27,19 @@ def test_a_word_that_is_no_option_is_refused() -> None:
 def test_values_that_make_no_sense_are_refused(words: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match=next(iter(words))):
         app(words)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'Replica.__del__' was never awaited")  # Python's own call, at the end
+def test_a_model_that_is_missing_is_the_only_error() -> None:
+    """Ray awaits the destructor of a replica that could not be made, and logs what that raises."""
+    replica = Replica.__new__(Replica)
+
+    async def start_and_end() -> None:
+        with pytest.raises(ModelFileError, match="no such file"):
+            await Replica.__init__(replica, Settings(_env_file=None, model="/missing.gguf"))
+        await Replica.__del__(replica)
+
+    asyncio.run(start_and_end())
 
 
 @pytest.mark.parametrize("chosen", [None, "1"])

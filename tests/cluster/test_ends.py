@@ -10,12 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.cluster.running_cluster import RunningCluster
 from tests.serving import user
-
-pytestmark = pytest.mark.slow
 
 TOKENS, LONG, CLIENTS = 600, 30_000, 3
 STREAMS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -31,6 +31,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 backlog=BACKLOG,
+                loop="asyncio",  # also where uvloop is installed: one loop is tested
                 http=connections(request_timeout_s),  # type: ignore[arg-type]  # uvicorn only calls it
                 ws="none",
                 log_config=None,

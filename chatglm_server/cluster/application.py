@@ -45,7 +45,7 @@ def app(words: dict[str, Any]) -> Application:
     """
     unknown = sorted(words.keys() - ClusterSettings.model_fields.keys())
     if unknown:
-        raise BadOption(f"{unknown[0]}: there is no such option; docs/settings.md and docs/cluster.md list them")
+        raise BadOption(f"{unknown[0]}: no option has this name; docs/settings.md and docs/cluster.md list all")
     return application(ClusterSettings(**words))
 
 

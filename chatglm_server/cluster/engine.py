@@ -125,7 +125,7 @@ class ReplicatedEngine:
 
 
 def _checked(outcome: Any) -> Any:
-    """What a replica answers. Raises: ChatGLMServerError, if that is its answer."""
+    """Returns a replica's answer. Raises: ChatGLMServerError, if the answer is one."""
     if isinstance(outcome, ChatGLMServerError):
         raise outcome
     return outcome

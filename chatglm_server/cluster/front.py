@@ -37,7 +37,7 @@ class Front:
         await service.start()
 
     async def __call__(self, request: Request) -> Response:
-        """What Ray sends for a request."""
+        """Returns the response that Ray sends."""
         if self._has_no_key and reached_from_elsewhere(request.scope):
             error = PermissionDenied(
                 "other machines can reach this address, which needs a key: set CHATGLM_API_KEY where serve is started"

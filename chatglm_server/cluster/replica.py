@@ -19,7 +19,7 @@ Outcome = Event | ChatGLMServerError
 
 
 class Replica:
-    """What the front may ask of an engine. Ray starts it as a deployment, and sends it requests once it has loaded."""
+    """An engine that the front calls. Ray starts it as a deployment, and sends it requests once it has loaded."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Ray awaits it
         """Loads the model. Raises: BadOption, ModelFileError."""
@@ -54,7 +54,7 @@ class Replica:
                 yield error
 
     async def ask(self, method: str, *words: object) -> object:
-        """What a method of the engine returns, or its error."""
+        """Calls a method of the engine. Returns its value, or its error."""
         try:
             return await getattr(self._engine, method)(*words)
         except ChatGLMServerError as error:

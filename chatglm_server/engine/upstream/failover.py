@@ -1,4 +1,4 @@
-"""What the error of one server means for the others."""
+"""Decides, by the error of one server, whether another gets the request."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tests.cluster.running_cluster import ROOT
 
 
 def test_a_word_that_is_no_option_is_refused() -> None:
-    with pytest.raises(BadOption, match="replica: there is no such option"):
+    with pytest.raises(BadOption, match="replica: no option has this name"):
         app({"replica": "2"})
 
 

@@ -45,7 +45,7 @@ class Session:
         return reply.value, answer
 
     async def stream(self, name: str, fields: dict[str, Any]) -> Answer | None:
-        """A streamed answer, judged; None if there is none."""
+        """Judges a streamed answer, and returns it; None if the server gave none."""
         name = f"{name}, streamed"
         try:
             stream = await self.server.stream(self.body(fields))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
+import ray
+from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
+from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from ..chat import Accepted, ChatRequest, CompletionRequest, Event, PromptRead
@@ -26,15 +29,17 @@ _ACCEPTED_S = 60.0
 class ReplicatedEngine:
     """Sends requests to replicas of an engine. If a replica ends before its answer begins, another one answers."""
 
-    def __init__(self, replicas: DeploymentHandle, info: ModelInfo) -> None:
+    def __init__(self, replicas: DeploymentHandle, info: ModelInfo, front: ActorHandle) -> None:
+        """`front` is the process of this engine, as Ray knows it: replicas end its answers with it."""
         self.info = info
+        self._front = front
         self._replicas = replicas
         self._streams = replicas.options(stream=True)
 
     @classmethod
     async def connect(cls, replicas: DeploymentHandle) -> ReplicatedEngine:
-        """Waits until a replica has loaded its model."""
-        return cls(replicas, await replicas.info.remote())
+        """The engine of the front that this process is. Waits until a replica has loaded its model."""
+        return cls(replicas, await replicas.info.remote(), ray.get_runtime_context().current_actor)
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         return self._answer(request)
@@ -57,7 +62,9 @@ class ReplicatedEngine:
 
     async def keep(self, name: str | None, seconds: float | None) -> None:
         """All replicas keep the model in memory, or give it back."""
-        outcomes = await self._replicas.broadcast("ask", "keep", name, seconds).results_async()
+        with _translated():
+            asked = self._replicas.broadcast("ask", "keep", name, seconds)
+            outcomes = await asked.results_async(timeout_s=_ACCEPTED_S)
         for outcome in outcomes:
             _checked(outcome)
 
@@ -70,7 +77,7 @@ class ReplicatedEngine:
         asked = self._replicas.broadcast("status")
         try:
             found = await asked.results_async(timeout_s=_STATUS_S, return_exceptions=True)
-        except TimeoutError:
+        except (TimeoutError, DeploymentUnavailableError):
             return NO_REPLICA
         return summed([status for status in found if isinstance(status, Status)])
 
@@ -84,10 +91,16 @@ class ReplicatedEngine:
         """Nothing is held here."""
 
     async def _ask(self, method: str, *words: object) -> Any:
+        """What a replica's engine returns. If the replica ends, another one is asked."""
         try:
-            return _checked(await self._replicas.ask.remote(method, *words))
-        except RayActorError:
-            return _checked(await self._replicas.ask.remote(method, *words))
+            return await self._ask_one(method, *words)
+        except ReplicaLost:
+            return await self._ask_one(method, *words)
+
+    async def _ask_one(self, method: str, *words: object) -> Any:
+        with _translated():
+            outcome = await asyncio.wait_for(self._replicas.ask.remote(method, *words), _ACCEPTED_S)
+        return _checked(outcome)
 
     async def _answer(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Event, None]:
         """The events of a replica's answer. Raises: ReplicaLost if the replica ends in mid-answer, or two before it."""
@@ -102,26 +115,25 @@ class ReplicatedEngine:
                         begun = begun or not isinstance(event, Accepted | PromptRead)
                         yield event
                 return
-            except RayActorError:
+            except ReplicaLost:
                 if begun or last:
-                    raise ReplicaLost("the replica that wrote this answer has ended; send the request again") from None
+                    raise
 
     async def _events(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Event, None]:
-        """One replica's events. It is told if they are not read to their end. Raises: RayActorError, NotReady."""
-        response = self._streams.answer.remote(request)
-        ended = False
-        try:
-            outcome = await asyncio.wait_for(anext(response), _ACCEPTED_S)
-            while True:
-                yield _checked(outcome)
-                outcome = await anext(response)
-        except StopAsyncIteration:
-            ended = True
-        except asyncio.TimeoutError:
-            raise NotReady("no replica has taken the request; all of them are busy, loading or gone") from None
-        finally:
-            if not ended:
-                response.cancel()
+        """One replica's events. It is told if they are not read to their end. Raises: ReplicaLost, NotReady."""
+        with _translated():
+            response = self._streams.answer.remote(request, self._front)
+            ended = False
+            try:
+                outcome = await asyncio.wait_for(anext(response), _ACCEPTED_S)
+                while True:
+                    yield _checked(outcome)
+                    outcome = await anext(response)
+            except StopAsyncIteration:
+                ended = True
+            finally:
+                if not ended:
+                    response.cancel()
 
 
 def _checked(outcome: Any) -> Any:
@@ -129,3 +141,16 @@ def _checked(outcome: Any) -> Any:
     if isinstance(outcome, ChatGLMServerError):
         raise outcome
     return outcome
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns Ray's errors into ours."""
+    try:
+        yield
+    except DeploymentUnavailableError:
+        raise NotReady("no replica runs; the command serve status says why") from None
+    except (TimeoutError, asyncio.TimeoutError):
+        raise NotReady("no replica has taken the request; all of them are busy, loading or gone") from None
+    except RayActorError:
+        raise ReplicaLost("the replica that wrote this answer has ended; send the request again") from None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...chat import ParserEvent, TextDelta, ToolCallDelta, ToolCallStart, new_call_id
 from ...errors import UpstreamFailure
-from ...json_text import join_surrogates
+
+MAX_CALLS = 1000
+"""Limit for the calls of one choice: each takes more memory than the bytes that began it."""
 
 
 @dataclass(slots=True)
@@ -18,7 +20,7 @@ class _Call:
 
     number: int | None = None  # in the order in which calls start
     id: str = ""
-    held_arguments: str = ""  # came before the name
+    held_arguments: list[str] = field(default_factory=list)  # came before the name
     empty: bool = True
 
 
@@ -30,19 +32,24 @@ class BackendCalls:
 
     def __init__(self) -> None:
         self._calls: dict[int, _Call] = {}  # by the backend's index
+        self._last_index = -1
         self._started = 0
 
     def feed(self, entry: Mapping[str, Any]) -> list[ParserEvent]:
         """Returns the events of one entry of `tool_calls`. Mutates this.
 
-        Raises: UpstreamFailure for tools that are not functions.
+        Raises: UpstreamFailure for tools that are not functions, and for too many calls.
         """
         function = entry.get("function")
         if not isinstance(function, dict):
             if entry.get("type") not in (None, "function"):
                 raise UpstreamFailure("the backend called a tool that is not a function; this server cannot pass it on")
             function = {}
-        call = self._calls.setdefault(self._index(entry, function), _Call())
+        index = self._index(entry, function)
+        if index not in self._calls and len(self._calls) == MAX_CALLS:
+            raise UpstreamFailure(f"the backend made more than {MAX_CALLS} calls in one answer")
+        self._last_index = max(self._last_index, index)
+        call = self._calls.setdefault(index, _Call())
         call.id = call.id or _text(entry.get("id"))
         arguments = function.get("arguments")
         if isinstance(arguments, dict):
@@ -52,11 +59,11 @@ class BackendCalls:
         if call.number is None:
             name = _text(function.get("name"))
             if not name:
-                call.held_arguments += more
+                call.held_arguments.append(more)
                 return []
             call.number, self._started = self._started, self._started + 1
             events.append(ToolCallStart(call.number, call.id or new_call_id(), name))
-            more, call.held_arguments = call.held_arguments + more, ""
+            more = "".join(call.held_arguments) + more
         if more:
             call.empty = False
             events.append(ToolCallDelta(call.number, more))
@@ -67,7 +74,8 @@ class BackendCalls:
         events: list[ParserEvent] = []
         for call in self._calls.values():
             if call.number is None:
-                events += [TextDelta(call.held_arguments)] if call.held_arguments else []
+                held = "".join(call.held_arguments)
+                events += [TextDelta(held)] if held else []
             elif call.empty and not cut:
                 events.append(ToolCallDelta(call.number, "{}"))
         return events
@@ -76,8 +84,8 @@ class BackendCalls:
         index = entry.get("index")
         if isinstance(index, int):
             return index
-        return max(self._calls, default=-1) + (1 if entry.get("id") or function.get("name") else 0)
+        return self._last_index + (1 if entry.get("id") or function.get("name") else 0)
 
 
 def _text(value: object) -> str:
-    return join_surrogates(value) if isinstance(value, str) else ""
+    return value if isinstance(value, str) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from ...formats.registry import FORMATS
 from ..base import ModelInfo
@@ -13,6 +13,8 @@ MAX_MODELS = 1000
 CONTEXT_FIELDS = ("context_length", "max_model_len", "max_context_length", "context_window")
 """The names of a context length at OpenRouter, vLLM, LM Studio and Groq."""
 _SHOWN = 3
+_MOST_TOKENS = 1 << 40
+_LAST_SECOND = 253_402_300_799  # of the year 9999, where the dates of other APIs end
 
 
 def read_models(listed: object, like: ModelInfo, format_name: Callable[[str], str | None]) -> list[ModelInfo] | None:
@@ -52,8 +54,12 @@ def _model(entry: Mapping[str, Any], like: ModelInfo, chat_format: str | None) -
         like,
         id=entry["id"],
         chat_format=chat_format or "none",
-        context_length=next((length for length in lengths if isinstance(length, int)), 0),
-        created=created if isinstance(created, int) else 0,
+        context_length=next((length for length in lengths if _is_count(length, _MOST_TOKENS)), 0),
+        created=created if _is_count(created, _LAST_SECOND) else 0,
         note="",
         thinking=None if chat_format is None else FORMATS[chat_format].thinking.when,
     )
+
+
+def _is_count(value: object, most: int) -> TypeGuard[int]:
+    return isinstance(value, int) and 0 <= value <= most

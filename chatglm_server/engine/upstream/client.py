@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -129,7 +129,7 @@ class UpstreamClient:
                 events = reader.flush() if chunk is None else reader.feed(chunk)
             for event in events:
                 if event.strip() == "[DONE]":
-                    with anyio.move_on_after(_LINGER_S), self._translated():
+                    with anyio.move_on_after(_LINGER_S), suppress(httpx.HTTPError):  # the answer is whole already
                         async for _ in received:
                             pass
                     return
@@ -194,14 +194,15 @@ class UpstreamClient:
         if (lengths := read_too_long(fields, shown)) is not None:
             return ContextLengthExceeded(shown, length=lengths[0], limit=lengths[1])
         type, param, code = (
-            str(fields[name]) if isinstance(fields.get(name), str | int) else None for name in ("type", "param", "code")
+            self._shown(str(fields[name])) if isinstance(fields.get(name), str | int) else None
+            for name in ("type", "param", "code")
         )
         return UpstreamError(shown, status=status, type=type, param=param, code=code, retry_after=retry_after)
 
-    def _shown(self, message: str) -> str:
-        """Returns a server's message as a client may see it: with a bounded length, and without the key."""
-        message = join_surrogates(message.strip())
-        return (message.replace(self._key, "***") if self._key else message)[:2000]
+    def _shown(self, text: str) -> str:
+        """Returns a server's text as a client may see it: with a bounded length, and without the key."""
+        text = join_surrogates(text.strip())
+        return (text.replace(self._key, "***") if self._key else text)[:2000]
 
     async def _unless_stopped(self, awaitable: Awaitable[T]) -> T:
         """Returns the result of `awaitable`. Raises: ShuttingDown as soon as `stop` is called."""

@@ -68,8 +68,8 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
         "__init__",
     }
-    | {"api.http.connection", "api.openai", "engine.base", "engine.capabilities", "decoding.backends.cpus"}
-    | {"decoding.snapshots.folder", "markdown.formulas"},
+    | {"api.http.connection", "api.openai", "engine.base", "engine.capabilities", "engine.upstream.address"}
+    | {"decoding.backends.cpus", "decoding.snapshots.folder", "markdown.formulas"},
     "cluster": GROUND
     | {
         "api.errors",

@@ -73,6 +73,11 @@ class Scheduler:
         return self._memory.loaded
 
     @property
+    def loading(self) -> bool:
+        """True while the model is on its way into memory, if only for a request that has been cancelled."""
+        return self._memory.loading
+
+    @property
     def unloads_in_s(self) -> float:
         """Seconds until the model is unloaded, if no request comes; infinite: never."""
         return self._idle_timer.left_s

@@ -93,4 +93,4 @@ def _detail(usage: Mapping[str, Any], group: str, name: str) -> object:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None

@@ -136,7 +136,7 @@ class UpstreamClient:
                 events = reader.flush() if chunk is None else reader.feed(chunk)
             for event in events:
                 if event.strip() == "[DONE]":
-                    with anyio.move_on_after(_LINGER_S), self._translated():
+                    with anyio.move_on_after(_LINGER_S), suppress(httpx.HTTPError):  # the answer is whole already
                         async for _ in received:
                             pass
                     return

@@ -14,7 +14,7 @@ CONTEXT_FIELDS = ("context_length", "max_model_len", "max_context_length", "cont
 """The names of a context length at OpenRouter, vLLM, LM Studio and Groq."""
 _SHOWN = 3
 _MOST_TOKENS = 1 << 40
-_LAST_SECOND = 253_402_300_799  # of the year 9999, where the dates of other APIs end
+_LAST_SECOND = 253_402_300_799  # of the year 9999, where Python's dates end; some servers say milliseconds
 
 
 def read_models(listed: object, like: ModelInfo, format_name: Callable[[str], str | None]) -> list[ModelInfo] | None:
@@ -47,7 +47,7 @@ def _some(names: Sequence[str]) -> str:
 
 def _model(entry: Mapping[str, Any], like: ModelInfo, chat_format: str | None) -> ModelInfo:
     meta = entry.get("meta")
-    lengths = [entry.get(name) for name in CONTEXT_FIELDS]
+    lengths: list[Any] = [entry.get(name) for name in CONTEXT_FIELDS]
     lengths.append(meta.get("n_ctx_train") if isinstance(meta, dict) else None)  # llama-server
     created = entry.get("created")
     return replace(
@@ -62,4 +62,4 @@ def _model(entry: Mapping[str, Any], like: ModelInfo, chat_format: str | None) -
 
 
 def _is_count(value: object, most: int) -> TypeGuard[int]:
-    return isinstance(value, int) and 0 <= value <= most
+    return type(value) is int and 0 <= value <= most

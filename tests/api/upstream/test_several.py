@@ -156,6 +156,11 @@ FAILURES: dict[str, list[object]] = {
         {"error": {"message": "the server is shutting down", "code": "server_shutting_down"}},
         done=False,
     ),
+    "accepted, then lost": stream(
+        delta({"role": "assistant"}),
+        {"error": {"message": "the replica that wrote this answer has ended", "code": "replica_lost"}},
+        done=False,
+    ),
     "accepted, then silent": stream(delta({"role": "assistant"}), UNTIL_THE_CLIENT_LEAVES),
 }
 

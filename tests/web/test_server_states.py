@@ -36,7 +36,7 @@ def test_bars_while_the_model_loads_and_while_it_reads(
     monkeypatch.setitem(BACKENDS, "slow", f"{__name__}:SlowToLoad")
     model = str(write_random_model(tmp_path / "model.bin", max_length=8192))
     settings = Settings(_env_file=None, model=model, engine="slow", speculation="off")
-    with serving(settings) as (url, _):
+    with serving(settings, waits=False) as (url, _):
         page = ChatPage(browser, url)
         page.open()
         page.wait(lambda: "The model is loading" in page.text("#progress"))

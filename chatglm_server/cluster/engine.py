@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError
+from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from ..chat import Accepted, ChatRequest, CompletionRequest, Event, PromptRead
@@ -16,11 +17,18 @@ from ..errors import ChatGLMServerError, NotReady, ReplicaLost
 from ..queueing.status import Status
 from .status import NO_REPLICA, summed
 
+if TYPE_CHECKING:
+    from ray.serve._private.replica_result import ReplicaResult
+
+T = TypeVar("T")
+
 _STATUS_S = 1.0
 """How long the state of the replicas may take. One that says nothing meanwhile is left out."""
 
 _ACCEPTED_S = 60.0
-"""How long a request waits for a replica to take it. It is longer than one needs to read a prompt of the size limit."""
+"""How long a request waits for a replica to take it, which has encoded its prompt by then."""
+
+_NOBODY = "no replica has taken the request; all of them are busy, loading or gone"
 
 
 class ReplicatedEngine:
@@ -56,10 +64,15 @@ class ReplicatedEngine:
         return found
 
     async def keep(self, name: str | None, seconds: float | None) -> None:
-        """All replicas keep the model in memory, or give it back."""
-        outcomes = await self._replicas.broadcast("ask", "keep", name, seconds).results_async()
+        """All replicas keep the model in memory, or give it back. Those that are about to end need not."""
+        asked = self._replicas.broadcast("ask", "keep", name, seconds)
+        try:
+            outcomes = await asked.results_async(return_exceptions=True)
+        except DeploymentUnavailableError:
+            raise NotReady(_NOBODY) from None
         for outcome in outcomes:
-            _checked(outcome)
+            if not isinstance(outcome, RayActorError):
+                _checked(outcome)
 
     async def tokenize(self, text: str) -> list[Token]:
         tokens: list[Token] = await self._ask("tokenize", text)
@@ -69,10 +82,12 @@ class ReplicatedEngine:
         """The sum over the replicas that answer in time."""
         asked = self._replicas.broadcast("status")
         try:
-            found = await asked.results_async(timeout_s=_STATUS_S, return_exceptions=True)
-        except TimeoutError:
+            # What is public of Ray gives the answers of all or of none.
+            replicas = await asyncio.wait_for(asked._fetch_replica_results_async(), _STATUS_S)
+        except (asyncio.TimeoutError, DeploymentUnavailableError):
             return NO_REPLICA
-        return summed([status for status in found if isinstance(status, Status)])
+        states = await asyncio.gather(*map(_status_of, replicas))
+        return summed([state for state in states if state is not None])
 
     async def load(self) -> None:
         """Replicas load their models themselves."""
@@ -85,9 +100,9 @@ class ReplicatedEngine:
 
     async def _ask(self, method: str, *words: object) -> Any:
         try:
-            return _checked(await self._replicas.ask.remote(method, *words))
+            return _checked(await _accepted(self._replicas.ask.remote(method, *words)))
         except RayActorError:
-            return _checked(await self._replicas.ask.remote(method, *words))
+            return _checked(await _accepted(self._replicas.ask.remote(method, *words)))
 
     async def _answer(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Event, None]:
         """The events of a replica's answer. Raises: ReplicaLost if the replica ends in mid-answer, or two before it."""
@@ -111,17 +126,32 @@ class ReplicatedEngine:
         response = self._streams.answer.remote(request)
         ended = False
         try:
-            outcome = await asyncio.wait_for(anext(response), _ACCEPTED_S)
+            outcome = await _accepted(anext(response))
             while True:
                 yield _checked(outcome)
                 outcome = await anext(response)
         except StopAsyncIteration:
             ended = True
-        except asyncio.TimeoutError:
-            raise NotReady("no replica has taken the request; all of them are busy, loading or gone") from None
         finally:
             if not ended:
                 response.cancel()
+
+
+async def _status_of(replica: ReplicaResult) -> Status | None:
+    """The state of a replica that was asked for it; None if it does not answer in time."""
+    try:
+        state: Status = await asyncio.wait_for(replica.get_async(), _STATUS_S)
+    except (asyncio.TimeoutError, RayError):
+        return None
+    return state
+
+
+async def _accepted(answer: Awaitable[T]) -> T:
+    """The first that a replica says. Raises: NotReady if none says anything."""
+    try:
+        return await asyncio.wait_for(answer, _ACCEPTED_S)
+    except (asyncio.TimeoutError, DeploymentUnavailableError):
+        raise NotReady(_NOBODY) from None
 
 
 def _checked(outcome: Any) -> Any:

@@ -113,7 +113,7 @@ def served_embedder(embedder: Embedder | None, name: str | None) -> Embedder:
     """The embedder, if a request may call it `name`. Raises: NotSupported, ModelNotFound."""
     if embedder is None:
         raise NotSupported(
-            "this server has no embedding model; start it with --embedding-model DIR, "
+            "this server has no embedding model; start it with --embedding-model FOLDER, "
             "a folder in the sentence-transformers layout"
         )
     info = embedder.info

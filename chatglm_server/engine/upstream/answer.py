@@ -13,8 +13,8 @@ from .logprobs import read_logprobs
 from .text_reader import ReaderFactory
 
 _COUNTED = ("prompt_tokens", "completion_tokens", "total_tokens")
-_MOST_TOKENS = 1 << 53
-"""JSON's readers know larger numbers only roughly."""
+_MOST_TOKENS = 1 << 40
+"""A count above this is none: the figures of the metrics are floats."""
 
 
 class UpstreamAnswer:

@@ -11,7 +11,9 @@ from typing import Any
 from ...chat import ParserEvent, TextDelta, ToolCallDelta, ToolCallStart, new_call_id
 from ...errors import UpstreamFailure
 from ...formats.scanning.brackets import BracketScanner
-from ...json_text import join_surrogates
+
+MAX_CALLS = 1000
+"""Limit for the calls of one choice: each takes more memory than the bytes that began it."""
 
 
 @dataclass(slots=True)
@@ -21,15 +23,16 @@ class _Call:
     number: int = 0
     id: str = ""
     name: str = ""
-    held_arguments: str = ""  # have not gone out
+    held_arguments: list[str] = field(default_factory=list)  # have not gone out
     empty: bool = True  # no arguments have come
     whole: bool = False  # the last bracket of the arguments has come
     brackets: BracketScanner = field(default_factory=BracketScanner)
 
     def add(self, arguments: str) -> None:
-        self.held_arguments += arguments
-        self.empty = self.empty and not arguments
-        self.whole = self.whole or self.brackets.feed(arguments) is not None
+        if arguments:
+            self.held_arguments.append(arguments)
+            self.empty = False
+            self.whole = self.whole or self.brackets.feed(arguments) is not None
 
 
 class BackendCalls:
@@ -43,19 +46,24 @@ class BackendCalls:
         self._calls: dict[int, _Call] = {}  # by the backend's index
         self._waiting: deque[_Call] = deque()  # have a name, and have not started
         self._open: _Call | None = None  # the one that started last
+        self._last_index = -1
         self._started = 0
 
     def feed(self, entry: Mapping[str, Any]) -> list[ParserEvent]:
         """Returns the events of one entry of `tool_calls`. Mutates this.
 
-        Raises: UpstreamFailure for tools that are not functions.
+        Raises: UpstreamFailure for tools that are not functions, and for too many calls.
         """
         function = entry.get("function")
         if not isinstance(function, dict):
             if entry.get("type") not in (None, "function"):
                 raise UpstreamFailure("the backend called a tool that is not a function; this server cannot pass it on")
             function = {}
-        call = self._calls.setdefault(self._index(entry, function), _Call())
+        index = self._index(entry, function)
+        if index not in self._calls and len(self._calls) == MAX_CALLS:
+            raise UpstreamFailure(f"the backend made more than {MAX_CALLS} calls in one answer")
+        self._last_index = max(self._last_index, index)
+        call = self._calls.setdefault(index, _Call())
         call.id = call.id or _text(entry.get("id"))
         if not call.name and (name := _text(function.get("name"))):
             call.name = name
@@ -72,7 +80,7 @@ class BackendCalls:
         events = self._rest(cut=cut)
         while self._waiting:
             events += [*self._start(), *self._rest(cut=cut)]
-        nameless = "".join(call.held_arguments for call in self._calls.values() if not call.name)
+        nameless = "".join("".join(call.held_arguments) for call in self._calls.values() if not call.name)
         return events + ([TextDelta(nameless)] if nameless else [])
 
     def _start(self) -> list[ParserEvent]:
@@ -85,7 +93,7 @@ class BackendCalls:
         call = self._open
         if call is None or not call.held_arguments:
             return []
-        more, call.held_arguments = call.held_arguments, ""
+        more, call.held_arguments = "".join(call.held_arguments), []
         return [ToolCallDelta(call.number, more)]
 
     def _rest(self, *, cut: bool) -> list[ParserEvent]:
@@ -97,8 +105,8 @@ class BackendCalls:
         index = entry.get("index")
         if isinstance(index, int):
             return index
-        return max(self._calls, default=-1) + (1 if entry.get("id") or function.get("name") else 0)
+        return self._last_index + (1 if entry.get("id") or function.get("name") else 0)
 
 
 def _text(value: object) -> str:
-    return join_surrogates(value) if isinstance(value, str) else ""
+    return value if isinstance(value, str) else ""

@@ -83,7 +83,7 @@ class Batch:
                 self.running[sequence] = slot
 
     def steps(self) -> dict[AnswerSequence, Step]:
-        """The steps of the next pass. If memory is short, the sequence that came last is suspended. Mutates this."""
+        """The steps of the next pass. If memory is short, the last sequence waits again. Mutates the batch."""
         counts = self._counts()
         drafts = self._drafts(counts)
         while True:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
@@ -19,11 +19,14 @@ from ..errors import ChatGLMServerError, NotReady, ReplicaLost
 from ..queueing.status import Status
 from .status import NO_REPLICA, summed
 
+if TYPE_CHECKING:
+    from ray.serve._private.replica_result import ReplicaResult
+
 _STATUS_S = 1.0
 """How long the state of the replicas may take. One that says nothing meanwhile is left out."""
 
 _ACCEPTED_S = 60.0
-"""How long a request waits for a replica to take it. It is longer than one needs to read a prompt of the size limit."""
+"""How long a request waits for a replica to take it, which has encoded its prompt by then."""
 
 
 class ReplicatedEngine:
@@ -61,12 +64,13 @@ class ReplicatedEngine:
         return found
 
     async def keep(self, name: str | None, seconds: float | None) -> None:
-        """All replicas keep the model in memory, or give it back."""
+        """All replicas keep the model in memory, or give it back. They may have to load it, which takes its time."""
         with _translated():
             asked = self._replicas.broadcast("ask", "keep", name, seconds)
-            outcomes = await asked.results_async(timeout_s=_ACCEPTED_S)
+            outcomes = await asked.results_async(return_exceptions=True)
         for outcome in outcomes:
-            _checked(outcome)
+            if isinstance(outcome, Exception) and not isinstance(outcome, RayActorError):  # a replica may end
+                raise outcome
 
     async def tokenize(self, text: str) -> list[Token]:
         tokens: list[Token] = await self._ask("tokenize", text)
@@ -76,10 +80,12 @@ class ReplicatedEngine:
         """The sum over the replicas that answer in time."""
         asked = self._replicas.broadcast("status")
         try:
-            found = await asked.results_async(timeout_s=_STATUS_S, return_exceptions=True)
-        except (TimeoutError, DeploymentUnavailableError):
+            # What is public of Ray gives the answers of all or of none.
+            replicas = await asyncio.wait_for(asked._fetch_replica_results_async(), _STATUS_S)
+        except (asyncio.TimeoutError, DeploymentUnavailableError):
             return NO_REPLICA
-        return summed([status for status in found if isinstance(status, Status)])
+        states = await asyncio.gather(*map(_status_of, replicas))
+        return summed([state for state in states if state is not None])
 
     async def load(self) -> None:
         """Replicas load their models themselves."""
@@ -134,6 +140,15 @@ class ReplicatedEngine:
             finally:
                 if not ended:
                     response.cancel()
+
+
+async def _status_of(replica: ReplicaResult) -> Status | None:
+    """The state of a replica that was asked for it; None if it does not answer in time."""
+    try:
+        state: Status = await asyncio.wait_for(replica.get_async(), _STATUS_S)
+    except (asyncio.TimeoutError, RayError):
+        return None
+    return state
 
 
 def _checked(outcome: Any) -> Any:

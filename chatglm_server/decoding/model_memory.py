@@ -42,9 +42,9 @@ class ModelMemory:
     cache: KVCache
     """Only while the model is loaded."""
 
-    def __init__(self, worker: Executor) -> None:
-        """`worker` is the model's thread."""
-        self._worker = worker
+    def __init__(self, worker: Executor, on_loaded: Callable[[], None]) -> None:
+        """`worker` is the model's thread. `on_loaded` is called each time that the model has come into memory."""
+        self._worker, self._on_loaded = worker, on_loaded
         self.loaded = False
         """True while the model is in memory."""
         self.snapshots: Snapshots | None = None
@@ -129,6 +129,7 @@ class ModelMemory:
         self.runner, self.cache = runner, KVCache(runner, self._most_positions)
         self.snapshots = runner.snapshots
         self.loaded = True
+        self._on_loaded()
         return runner
 
     def _loading_ended(self, loading: asyncio.Task[Runner]) -> None:

@@ -49,7 +49,7 @@ class Scheduler:
         """
         self._admission = Admission(parallel, max_queue)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._memory = ModelMemory(self._worker)
+        self._memory = ModelMemory(self._worker, self._begin_idling)
         self._drafting = PassDrafts()
         self._batch = Batch(parallel, self._memory, self._drafting)
         self._driver: asyncio.Task[None] | None = None
@@ -187,9 +187,7 @@ class Scheduler:
         Raises: ShuttingDown, and whatever `load_runner` raises.
         """
         self._memory.is_loaded_by(load_runner, most_positions)
-        runner = await self._load()
-        self._begin_idling()
-        return runner
+        return await self._load()
 
     async def wake(self) -> None:
         """Load the model, if it was unloaded. Raises: as `load` does."""

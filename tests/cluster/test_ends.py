@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -96,6 +97,22 @@ def test_a_replica_is_killed_in_mid_load(endless_cluster: RunningCluster) -> Non
         assert is_whole(name, lines)
     endless_cluster.wait_until_ready()
     assert killed not in endless_cluster.replicas()
+
+
+def test_all_replicas_are_killed(endless_cluster: RunningCluster) -> None:
+    """Until others are there the front is not ready, and says so."""
+    killed = endless_cluster.replicas()
+    for replica in killed:
+        os.kill(replica, signal.SIGKILL)
+    statuses: list[int] = []
+    deadline = time.monotonic() + 300
+    while 503 not in statuses or statuses[-1] == 503:
+        assert time.monotonic() < deadline
+        statuses.append(httpx.get(f"{endless_cluster.url}/health", timeout=30).status_code)
+        assert statuses[-1] in (200, 503)
+        time.sleep(0.05)
+    endless_cluster.wait_until_ready()
+    assert not killed & endless_cluster.replicas()
 
 
 def test_the_front_is_killed(endless_cluster: RunningCluster) -> None:

@@ -193,6 +193,54 @@ def test_branches(browser: Chrome, tmp_path: Path) -> None:
         assert page.answered() == ["Count", "One."]
 
 
+def test_two_tabs(browser: Chrome, tmp_path: Path) -> None:
+    """What one writes, the other shows; neither writes over it."""
+    with replaying(browser, tmp_path, *(glm4(text) for text in ("One.", "Two.", "Three."))) as page:
+        first = browser.current_window_handle
+        page.ask("Count")
+        page.answered()
+        browser.switch_to.new_window("tab")
+        second = browser.current_window_handle
+        page.open()
+        page.ask("On")
+        whole = ["Count", "One.", "On", "Two."]
+        assert page.answered() == whole
+        browser.switch_to.window(first)
+        page.wait(lambda: page.answered() == whole)
+        page.click("Regenerate")
+        page.wait(lambda: page.answered() == [*whole[:3], "Three."])
+        browser.switch_to.window(second)
+        page.wait(lambda: page.text(".branches span") == "1/2")
+        assert page.answered() == whole
+        browser.switch_to.window(first)
+        page.click("New conversation", "nav")
+        browser.switch_to.window(second)
+        page.click("Delete “Count”")
+        page.click("Delete", "#confirm-dialog")
+        browser.close()
+        browser.switch_to.window(first)
+        page.wait(lambda: not page.all("[title='Delete “Count”']"))
+        page.open()
+        assert not page.all("[title='Delete “Count”']")
+
+
+def test_states_of_one_conversation_are_joined(page: ChatPage) -> None:
+    """Two tabs keep what they have of it, and neither has heard of the other's messages."""
+    page.ask("Hello!")
+    page.answered()
+    texts = page.script(
+        "const {everyConversation, save} = await import('/web/js/storage.js');"
+        "const {add} = await import('/web/js/conversation.js');"
+        "const tabs = [(await everyConversation())[0], (await everyConversation())[0]];"
+        "const last = tabs[0].messages.at(-1).id;"
+        "tabs.forEach((tab, number) => add(tab, last, {role: 'user', text: `from tab ${number}`}));"
+        "for (const tab of [...tabs, tabs[0]]) await save(tab);"
+        "return (await everyConversation())[0].messages.map(({text}) => text)"
+    )
+    assert texts[0] == "Hello!"
+    assert sorted(texts[2:]) == ["from tab 0", "from tab 1"]
+
+
 def test_export_and_import(browser: Chrome, tmp_path: Path, downloads: Path) -> None:
     with replaying(browser, tmp_path, glm4("One."), glm4("Two.")) as page:
         page.ask("Count")

@@ -36,7 +36,7 @@ const chats = new Map();
 /** @type {Chat} */
 let chat;
 
-const shelf = new Shelf(notice);
+const shelf = new Shelf(notice, changedElsewhere);
 const modelChoice = byId("model", HTMLSelectElement);
 const settings = new SettingsPanel(() => {
   shelf.keepSoon(chat.conversation);
@@ -60,7 +60,7 @@ const messages = new Messages(byId("scroller", HTMLElement), byId("messages", HT
 /** @type {import("./chat.js").Listener} */
 const listener = {
   changed(one) {
-    void shelf.keep(one.conversation);
+    void shelf.keep(one.conversation, !one.busy);
     if (one === chat) draw();
     if (one === chat && !one.busy) announce(one);
     if (!one.busy) void lookAtServer();
@@ -79,6 +79,20 @@ const listener = {
     hideProgress();
   },
 };
+
+/** Another tab has changed or removed conversations. */
+function changedElsewhere() {
+  for (const { conversation } of chats.values()) if (!shelf.conversations.includes(conversation)) leave(conversation);
+  draw();
+}
+
+/** Forgets a conversation that was removed. @param {Conversation} conversation */
+function leave(conversation) {
+  chats.get(conversation.id)?.stop();
+  chats.delete(conversation.id);
+  if (conversation === chat.conversation) open("");
+  else draw();
+}
 
 function draw() {
   messages.show(chat);
@@ -151,11 +165,8 @@ function editLast() {
 /** @param {Conversation} conversation */
 async function removeConversation(conversation) {
   if (!(await confirmed(say("removeConfirm", { title: conversation.title || say("untitled") })))) return;
-  chats.get(conversation.id)?.stop();
-  chats.delete(conversation.id);
   await shelf.remove(conversation);
-  if (conversation === chat.conversation) open("");
-  else draw();
+  leave(conversation);
   byId("question", HTMLTextAreaElement).focus();
 }
 
@@ -282,7 +293,7 @@ function listen() {
       else showSettings(false);
     }
   });
-  addEventListener("pagehide", () => void shelf.keep(chat.conversation));
+  addEventListener("pagehide", () => shelf.keepRest());
 }
 
 fillIn(say);

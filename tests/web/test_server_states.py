@@ -100,3 +100,8 @@ def test_a_server_that_is_gone(browser: Chrome, tmp_path: Path) -> None:
     page.ask("And now?")
     page.answered()
     assert "See whether it still runs" in page.all(".problem")[-1].text
+    with RunningServer(port=int(server.url.rpartition(":")[2])):
+        page.click("Try again")
+        page.wait(lambda: page.one("#model").get_attribute("value") == "demo")
+        page.ask("Who are you?")
+        page.wait(lambda: "small demonstration model" in page.answered()[-1])

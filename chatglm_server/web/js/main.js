@@ -27,8 +27,8 @@ const IDLE_LOOK_MS = 30_000;
 
 /** @type {import("./server.js").Model[]} */
 let known = [];
-/** @type {import("./server.js").Health | null} */
-let state = null;
+/** null: the server was not reached; undefined: it was not looked at yet. @type {import("./server.js").Health | null | undefined} */
+let state;
 /** Whether the notice says what is wrong with the settings. */
 let faulty = false;
 /** Chats that were opened. @type {Map<string, Chat>} */
@@ -108,7 +108,7 @@ function draw() {
 
 function drawStrip() {
   const figures = chat.shown.findLast((message) => message.figures)?.figures;
-  showStrip({ unit: unit(), contextLength: model()?.context_length ?? null, figures, state });
+  showStrip({ unit: unit(), contextLength: model()?.context_length ?? null, figures, state: state ?? null });
 }
 
 /** @param {string} id */
@@ -219,15 +219,17 @@ async function meetServer() {
 }
 
 async function lookAtServer() {
-  const before = state?.problem;
+  const before = state;
   try {
     state = await health();
   } catch {
     state = null; // the next request says it
   }
-  if (state?.problem && state.problem !== before) notice(say("problemBackend", { message: state.problem }));
-  else if (state && before && !state.problem) notice("");
+  if (state?.problem && state.problem !== before?.problem) notice(say("problemBackend", { message: state.problem }));
+  else if (state && before?.problem && !state.problem) notice("");
   drawStrip();
+  const another = state && before !== undefined && state.model !== before?.model;
+  if (another) await readModels().catch(() => {}); // it was started again; the next request says what is wrong
 }
 
 async function watchServer() {

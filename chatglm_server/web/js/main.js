@@ -12,7 +12,7 @@ import { say } from "./say.js";
 import { health, models, untilReady } from "./server.js";
 import { SettingsPanel, settingsFault } from "./settings_panel.js";
 import { Shelf } from "./shelf.js";
-import { showConversations } from "./sidebar.js";
+import { showConversations, showSidebar, sidebarShown } from "./sidebar.js";
 import { showStrip } from "./strip.js";
 import { download, readFile } from "./transfer.js";
 import { fillIn } from "./words.js";
@@ -249,12 +249,6 @@ function exportAll() {
 }
 
 /** @param {boolean} shown */
-function showSidebar(shown) {
-  document.body.classList.toggle("with-sidebar", shown);
-  byId("menu", HTMLButtonElement).setAttribute("aria-expanded", String(shown));
-}
-
-/** @param {boolean} shown */
 function showSettings(shown) {
   const panel = byId("settings", HTMLElement);
   const button = byId("open-settings", HTMLButtonElement);
@@ -269,8 +263,8 @@ function listen() {
     byId(id, HTMLButtonElement).addEventListener("click", work);
   };
   press("new", () => open(""));
-  press("menu", () => showSidebar(!document.body.classList.contains("with-sidebar")));
-  press("open-settings", () => showSettings(byId("settings", HTMLElement).hidden));
+  press("menu", () => showSidebar(!sidebarShown()));
+  press("open-settings", () => showSettings(Boolean(byId("settings", HTMLElement).hidden)));
   press("close-settings", () => showSettings(false));
   press("export", exportAll);
   const file = byId("import", HTMLInputElement);
@@ -291,7 +285,8 @@ function listen() {
   addEventListener("key-needed", () => void askForKey(readModels));
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !document.querySelector("dialog[open], .editor")) {
-      if (chat.busy) chat.stop();
+      if (sidebarShown()) showSidebar(false);
+      else if (chat.busy) chat.stop();
       else showSettings(false);
     }
   });

@@ -174,6 +174,13 @@ def test_why_an_answer_ends(browser: Chrome, tmp_path: Path) -> None:
         assert not page.all(".call")
 
 
+def test_an_answer_that_fills_the_context(browser: Chrome, tmp_path: Path) -> None:
+    with replaying(browser, tmp_path, glm4("word " * 100), context_length=200) as page:
+        page.ask("Write.")
+        page.answered()
+        assert "Start a new one, or edit an earlier message" in page.text("#messages .end")
+
+
 def test_branches(browser: Chrome, tmp_path: Path) -> None:
     with replaying(browser, tmp_path, *(glm4(text) for text in ("One.", "Two.", "Three."))) as page:
         page.ask("Count")

@@ -1,7 +1,8 @@
 // A conversation: a tree of messages, in which one path is shown.
 
 /**
- * @typedef {"stopped" | "length" | "failed" | "empty" | "rounds"} End  "rounds": it calls tools again and again
+ * @typedef {"stopped" | "length" | "full" | "failed" | "empty" | "rounds"} End  "full": so is the model's context;
+ *     "rounds": it calls tools again and again
  *
  * @typedef {{id: string, name: string, arguments: string}} Call  `arguments` is JSON text
  *

@@ -72,13 +72,13 @@ async def converse(chat: Chat, console: Console) -> int:
             continue
         except EOFError:
             return 0
-        word, _, rest = text.partition(" ")
-        command = SLASH_COMMANDS.get(word)
         if not text:
             continue
+        word, *rest = text.split(maxsplit=1)
+        command = SLASH_COMMANDS.get(word)
         if command is not None:
             try:
-                told = command.run(chat, rest.strip())
+                told = command.run(chat, "".join(rest))
             except CannotDo as error:
                 terminal.fail(str(error))
                 continue

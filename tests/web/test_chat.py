@@ -248,6 +248,65 @@ def test_states_of_one_conversation_are_joined(page: ChatPage) -> None:
     assert sorted(texts[2:]) == ["from tab 0", "from tab 1"]
 
 
+def test_a_long_conversation(browser: Chrome, tmp_path: Path) -> None:
+    """It is shown at its end, while its messages are rendered, and they do not hold up other requests."""
+    texts = [f"Number {number}\n\n```python\n{'x = 1' * 9}\n```\n" * 4 for number in range(60)]
+    messages = [
+        {"id": f"{number}", "parent": f"{number - 1}" if number else "", "role": "assistant", "text": text}
+        for number, text in enumerate(texts)
+    ]
+    conversation = {"title": "Long", "messages": messages}
+    written = tmp_path / "long.json"
+    written.write_text(json.dumps({"format": "chatglm-server chat", "version": 1, "conversations": [conversation]}))
+    with replaying(browser, tmp_path, glm4("One.")) as page:
+        page.one("#import").send_keys(str(written))
+        page.wait(lambda: page.all(".message"))
+        page.open()
+        page.wait(lambda: not page.all("[aria-busy=true]"))
+        page.wait(lambda: below(page) < 2)
+        ends = page.script(
+            "return performance.getEntriesByType('resource').map(({name, responseEnd}) => [responseEnd, name])"
+        )
+        order = [name.rpartition("/")[2] for _, name in sorted(ends)]
+        assert order.index("models") < order.index("render") + 30
+
+
+GROW = """
+const grow = () => {
+  const tall = document.createElement("div");
+  tall.style.height = "300px";
+  document.querySelector("#messages").append(tall);
+};
+const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+"""
+
+
+def below(page: ChatPage) -> float:
+    """Pixels of the messages that are below the part in sight."""
+    pixels = page.script(
+        "const {scrollHeight, scrollTop, clientHeight} = document.querySelector('#scroller');"
+        "return scrollHeight - scrollTop - clientHeight"
+    )
+    assert isinstance(pixels, (int, float))
+    return pixels
+
+
+def test_the_end_is_followed_until_a_person_scrolls_up(browser: Chrome, tmp_path: Path) -> None:
+    """Also where messages grow again before the browser tells of the last scrolling."""
+    with replaying(browser, tmp_path, glm4("One.")) as page:
+        page.script(f"{GROW} for (let n = 0; n < 9; n++) grow(); await frame(); setTimeout(grow)")
+        page.wait(lambda: below(page) < 2)
+        page.script(
+            f"{GROW} document.querySelector('#scroller').scrollTop -= 200; await frame(); await frame(); grow()"
+        )
+        page.script(f"{GROW} await frame(); await frame()")
+        assert below(page) > 400
+        page.script(
+            f"{GROW} document.querySelector('#scroller').scrollTop += 1000; await frame(); await frame(); grow()"
+        )
+        page.wait(lambda: below(page) < 2)
+
+
 def test_export_and_import(browser: Chrome, tmp_path: Path, downloads: Path) -> None:
     with replaying(browser, tmp_path, glm4("One."), glm4("Two.")) as page:
         page.ask("Count")

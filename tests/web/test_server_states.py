@@ -83,6 +83,11 @@ def test_what_is_refused_says_what_to_do(page: ChatPage) -> None:
     page.answered()
     assert "Change what it names" in page.text(".problem")
     assert "type" in page.text(".problem")
+    page.set(temperature="9")
+    page.ask("Hello!")
+    assert "Temperature: write a number" in page.text("#notice")
+    page.all("#conversations .open")[-1].click()
+    assert not page.one("#notice").is_displayed()
 
 
 def test_a_server_that_is_gone(browser: Chrome, tmp_path: Path) -> None:

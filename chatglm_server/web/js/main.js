@@ -122,6 +122,7 @@ function open(id) {
   chat = opened;
   localStorage.setItem(LAST, conversation.id);
   settings.show(conversation.settings);
+  if (faulty) allowed(); // what was wrong with the settings of another conversation
   hideProgress();
   draw();
   messages.toEnd();

@@ -175,6 +175,16 @@ def test_an_answer_that_is_cut_off_is_said_on_stderr(tmp_path: Path) -> None:
     assert b"limit of tokens" in done.stderr
 
 
+def test_an_answer_without_text_is_said(tmp_path: Path) -> None:
+    silent = replay(tmp_path, {"raw": "", "format": "glm4"})
+    done = chat(silent, stdin=b"go")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"the model wrote nothing\n")
+    with OnTerminal("chat", silent, env={"XDG_STATE_HOME": str(tmp_path)}) as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.type("go\r")
+        terminal.wait_for("the model wrote nothing; /retry asks again, /new begins a new conversation")
+
+
 def test_a_pipe_gets_the_answer_and_nothing_else(server: RunningServer) -> None:
     """By an address, and with the engine in the process: both give what the API gives."""
     question = "Review this\n\nWho are you?"

@@ -95,7 +95,7 @@ class ChatOptions(BaseSettings):
     """Talk with a model in the terminal: one of this machine, or one behind an address.
 
     What comes through a pipe is put behind the prompt, and only the answer goes to stdout:
-    git diff | chatglm-server chat -p "Review this"
+      git diff | chatglm-server chat -p "Review this"
     The options of the server (--threads, --context-length, ...) are taken from CHATGLM_... and .env.
     """
 
@@ -170,7 +170,7 @@ class DoctorOptions(BaseSettings):
 class SelftestOptions(BaseSettings):
     """Try an OpenAI-compatible server, and say which rules of the wire it keeps that clients rely on.
 
-    Sends some thirty requests: plain, streamed, with tools, with limits, and bad ones. The exit status is 1 if a rule
+    Sends some forty requests: plain, streamed, with tools, with limits, and bad ones. The exit status is 1 if a rule
     is broken.
     """
 

@@ -97,7 +97,7 @@ def _help(_: Chat, __: str) -> str:
 SLASH_COMMANDS: dict[str, SlashCommand] = {
     "/system": SlashCommand("/system TEXT", "sets the system prompt; without TEXT, takes it away", _system),
     "/tools": SlashCommand("/tools FILE.py", "lets the model call the functions of a file, each after a y", _tools),
-    "/save": SlashCommand("/save FILE", "writes the conversation: as JSON if FILE ends in .json, or Markdown", _save),
+    "/save": SlashCommand("/save FILE", "writes the conversation: JSON if FILE ends in .json, else Markdown", _save),
     "/retry": SlashCommand("/retry", "answers the last question again", _retry, asks_again=True),
     "/new": SlashCommand("/new", "forgets the conversation, but not the system prompt", _new),
     "/stats": SlashCommand("/stats", "shows counts of tokens, speed and time to the first token", _stats),

@@ -17,7 +17,9 @@ from chatglm_server.cli.chat.tool_file import load_tools
 from chatglm_server.cli.main import main
 from chatglm_server.cli.safe_text import printable
 from chatglm_server.errors import BadOption
+from chatglm_server.settings import Settings
 from tests.serving import RunningServer, user
+from tests.serving_here import serving
 from tests.terminals import ROOT, OnTerminal
 
 PROMPT = "(^|\n)> *\n"
@@ -233,6 +235,18 @@ def test_what_cannot_be_done_is_one_line(
     (line,) = shown.err.splitlines()
     assert line.startswith(message)
     assert "--upstream-api-key" not in line
+
+
+def test_a_server_that_asks_for_a_key(tmp_path: Path) -> None:
+    model = replay(tmp_path, {"raw": "Hello.", "format": "glm4"})
+    with serving(Settings(_env_file=None, model=model, api_key="secret")) as (url, _):
+        for key in ([], ["--api-key", "other"]):
+            done = chat(url, *key, stdin=b"Hi")
+            (line,) = done.stderr.decode().splitlines()
+            assert (done.returncode, done.stdout) == (1, b"")
+            assert line.startswith(f"error: {url}/v1: the API key is ")
+            assert line.endswith("; give the key with --api-key")
+        assert chat(url, "--api-key", "secret", stdin=b"Hi").stdout == b"Hello.\n"
 
 
 def test_a_bad_setting_of_the_server_is_one_line(

@@ -70,6 +70,11 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Chrome, tmp_path: Path)
         page.wait(lambda: not page.one("#key-dialog").is_displayed())
         page.click("Try again")
         page.wait(lambda: page.answered() == ["Hi", "Hello.", "Again", "Hello."])
+        browser.execute_script("sessionStorage.clear()")
+        browser.get(page.url)
+        page.wait(lambda: page.one("#key-dialog").is_displayed())
+        page.one("#key").send_keys("the key ü\n")
+        page.wait(lambda: len(page.all(".message .block")) == 2)
 
 
 def test_what_is_refused_says_what_to_do(page: ChatPage) -> None:

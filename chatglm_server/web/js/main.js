@@ -214,7 +214,7 @@ async function meetServer() {
     await untilReady(new AbortController().signal, showLoading);
     if (!chat.busy) hideProgress(); // a question that waited for the model is read by now
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) await askForKey(readModels);
+    if (error instanceof ApiError && error.status === 401) await askForKey(readModels).then(draw);
     else notice(advice(error));
   }
 }
@@ -230,7 +230,7 @@ async function lookAtServer() {
   else if (state && before?.problem && !state.problem) notice("");
   drawStrip();
   const another = state && before !== undefined && state.model !== before?.model;
-  if (another) await readModels().catch(() => {}); // it was started again; the next request says what is wrong
+  if (another) await readModels().then(draw, () => {}); // it was started again; the next request says what is wrong
 }
 
 async function watchServer() {
@@ -283,7 +283,7 @@ function listen() {
     localStorage.setItem(MODEL, modelChoice.value);
     showModel();
   });
-  addEventListener("key-needed", () => void askForKey(readModels));
+  addEventListener("key-needed", () => void askForKey(readModels).then(draw));
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !document.querySelector("dialog[open], .editor")) {
       if (sidebarShown()) showSidebar(false);

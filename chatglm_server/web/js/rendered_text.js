@@ -41,18 +41,22 @@ export class RenderedText {
 
   async #renderUntilShown() {
     this.element.setAttribute("aria-busy", "true");
+    let failed = false;
     while (this.#shown !== this.#text) {
       const text = this.#text;
       const started = performance.now();
       try {
         while (!(await this.#renderPart(text)));
+        failed = false;
       } catch {
-        this.#append([make("pre", {}, this.#rest(text))]); // unreachable server: the text itself is here
+        this.#append([make("pre", {}, this.#rest(text))]); // the server is away or asks for a key: the text itself is here
+        failed = true;
       }
       this.#shown = text;
       if (this.#text !== text) await pause(Math.max(PAUSE_MS, 3 * (performance.now() - started)));
     }
     this.#rendering = null;
+    if (failed) this.#shown = ""; // the next `update` tries again
     this.element.setAttribute("aria-busy", "false");
   }
 

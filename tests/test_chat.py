@@ -181,10 +181,12 @@ def test_an_answer_without_text_is_said(tmp_path: Path) -> None:
     silent = replay(tmp_path, {"raw": "", "format": "glm4"})
     done = chat(silent, stdin=b"go")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"the model wrote nothing\n")
-    with OnTerminal("chat", silent, env={"XDG_STATE_HOME": str(tmp_path)}) as terminal:
+    with OnTerminal("chat", silent, env={"XDG_STATE_HOME": str(tmp_path), "COLUMNS": "50"}) as terminal:
         terminal.wait_for(PROMPT)
         terminal.type("go\r")
-        terminal.wait_for("the model wrote nothing; /retry asks again, /new begins a new conversation")
+        terminal.wait_for("the model wrote nothing; /retry asks again, /new\nbegins a new conversation")
+        terminal.type("/help\r")
+        terminal.wait_for("/system TEXT    sets the system prompt; without\n {16}TEXT, takes it away")
 
 
 def test_a_pipe_gets_the_answer_and_nothing_else(server: RunningServer) -> None:

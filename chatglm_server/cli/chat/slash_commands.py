@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...chat import Usage
 from ...errors import BadOption
+from ..wrapped_text import wrapped
 from .chat import Chat
 from .tool_file import load_tools
 
@@ -89,8 +90,8 @@ def _counts(usage: Usage) -> str:
 
 
 def _help(_: Chat, __: str) -> str:
-    width = max(len(command.usage) for command in SLASH_COMMANDS.values())
-    lines = [f"{command.usage:<{width}}  {command.summary}" for command in SLASH_COMMANDS.values()]
+    width = max(len(command.usage) for command in SLASH_COMMANDS.values()) + 2
+    lines = [f"{command.usage:<{width}}{wrapped(command.summary, width)}" for command in SLASH_COMMANDS.values()]
     return "\n".join([*lines, "Enter sends; Alt-Enter begins a new line. Ctrl-C stops an answer; Ctrl-D leaves."])
 
 

@@ -17,7 +17,9 @@ from chatglm_server.cli.chat.tool_file import load_tools
 from chatglm_server.cli.main import main
 from chatglm_server.cli.safe_text import printable
 from chatglm_server.errors import BadOption
+from chatglm_server.settings import Settings
 from tests.serving import RunningServer, user
+from tests.serving_here import serving
 from tests.terminals import ROOT, OnTerminal
 
 PROMPT = "(^|\n)> *\n"
@@ -72,6 +74,10 @@ def test_a_conversation_with_tools(tools: Path, tmp_path: Path) -> None:
         terminal.type(f"{QUESTION}\r")
         terminal.wait_for("I know very little, but I can\\s+call tools.")
         terminal.wait_for(PROMPT)
+        terminal.type("/system\x1b\rYou are a demo.\r")
+        terminal.wait_for("the system prompt is set")
+        terminal.type("/system\r")
+        terminal.wait_for("there is no system prompt now")
         terminal.type(f"/tools {tools}\r")
         terminal.wait_for("tools: get_weather, at")
         terminal.type("What is the weather in Paris?\r")
@@ -184,6 +190,18 @@ def test_an_answer_that_is_cut_off_is_said_on_stderr(tmp_path: Path) -> None:
     assert b"limit of tokens" in done.stderr
 
 
+def test_an_answer_without_text_is_said(tmp_path: Path) -> None:
+    silent = replay(tmp_path, {"raw": "", "format": "glm4"})
+    done = chat(silent, stdin=b"go")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"the model wrote nothing\n")
+    with OnTerminal("chat", silent, env={"XDG_STATE_HOME": str(tmp_path), "COLUMNS": "50"}) as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.type("go\r")
+        terminal.wait_for("the model wrote nothing; /retry asks again, /new\nbegins a new conversation")
+        terminal.type("/help\r")
+        terminal.wait_for("/system TEXT    sets the system prompt; without\n {16}TEXT, takes it away")
+
+
 def test_a_pipe_gets_the_answer_and_nothing_else(server: RunningServer) -> None:
     """By an address, and with the engine in the process: both give what the API gives."""
     question = "Review this\n\nWho are you?"
@@ -232,6 +250,18 @@ def test_what_cannot_be_done_is_one_line(
     (line,) = shown.err.splitlines()
     assert line.startswith(message)
     assert "--upstream-api-key" not in line
+
+
+def test_a_server_that_asks_for_a_key(tmp_path: Path) -> None:
+    model = replay(tmp_path, {"raw": "Hello.", "format": "glm4"})
+    with serving(Settings(_env_file=None, model=model, api_key="secret")) as (url, _):
+        for key in ([], ["--api-key", "other"]):
+            done = chat(url, *key, stdin=b"Hi")
+            (line,) = done.stderr.decode().splitlines()
+            assert (done.returncode, done.stdout) == (1, b"")
+            assert line.startswith(f"error: {url}/v1: the API key is ")
+            assert line.endswith("; give the key with --api-key")
+        assert chat(url, "--api-key", "secret", stdin=b"Hi").stdout == b"Hello.\n"
 
 
 def test_a_bad_setting_of_the_server_is_one_line(

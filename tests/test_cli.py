@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from chatglm_server.cli.commands import COMMANDS
 from chatglm_server.cli.listening import CannotListen, listen
 from chatglm_server.cli.main import main
 from chatglm_server.decoding.backends import BACKENDS
@@ -41,6 +42,16 @@ def test_help_is_in_a_persons_words(command: list[str], capsys: pytest.CaptureFi
     assert "--version" in shown
     if command in ([], ["serve"]):
         assert shown.index("--model ") < shown.index("--port ") < shown.index("--upstream-api-key ")
+
+
+def test_help_fits_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        shown = capsys.readouterr().out
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "chatglm-\n" not in shown
 
 
 @pytest.mark.parametrize("command", [[], ["serve"], ["parse"]])
@@ -154,11 +165,19 @@ def test_an_unknown_format_or_engine_lists_the_known_ones(capsys: pytest.Capture
     assert capsys.readouterr().err.endswith(f"choose auto or one of {', '.join(BACKENDS)}\n")
 
 
-def test_unknown_option(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(["--modle", "demo"])
-    assert caught.value.code == 2
-    assert "--modle" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--modle", "demo"], "--modle: no such option; did you mean --model?"),
+        (["--prot=8001"], "--prot=8001: no such option; did you mean --port?"),
+        (["chat", "demo", "--temprature", "0"], "--temprature: no such option; did you mean --temperature?"),
+        (["list", "models"], "models: no such option; chatglm-server list --help shows all"),
+        (["cache", "purge"], "ACTION: Input should be 'list' or 'clear'"),
+    ],
+)
+def test_unknown_option(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
 
 
 def test_more_threads_than_cpus() -> None:

@@ -16,6 +16,7 @@ from chatglm_server.memory import memory_limit
 from chatglm_server.model_files.containers import read_model_file
 from tests.random_expert_gguf import FLASH
 from tests.random_gguf import Shape, write_random_gguf
+from tests.terminals import OnTerminal
 
 
 def show(model: str | Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
@@ -103,3 +104,11 @@ def test_types_can_be_measured(number: int) -> None:
 def test_an_unknown_type_is_an_error() -> None:
     with pytest.raises(ValueError, match="unknown weight type"):
         chatglm_native.measure_speed(chatglm_native.ThreadPool(1), 99, 0.01)
+
+
+def test_lines_fit_the_terminal() -> None:
+    with OnTerminal("show", "demo", env={"COLUMNS": "50"}) as terminal:
+        assert terminal.wait_for_end() == 0
+        shown = terminal.text()
+        assert "  architecture  chatglm3: 5 layers of 256,\n                feed-forward 576, " in shown
+        assert max(map(len, shown.splitlines()[2:])) <= 50

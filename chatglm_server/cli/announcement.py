@@ -8,6 +8,7 @@ from typing import Protocol
 
 from .. import __version__
 from .start_lines import Lines
+from .wrapped_text import wrapped
 
 _log = logging.getLogger("chatglm_server")
 
@@ -29,7 +30,8 @@ class PrintedAnnouncement:
     def start(self, url: str) -> None:
         print(f"chatglm-server {__version__}")
         for name, text in self._lines(url):
-            print(f"  {name:<6} {text}", flush=name == "stop")
+            start = f"  {name:<6} "
+            print(start + wrapped(text, len(start)), flush=name == "stop")
 
     def ready(self) -> None:
         print("ready", flush=True)

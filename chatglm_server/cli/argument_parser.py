@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import textwrap
 import types
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from itertools import groupby
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
@@ -12,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from .. import __version__
+from ..errors import BadOption
 from ..settings import REPEATED
 
 _SHOWN_NAMES = 2
@@ -25,6 +30,7 @@ _VALUES = {
     "allowed_host": "HOST",
     "allowed_origin": "ORIGIN",
     "out": "FILE",
+    "record": "FILE",
     "prompt": "TEXT",
     "system": "TEXT",
     "tools": "FILE.py",
@@ -50,7 +56,7 @@ def command_line_parser(
         usage=" ".join([program, *shown, *(["[--option VALUE ...]"] if groups else [])]),
         description=inspect.getdoc(options),
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Wrapped,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
         add_help=False,
@@ -69,6 +75,30 @@ def command_line_parser(
         "--version", action="version", version=f"chatglm-server {__version__}", help="Show the version."
     )
     return parser
+
+
+def read_words(parser: argparse.ArgumentParser, words: Sequence[str], fields: Iterable[str]) -> dict[str, Any]:
+    """The options that `words` give, by the names of their fields. Raises: BadOption for a word that is none."""
+    given, unknown = parser.parse_known_args(words)
+    if unknown:
+        near = get_close_matches(unknown[0].partition("=")[0], map(option_name, fields), 1)
+        hint = f"did you mean {near[0]}?" if near else f"{parser.prog} --help shows all"
+        raise BadOption(f"{unknown[0]}: no such option; {hint}")
+    return vars(given)
+
+
+class _Wrapped(argparse.HelpFormatter):
+    """Wraps text to the terminal's width, but not within names. Lines that begin with a blank stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines: list[str] = []
+        for kept, group in groupby(text.splitlines(), key=lambda line: not line or line.startswith(" ")):
+            block = list(group)
+            lines += block if kept else textwrap.wrap(" ".join(block), width, break_on_hyphens=False)
+        return "\n".join(lines)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def option_name(field: str) -> str:

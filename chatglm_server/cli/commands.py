@@ -95,7 +95,7 @@ class ChatOptions(BaseSettings):
     """Talk with a model in the terminal: a model on this machine, or on a server.
 
     Piped text is appended to the prompt, and only the answer goes to stdout:
-    git diff | chatglm-server chat -p "Review this"
+      git diff | chatglm-server chat -p "Review this"
     The server's options (--threads, --context-length, ...) come from CHATGLM_... and .env.
     """
 

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 
 from ..errors import BadOption, ModelFileError
 from ..settings import GROUPS
-from .argument_parser import command_line_parser
+from .argument_parser import command_line_parser, read_words
 from .commands import COMMANDS, SERVE
 from .read_options import read_options
 
@@ -68,4 +68,4 @@ def _read_options(name: str, words: list[str]) -> BaseSettings:
         named = tuple(field for field in command.options.model_fields if field not in command.words)
         groups = {"Options": named} if named else {}
         parser = command_line_parser(command.options, f"chatglm-server {name}", groups, command.words)
-    return read_options(command.options, vars(parser.parse_args(words)))
+    return read_options(command.options, read_words(parser, words, command.options.model_fields), command.words)

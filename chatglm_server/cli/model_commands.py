@@ -17,6 +17,7 @@ from ..hub.unfinished import Unfinished
 from ..model_files.gguf import read_gguf
 from .commands import ListOptions, PullOptions, RemoveOptions
 from .tables import path_text, print_table
+from .wrapped_text import wrapped
 
 _MISSING = "–"
 _LONGEST_NAME = 40
@@ -37,7 +38,9 @@ def run_list(_options: ListOptions) -> int:
     rows = [*map(_row, local_models()), *map(_unfinished_row, unfinished())]
     print_table([("NAME", "SIZE", "NETWORK", "WHERE"), *rows] if rows else [])
     names = (f"{name} ({entry.size_gb:g} GB)" for name, entry in CATALOG.items())
-    print(f"{chr(10) if rows else 'No models here. '}chatglm-server pull knows {', '.join(names)}")
+    if rows:
+        print()
+    print(wrapped(f"{'' if rows else 'No models here. '}chatglm-server pull knows {', '.join(names)}"))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -14,21 +14,24 @@ from .argument_parser import option_name
 Options = TypeVar("Options", bound=BaseSettings)
 
 
-def read_options(kind: type[Options], given: Mapping[str, Any]) -> Options:
+def read_options(kind: type[Options], given: Mapping[str, Any], words: Collection[str] = ()) -> Options:
     """The options of `kind`: those `given` on the command line, and for the others what the environment says.
+
+    Those in `words` are given by place, without a name.
 
     Raises: BadOption, with a line for each problem.
     """
     try:
         return kind(**given)
     except ValidationError as error:
-        raise BadOption("\n".join(map(_line, error.errors()))) from None
+        raise BadOption("\n".join(_line(problem, words) for problem in error.errors())) from None
     except UnicodeDecodeError as error:
         raise BadOption(f".env: the file is not UTF-8: {error}") from None
     except SettingsError as error:
         raise BadOption(str(error)) from None
 
 
-def _line(problem: Mapping[str, Any]) -> str:
-    option = "".join(f"{option_name(str(name))}: " for name in problem["loc"][:1])
+def _line(problem: Mapping[str, Any], words: Collection[str]) -> str:
+    names = (name.upper() if name in words else option_name(name) for name in map(str, problem["loc"][:1]))
+    option = "".join(f"{name}: " for name in names)
     return f"{option}{problem['msg'].removeprefix('Value error, ')}"

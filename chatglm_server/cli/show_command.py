@@ -20,6 +20,7 @@ from ..model_files.tokenizer import Tokenizer
 from ..model_files.weight_types import WEIGHT_TYPES
 from .commands import ShowOptions
 from .speed import MachineSpeed, measure_machine, rate_text
+from .wrapped_text import wrapped
 
 _PROBE_S = 1.0
 
@@ -29,7 +30,8 @@ def show(options: ShowOptions) -> int:
     file = with_cache_type(read_model_file(model_path(options.model, may_fetch=False)), options.kv_cache_type)
     print(file.path)
     for name, text in _lines(file):
-        print(f"  {name:<13} {text}", flush=True)
+        start = f"  {name:<13} "
+        print(start + wrapped(text, len(start)), flush=True)
     return 0
 
 

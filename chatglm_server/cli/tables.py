@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from .wrapped_text import wrapped
+
+_GAP = "  "
+
 
 def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows of equal length with their columns aligned."""
+    """Print rows of equal length with their columns aligned, the last one within the terminal's width."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for *cells, last in rows:
+        start = "".join(cell.ljust(width) + _GAP for cell, width in zip(cells, widths, strict=False))
+        print((start + wrapped(last, len(start))).rstrip())
 
 
 def path_text(path: Path) -> str:

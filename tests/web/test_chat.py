@@ -174,6 +174,13 @@ def test_why_an_answer_ends(browser: Chrome, tmp_path: Path) -> None:
         assert not page.all(".call")
 
 
+def test_an_answer_that_fills_the_context(browser: Chrome, tmp_path: Path) -> None:
+    with replaying(browser, tmp_path, glm4("word " * 100), context_length=200) as page:
+        page.ask("Write.")
+        page.answered()
+        assert "Start a new one, or edit an earlier message" in page.text("#messages .end")
+
+
 def test_branches(browser: Chrome, tmp_path: Path) -> None:
     with replaying(browser, tmp_path, *(glm4(text) for text in ("One.", "Two.", "Three."))) as page:
         page.ask("Count")
@@ -191,6 +198,113 @@ def test_branches(browser: Chrome, tmp_path: Path) -> None:
         assert page.answered() == ["Count on", "Three."]
         page.click("Previous branch")
         assert page.answered() == ["Count", "One."]
+
+
+def test_two_tabs(browser: Chrome, tmp_path: Path) -> None:
+    """What one writes, the other shows; neither writes over it."""
+    with replaying(browser, tmp_path, *(glm4(text) for text in ("One.", "Two.", "Three."))) as page:
+        first = browser.current_window_handle
+        page.ask("Count")
+        page.answered()
+        browser.switch_to.new_window("tab")
+        second = browser.current_window_handle
+        page.open()
+        page.ask("On")
+        whole = ["Count", "One.", "On", "Two."]
+        assert page.answered() == whole
+        browser.switch_to.window(first)
+        page.wait(lambda: page.answered() == whole)
+        page.click("Regenerate")
+        page.wait(lambda: page.answered() == [*whole[:3], "Three."])
+        browser.switch_to.window(second)
+        page.wait(lambda: page.text(".branches span") == "1/2")
+        assert page.answered() == whole
+        browser.switch_to.window(first)
+        page.click("New conversation", "nav")
+        browser.switch_to.window(second)
+        page.click("Delete “Count”")
+        page.click("Delete", "#confirm-dialog")
+        browser.close()
+        browser.switch_to.window(first)
+        page.wait(lambda: not page.all("[title='Delete “Count”']"))
+        page.open()
+        assert not page.all("[title='Delete “Count”']")
+
+
+def test_states_of_one_conversation_are_joined(page: ChatPage) -> None:
+    """Two tabs keep what they have of it, and neither has heard of the other's messages."""
+    page.ask("Hello!")
+    page.answered()
+    texts = page.script(
+        "const {everyConversation, save} = await import('/web/js/storage.js');"
+        "const {add} = await import('/web/js/conversation.js');"
+        "const tabs = [(await everyConversation())[0], (await everyConversation())[0]];"
+        "const last = tabs[0].messages.at(-1).id;"
+        "tabs.forEach((tab, number) => add(tab, last, {role: 'user', text: `from tab ${number}`}));"
+        "for (const tab of [...tabs, tabs[0]]) await save(tab);"
+        "return (await everyConversation())[0].messages.map(({text}) => text)"
+    )
+    assert texts[0] == "Hello!"
+    assert sorted(texts[2:]) == ["from tab 0", "from tab 1"]
+
+
+def test_a_long_conversation(browser: Chrome, tmp_path: Path) -> None:
+    """It is shown at its end, while its messages are rendered, and they do not hold up other requests."""
+    texts = [f"Number {number}\n\n```python\n{'x = 1' * 9}\n```\n" * 4 for number in range(60)]
+    messages = [
+        {"id": f"{number}", "parent": f"{number - 1}" if number else "", "role": "assistant", "text": text}
+        for number, text in enumerate(texts)
+    ]
+    conversation = {"title": "Long", "messages": messages}
+    written = tmp_path / "long.json"
+    written.write_text(json.dumps({"format": "chatglm-server chat", "version": 1, "conversations": [conversation]}))
+    with replaying(browser, tmp_path, glm4("One.")) as page:
+        page.one("#import").send_keys(str(written))
+        page.wait(lambda: page.all(".message"))
+        page.open()
+        page.wait(lambda: not page.all("[aria-busy=true]"))
+        page.wait(lambda: below(page) < 2)
+        ends = page.script(
+            "return performance.getEntriesByType('resource').map(({name, responseEnd}) => [responseEnd, name])"
+        )
+        order = [name.rpartition("/")[2] for _, name in sorted(ends)]
+        assert order.index("models") < order.index("render") + 30
+
+
+GROW = """
+const grow = () => {
+  const tall = document.createElement("div");
+  tall.style.height = "300px";
+  document.querySelector("#messages").append(tall);
+};
+const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+"""
+
+
+def below(page: ChatPage) -> float:
+    """Pixels of the messages that are below the part in sight."""
+    pixels = page.script(
+        "const {scrollHeight, scrollTop, clientHeight} = document.querySelector('#scroller');"
+        "return scrollHeight - scrollTop - clientHeight"
+    )
+    assert isinstance(pixels, (int, float))
+    return pixels
+
+
+def test_the_end_is_followed_until_a_person_scrolls_up(browser: Chrome, tmp_path: Path) -> None:
+    """Also where messages grow again before the browser tells of the last scrolling."""
+    with replaying(browser, tmp_path, glm4("One.")) as page:
+        page.script(f"{GROW} for (let n = 0; n < 9; n++) grow(); await frame(); setTimeout(grow)")
+        page.wait(lambda: below(page) < 2)
+        page.script(
+            f"{GROW} document.querySelector('#scroller').scrollTop -= 200; await frame(); await frame(); grow()"
+        )
+        page.script(f"{GROW} await frame(); await frame()")
+        assert below(page) > 400
+        page.script(
+            f"{GROW} document.querySelector('#scroller').scrollTop += 1000; await frame(); await frame(); grow()"
+        )
+        page.wait(lambda: below(page) < 2)
 
 
 def test_export_and_import(browser: Chrome, tmp_path: Path, downloads: Path) -> None:

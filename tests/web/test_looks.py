@@ -130,6 +130,17 @@ def test_with_keys_alone(browser: Chrome, tmp_path: Path) -> None:
         press(Keys.ENTER, " Again!", Keys.TAB, Keys.ENTER)
         assert page.answered() == ["Call it. Again!", "Answer 3."]
         assert browser.switch_to.active_element == page.one("#question")
+        page.emulate("Emulation.setDeviceMetricsOverride", width=390, height=780, deviceScaleFactor=1, mobile=False)
+        try:
+            page.one("#menu").send_keys(Keys.ENTER)
+            assert browser.switch_to.active_element.accessible_name == "New conversation"
+            press(Keys.ESCAPE)
+            assert browser.switch_to.active_element == page.one("#menu")
+            press(Keys.ENTER, Keys.ENTER)
+            assert page.answered() == []
+            assert browser.switch_to.active_element == page.one("#menu")
+        finally:
+            page.emulate("Emulation.clearDeviceMetricsOverride")
 
 
 def test_chinese(browser: Chrome, tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Chrome, tmp_path: Path)
         page.wait(lambda: not page.one("#key-dialog").is_displayed())
         page.click("Try again")
         page.wait(lambda: page.answered() == ["Hi", "Hello.", "Again", "Hello."])
+        browser.execute_script("sessionStorage.clear()")
+        browser.get(page.url)
+        page.wait(lambda: page.one("#key-dialog").is_displayed())
+        page.one("#key").send_keys("the key ü\n")
+        page.wait(lambda: len(page.all(".message .block")) == 2)
 
 
 def test_what_is_refused_says_what_to_do(page: ChatPage) -> None:
@@ -83,6 +88,11 @@ def test_what_is_refused_says_what_to_do(page: ChatPage) -> None:
     page.answered()
     assert "Change the setting or the message that it names" in page.text(".problem")
     assert "type" in page.text(".problem")
+    page.set(temperature="9")
+    page.ask("Hello!")
+    assert "Temperature: write a number" in page.text("#notice")
+    page.all("#conversations .open")[-1].click()
+    assert not page.one("#notice").is_displayed()
 
 
 def test_a_server_that_is_gone(browser: Chrome, tmp_path: Path) -> None:
@@ -100,3 +110,8 @@ def test_a_server_that_is_gone(browser: Chrome, tmp_path: Path) -> None:
     page.ask("And now?")
     page.answered()
     assert "Check that it is still running" in page.all(".problem")[-1].text
+    with RunningServer(port=int(server.url.rpartition(":")[2])):
+        page.click("Try again")
+        page.wait(lambda: page.one("#model").get_attribute("value") == "demo")
+        page.ask("Who are you?")
+        page.wait(lambda: "small demonstration model" in page.answered()[-1])

@@ -39,7 +39,8 @@ class CrossOrigin:
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         allowed = origin is not None and self._allows(origin)
-        if origin is not None and not allowed:
+        own = origin is not None and origin.partition("://")[2] == headers.get("host")  # this server's own page
+        if origin is not None and not allowed and not own:
             request_record(scope).notes["blocked_origin"] = f'"{_loggable(origin)}; see --allowed-origin"'
         if origin is not None and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             if not allowed:

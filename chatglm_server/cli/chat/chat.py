@@ -16,9 +16,8 @@ from .plain_display import Display
 from .tool_file import PythonTool
 
 _REFUSED = "The user did not allow this call."
-
-
-CUT_OFF = "the answer was cut off: it has reached the limit of tokens"
+_CUT_OFF = "the answer was cut off: it has reached the limit of tokens"
+_NOTHING = "the model wrote nothing"
 
 
 class Person(Protocol):
@@ -53,9 +52,11 @@ class Chat:
         self._sampling = Sampling(temperature=temperature)
 
     @property
-    def cut_off(self) -> bool:
-        """True if the last answer is not whole, because it has reached a limit of tokens."""
-        return bool(self.finishes) and self.finishes[-1].reason == "length"
+    def shortcoming(self) -> str:
+        """What the last answer lacks: its end, at a limit of tokens, or any text. "": nothing."""
+        if self.finishes and self.finishes[-1].reason == "length":
+            return _CUT_OFF
+        return "" if self.conversation.messages[-1].content.strip() else _NOTHING
 
     async def answer(self, person: Person) -> None:
         """Answer the last question; while the model calls tools, run what `person` allows, and let it go on.

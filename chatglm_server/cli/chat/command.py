@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ...engine.base import Engine
 from ...engine.capabilities import Capability
-from ...errors import BadOption, ChatGLMServerError, ModelFileError, UpstreamUnreachable
+from ...errors import BadOption, ChatGLMServerError, ModelFileError, UpstreamError, UpstreamUnreachable
 from ...hub.references import is_server_address
 from ...loader import load_engine
 from ...settings import Settings
@@ -26,6 +26,8 @@ from .interrupts import outliving_ctrl_c
 from .one_question import answer_once, read_question
 from .terminal import converse
 from .tool_file import load_tools
+
+_REFUSED = (401, 403)
 
 
 def run_chat(options: ChatOptions) -> int:
@@ -88,14 +90,16 @@ async def _run(engine: Engine, chat: Chat, question: str | None, console: Consol
 
 
 async def _greeting(engine: Engine, chat: Chat) -> str:
-    """Raises: ModelFileError if there is no server at the address."""
+    """Raises: ModelFileError if there is no server at the address, or if it refuses the key."""
     info = engine.info
     name = chat.model or info.id
     try:
         known = await engine.models() if Capability.ANY_MODEL in info.capabilities else []
     except UpstreamUnreachable as error:
         raise ModelFileError(f"{error.message}; see whether that server runs, and at this address") from None
-    except ChatGLMServerError:  # not every server has a list of models
+    except ChatGLMServerError as error:  # not every server has a list of models
+        if isinstance(error, UpstreamError) and error.status in _REFUSED:
+            raise ModelFileError(f"{info.id}: {error.message}; give the key with --api-key") from None
         known = []
     if chat.model is None and known:
         others = len(known) - 1

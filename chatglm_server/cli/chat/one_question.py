@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ...chat import ToolCall
 from ...errors import BadOption, ChatGLMServerError
-from .chat import CUT_OFF, Chat, Person
+from .chat import Chat, Person
 from .interrupts import Stopped
 from .plain_display import Display, PlainDisplay
 from .terminal import Terminal
@@ -39,8 +39,8 @@ async def answer_once(chat: Chat, question: str, console: Console) -> int:
     except ChatGLMServerError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
-    if chat.cut_off:
-        print(CUT_OFF, file=sys.stderr)
+    if chat.shortcoming:
+        print(chat.shortcoming, file=sys.stderr)
     return 0
 
 

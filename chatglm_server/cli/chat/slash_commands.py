@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...chat import Usage
 from ...errors import BadOption
+from ..wrapped_text import wrapped
 from .chat import Chat
 from .tool_file import load_tools
 
@@ -89,15 +90,15 @@ def _counts(usage: Usage) -> str:
 
 
 def _help(_: Chat, __: str) -> str:
-    width = max(len(command.usage) for command in SLASH_COMMANDS.values())
-    lines = [f"{command.usage:<{width}}  {command.summary}" for command in SLASH_COMMANDS.values()]
+    width = max(len(command.usage) for command in SLASH_COMMANDS.values()) + 2
+    lines = [f"{command.usage:<{width}}{wrapped(command.summary, width)}" for command in SLASH_COMMANDS.values()]
     return "\n".join([*lines, "Enter sends; Alt-Enter begins a new line. Ctrl-C stops an answer; Ctrl-D leaves."])
 
 
 SLASH_COMMANDS: dict[str, SlashCommand] = {
     "/system": SlashCommand("/system TEXT", "sets the system prompt; without TEXT, takes it away", _system),
     "/tools": SlashCommand("/tools FILE.py", "lets the model call the functions of a file, each after a y", _tools),
-    "/save": SlashCommand("/save FILE", "writes the conversation: as JSON if FILE ends in .json, or Markdown", _save),
+    "/save": SlashCommand("/save FILE", "writes the conversation: JSON if FILE ends in .json, else Markdown", _save),
     "/retry": SlashCommand("/retry", "answers the last question again", _retry, asks_again=True),
     "/new": SlashCommand("/new", "forgets the conversation, but not the system prompt", _new),
     "/stats": SlashCommand("/stats", "shows counts of tokens, speed and time to the first token", _stats),

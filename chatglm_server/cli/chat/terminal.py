@@ -11,7 +11,7 @@ from rich.text import Text
 from ...chat import ToolCall
 from ...errors import ChatGLMServerError
 from ..safe_text import printable
-from .chat import CUT_OFF, Chat
+from .chat import Chat
 from .conversation import arguments_text
 from .history import typed_lines
 from .interrupts import Stopped
@@ -72,13 +72,13 @@ async def converse(chat: Chat, console: Console) -> int:
             continue
         except EOFError:
             return 0
-        word, _, rest = text.partition(" ")
-        command = SLASH_COMMANDS.get(word)
         if not text:
             continue
+        word, *rest = text.split(maxsplit=1)
+        command = SLASH_COMMANDS.get(word)
         if command is not None:
             try:
-                told = command.run(chat, rest.strip())
+                told = command.run(chat, "".join(rest))
             except CannotDo as error:
                 terminal.fail(str(error))
                 continue
@@ -95,8 +95,8 @@ async def converse(chat: Chat, console: Console) -> int:
             chat.conversation.ask(text)
         try:
             await chat.answer(terminal)
-            if chat.cut_off:
-                terminal.tell(CUT_OFF)
+            if chat.shortcoming:
+                terminal.tell(f"{chat.shortcoming}; /retry asks again, /new begins a new conversation")
         except Stopped:
             terminal.tell("stopped; /retry asks again")
         except ChatGLMServerError as error:

@@ -15,6 +15,7 @@ from ...settings import Settings
 from ..commands import DoctorOptions
 from ..speed import MachineSpeed, rate_text
 from ..tables import print_table
+from ..wrapped_text import wrapped
 from .computing import check_core, check_cpus, check_memory, check_speed, measure
 from .expectations import Expectation, expectations
 from .finding import Finding, State
@@ -65,9 +66,11 @@ class _Findings:
     def note(self, finding: Finding) -> None:
         self.found.append(finding)
         if self._shown:
-            print(f"{_MARKS[finding.state]:<8} {finding.check:<12} {finding.found}", flush=True)
+            start = f"{_MARKS[finding.state]:<8} {finding.check:<12} "
+            print(start + wrapped(finding.found, len(start)), flush=True)
         if self._shown and finding.advice:
-            print(f"{'':<21} → {finding.advice}", flush=True)
+            start = f"{'':<21} → "
+            print(start + wrapped(finding.advice, len(start)), flush=True)
 
     def count(self, state: State) -> int:
         return sum(finding.state == state for finding in self.found)
@@ -128,7 +131,7 @@ def _print_models(models: Sequence[Expectation]) -> None:
         for model in models
     ]
     print_table([("MODEL", "FILE", "FITS", "ANSWERS", "PROMPTS"), *rows])
-    print("Q4_K_M files, tokens a second. pull takes a smaller quantization where this one does not fit.")
+    print(wrapped("Q4_K_M files, tokens a second. pull takes a smaller quantization where this one does not fit."))
 
 
 def _fit(model: Expectation) -> str:

@@ -11,6 +11,7 @@ from ...engine.upstream.address import upstream_address
 from ...errors import BadOption, ModelFileError
 from ..commands import SelftestOptions
 from ..tables import print_table
+from ..wrapped_text import wrapped
 from .answer import a_list, a_text, an_object
 from .report import RULES, Report, State
 from .session import Session
@@ -84,9 +85,11 @@ def _print(address: str, report: Report) -> None:
     broken, unseen = report.count("broken"), report.count("not seen")
     print(f"\n{report.count('kept')} rules kept, {broken} broken, {unseen} not seen")
     if broken:
-        print(f"chatglm-server --model {address}, in front of this server, mends what can be mended on the way.")
+        print(
+            wrapped(f"chatglm-server --model {address}, in front of this server, mends what can be mended on the way.")
+        )
     if unseen:
-        print("A rule is not seen if no answer had what it is about: a call, several calls, a thought.")
+        print(wrapped("A rule is not seen if no answer had what it is about: a call, several calls, a thought."))
 
 
 def _json(address: str, model: str, report: Report) -> str:

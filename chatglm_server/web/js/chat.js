@@ -115,7 +115,7 @@ export class Chat {
     const before = this.shown.slice(0, -1);
     this.running = asked;
     this.#listener.changed(this);
-    const folder = new Folder(asked);
+    const folder = new Folder(asked, this.#model()?.context_length ?? Infinity);
     try {
       const body = requestBody(this.#model(), before, this.conversation.settings, tools);
       await this.#listener.untilReady(signal);
@@ -151,10 +151,12 @@ class Folder {
   /** @type {number | null} */
   #speed = null;
 
-  /** @param {Message} message */
-  constructor(message) {
+  /** @param {Message} message @param {number} contextLength */
+  constructor(message, contextLength) {
     this.message = message;
+    this.#contextLength = contextLength;
   }
+  #contextLength;
 
   /** Notes the time of the first piece. @returns {boolean} whether this is it */
   begin() {
@@ -190,7 +192,8 @@ class Folder {
 
   finish() {
     this.#endThought();
-    const { end, text, calls } = this.message;
+    const { end, text, calls, figures } = this.message;
+    if (end === "length" && figures && figures.prompt + figures.completion >= this.#contextLength) this.message.end = "full";
     if (end) delete this.message.calls; // they may be in pieces
     else if (!text.trim() && !calls?.length) this.message.end = "empty";
   }

@@ -1,7 +1,8 @@
 // A conversation: a tree of messages, in which one path is shown.
 
 /**
- * @typedef {"stopped" | "length" | "failed" | "empty" | "rounds"} End  "rounds": it calls tools again and again
+ * @typedef {"stopped" | "length" | "full" | "failed" | "empty" | "rounds"} End  "full": so is the model's context;
+ *     "rounds": it calls tools again and again
  *
  * @typedef {{id: string, name: string, arguments: string}} Call  `arguments` is JSON text
  *
@@ -57,6 +58,9 @@ export const PLAIN = {
 };
 const TITLE_LENGTH = 60;
 
+/** Messages that this page has added: no other tab changes them. @type {WeakSet<Message>} */
+const ADDED_HERE = new WeakSet();
+
 export function newId() {
   return Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join("");
 }
@@ -76,6 +80,7 @@ export function newConversation(settings = PLAIN) {
  */
 export function add(conversation, parent, message) {
   const added = { id: newId(), parent, ...message };
+  ADDED_HERE.add(added);
   conversation.messages.push(added);
   conversation.chosen[parent] = added.id;
   conversation.updated = Date.now();
@@ -83,6 +88,29 @@ export function add(conversation, parent, message) {
     conversation.title = [...message.text.trim().replace(/\s+/g, " ")].slice(0, TITLE_LENGTH).join("");
   }
   return added;
+}
+
+/**
+ * Puts into `conversation` what another tab has kept of it: new messages, and the rest of those that were not whole.
+ * @param {Conversation} conversation
+ * @param {Conversation} kept
+ */
+export function takeOver(conversation, kept) {
+  const here = new Map(conversation.messages.map((message) => [message.id, message]));
+  for (const message of kept.messages) {
+    const known = here.get(message.id);
+    if (known === undefined) conversation.messages.push(message);
+    else if (!ADDED_HERE.has(known)) replaceFields(known, message);
+  }
+  conversation.chosen = { ...kept.chosen, ...conversation.chosen };
+  conversation.title ||= kept.title;
+  conversation.updated = Math.max(conversation.updated, kept.updated);
+}
+
+/** The page knows a message by its object, which therefore stays. @param {Message} message @param {Message} newer */
+function replaceFields(message, newer) {
+  for (const name of /** @type {(keyof Message)[]} */ (Object.keys(message))) if (!(name in newer)) delete message[name];
+  Object.assign(message, newer);
 }
 
 /**

@@ -12,7 +12,7 @@ import { say } from "./say.js";
 import { health, models, untilReady } from "./server.js";
 import { SettingsPanel, settingsFault } from "./settings_panel.js";
 import { Shelf } from "./shelf.js";
-import { showConversations } from "./sidebar.js";
+import { showConversations, showSidebar, sidebarShown } from "./sidebar.js";
 import { showStrip } from "./strip.js";
 import { download, readFile } from "./transfer.js";
 import { fillIn } from "./words.js";
@@ -27,8 +27,8 @@ const IDLE_LOOK_MS = 30_000;
 
 /** @type {import("./server.js").Model[]} */
 let known = [];
-/** @type {import("./server.js").Health | null} */
-let state = null;
+/** null: the server was not reached; undefined: it was not looked at yet. @type {import("./server.js").Health | null | undefined} */
+let state;
 /** Whether the notice says what is wrong with the settings. */
 let faulty = false;
 /** Chats that were opened. @type {Map<string, Chat>} */
@@ -36,7 +36,7 @@ const chats = new Map();
 /** @type {Chat} */
 let chat;
 
-const shelf = new Shelf(notice);
+const shelf = new Shelf(notice, changedElsewhere);
 const modelChoice = byId("model", HTMLSelectElement);
 const settings = new SettingsPanel(() => {
   shelf.keepSoon(chat.conversation);
@@ -60,7 +60,7 @@ const messages = new Messages(byId("scroller", HTMLElement), byId("messages", HT
 /** @type {import("./chat.js").Listener} */
 const listener = {
   changed(one) {
-    void shelf.keep(one.conversation);
+    void shelf.keep(one.conversation, !one.busy);
     if (one === chat) draw();
     if (one === chat && !one.busy) announce(one);
     if (!one.busy) void lookAtServer();
@@ -80,6 +80,20 @@ const listener = {
   },
 };
 
+/** Another tab has changed or removed conversations. */
+function changedElsewhere() {
+  for (const { conversation } of chats.values()) if (!shelf.conversations.includes(conversation)) leave(conversation);
+  draw();
+}
+
+/** Forgets a conversation that was removed. @param {Conversation} conversation */
+function leave(conversation) {
+  chats.get(conversation.id)?.stop();
+  chats.delete(conversation.id);
+  if (conversation === chat.conversation) open("");
+  else draw();
+}
+
 function draw() {
   messages.show(chat);
   composer.show(chat.busy);
@@ -94,7 +108,7 @@ function draw() {
 
 function drawStrip() {
   const figures = chat.shown.findLast((message) => message.figures)?.figures;
-  showStrip({ unit: unit(), contextLength: model()?.context_length ?? null, figures, state });
+  showStrip({ unit: unit(), contextLength: model()?.context_length ?? null, figures, state: state ?? null });
 }
 
 /** @param {string} id */
@@ -108,6 +122,7 @@ function open(id) {
   chat = opened;
   localStorage.setItem(LAST, conversation.id);
   settings.show(conversation.settings);
+  if (faulty) allowed(); // what was wrong with the settings of another conversation
   hideProgress();
   draw();
   messages.toEnd();
@@ -151,11 +166,8 @@ function editLast() {
 /** @param {Conversation} conversation */
 async function removeConversation(conversation) {
   if (!(await confirmed(say("removeConfirm", { title: conversation.title || say("untitled") })))) return;
-  chats.get(conversation.id)?.stop();
-  chats.delete(conversation.id);
   await shelf.remove(conversation);
-  if (conversation === chat.conversation) open("");
-  else draw();
+  leave(conversation);
   byId("question", HTMLTextAreaElement).focus();
 }
 
@@ -202,21 +214,23 @@ async function meetServer() {
     await untilReady(new AbortController().signal, showLoading);
     if (!chat.busy) hideProgress(); // a question that waited for the model is read by now
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) await askForKey(readModels);
+    if (error instanceof ApiError && error.status === 401) await askForKey(readModels).then(draw);
     else notice(advice(error));
   }
 }
 
 async function lookAtServer() {
-  const before = state?.problem;
+  const before = state;
   try {
     state = await health();
   } catch {
     state = null; // the next request says it
   }
-  if (state?.problem && state.problem !== before) notice(say("problemBackend", { message: state.problem }));
-  else if (state && before && !state.problem) notice("");
+  if (state?.problem && state.problem !== before?.problem) notice(say("problemBackend", { message: state.problem }));
+  else if (state && before?.problem && !state.problem) notice("");
   drawStrip();
+  const another = state && before !== undefined && state.model !== before?.model;
+  if (another) await readModels().then(draw, () => {}); // it was started again; the next request says what is wrong
 }
 
 async function watchServer() {
@@ -236,12 +250,6 @@ function exportAll() {
 }
 
 /** @param {boolean} shown */
-function showSidebar(shown) {
-  document.body.classList.toggle("with-sidebar", shown);
-  byId("menu", HTMLButtonElement).setAttribute("aria-expanded", String(shown));
-}
-
-/** @param {boolean} shown */
 function showSettings(shown) {
   const panel = byId("settings", HTMLElement);
   const button = byId("open-settings", HTMLButtonElement);
@@ -256,8 +264,8 @@ function listen() {
     byId(id, HTMLButtonElement).addEventListener("click", work);
   };
   press("new", () => open(""));
-  press("menu", () => showSidebar(!document.body.classList.contains("with-sidebar")));
-  press("open-settings", () => showSettings(byId("settings", HTMLElement).hidden));
+  press("menu", () => showSidebar(!sidebarShown()));
+  press("open-settings", () => showSettings(Boolean(byId("settings", HTMLElement).hidden)));
   press("close-settings", () => showSettings(false));
   press("export", exportAll);
   const file = byId("import", HTMLInputElement);
@@ -275,14 +283,15 @@ function listen() {
     localStorage.setItem(MODEL, modelChoice.value);
     showModel();
   });
-  addEventListener("key-needed", () => void askForKey(readModels));
+  addEventListener("key-needed", () => void askForKey(readModels).then(draw));
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !document.querySelector("dialog[open], .editor")) {
-      if (chat.busy) chat.stop();
+      if (sidebarShown()) showSidebar(false);
+      else if (chat.busy) chat.stop();
       else showSettings(false);
     }
   });
-  addEventListener("pagehide", () => void shelf.keep(chat.conversation));
+  addEventListener("pagehide", () => shelf.keepRest());
 }
 
 fillIn(say);

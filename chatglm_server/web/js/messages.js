@@ -22,10 +22,13 @@ export class Messages {
     this.element = element;
     this.list = list;
     this.actions = actions;
-    new ResizeObserver(() => this.#follow()).observe(list);
-    element.addEventListener("scroll", () => (this.#following = this.#atEnd()));
+    const resized = new ResizeObserver(() => this.#follow());
+    resized.observe(element);
+    resized.observe(list);
+    element.addEventListener("scroll", () => this.#scrolled());
   }
   #following = true;
+  #top = 0;
 
   /** Shows all messages of `chat`. @param {Chat} chat */
   show(chat) {
@@ -93,7 +96,17 @@ export class Messages {
     return scrollHeight - scrollTop - clientHeight < AT_END;
   }
 
+  /** A person has scrolled, or `#follow` has: then the list may have grown meanwhile, but nothing has moved up. */
+  #scrolled() {
+    const { scrollTop } = this.element;
+    if (this.#atEnd()) this.#following = true;
+    else if (scrollTop < this.#top) this.#following = false;
+    this.#top = scrollTop;
+  }
+
   #follow() {
-    if (this.#following) this.element.scrollTop = this.element.scrollHeight;
+    if (!this.#following) return;
+    this.element.scrollTop = this.element.scrollHeight;
+    this.#top = this.element.scrollTop;
   }
 }

@@ -7,6 +7,8 @@ import { make } from "./dom.js";
 const MAX_TEXT = 60_000;
 /** Between two renderings of a text that grows; more where the last one took long. */
 const PAUSE_MS = 150;
+/** Browsers open six connections to a server, of which the conversation needs some. */
+const MOST_AT_ONCE = 3;
 const DEFINES_LINK = /^ {0,3}\[[^\]\n]+\]:/m;
 
 /** Shows a text that grows. Only what follows its last settled block is rendered again. */
@@ -39,18 +41,22 @@ export class RenderedText {
 
   async #renderUntilShown() {
     this.element.setAttribute("aria-busy", "true");
+    let failed = false;
     while (this.#shown !== this.#text) {
       const text = this.#text;
       const started = performance.now();
       try {
         while (!(await this.#renderPart(text)));
+        failed = false;
       } catch {
-        this.#append([make("pre", {}, this.#rest(text))]); // unreachable server: the text itself is here
+        this.#append([make("pre", {}, this.#rest(text))]); // the server is away or asks for a key: the text itself is here
+        failed = true;
       }
       this.#shown = text;
       if (this.#text !== text) await pause(Math.max(PAUSE_MS, 3 * (performance.now() - started)));
     }
     this.#rendering = null;
+    if (failed) this.#shown = ""; // the next `update` tries again
     this.element.setAttribute("aria-busy", "false");
   }
 
@@ -63,7 +69,7 @@ export class RenderedText {
   async #renderPart(text) {
     const rest = this.#rest(text);
     const part = rest.slice(0, MAX_TEXT).replace(/[\ud800-\udbff]$/, "");
-    const response = await request("/render", { body: { text: part } });
+    const response = await inTurn(() => request("/render", { body: { text: part } }));
     /** @type {{blocks: {line: number, html: string}[]}} */
     const { blocks } = await response.json();
     const whole = part.length === rest.length;
@@ -82,6 +88,23 @@ export class RenderedText {
     const after = [...this.element.children].slice(this.#settledBlocks);
     for (const element of after) element.remove();
     this.element.append(...elements);
+  }
+}
+
+let running = 0;
+/** What waits for its turn. @type {(() => void)[]} */
+const waiting = [];
+
+/** Does `work`, with at most MOST_AT_ONCE at a time. The latest goes first: the end of a conversation is in sight. @param {() => Promise<Response>} work */
+async function inTurn(work) {
+  if (running < MOST_AT_ONCE) running++;
+  else await new Promise((resolve) => waiting.push(() => resolve(undefined)));
+  try {
+    return await work();
+  } finally {
+    const next = waiting.pop();
+    if (next) next();
+    else running--;
   }
 }
 

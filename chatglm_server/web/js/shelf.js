@@ -1,25 +1,33 @@
 // The conversations that there are: in memory while they are used, and in the browser's storage.
 
-import { newConversation } from "./conversation.js";
+import { newConversation, takeOver } from "./conversation.js";
 import { say } from "./say.js";
-import { everyConversation, MAX_CONVERSATIONS, remove, save } from "./storage.js";
+import { everyConversation, load, MAX_CONVERSATIONS, remove, save } from "./storage.js";
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 
 /** Between two savings of an answer that is being written. */
 const SAVE_MS = 2000;
+/** Where a tab names a conversation that it has changed. */
+const CHANNEL = "chatglm-server conversations";
 
 export class Shelf {
   /** The latest first. @type {Conversation[]} */
   conversations = [];
   /** @type {Map<string, number>} */
   #timers = new Map();
+  #tabs = new BroadcastChannel(CHANNEL);
 
-  /** @param {(problem: string) => void} failed  hears in words what storage refused */
-  constructor(failed) {
+  /**
+   * @param {(problem: string) => void} failed  hears in words what storage refused
+   * @param {() => void} changed  another tab has changed or removed a conversation
+   */
+  constructor(failed, changed) {
     this.#failed = failed;
+    this.#changed = changed;
   }
   #failed;
+  #changed;
 
   async load() {
     try {
@@ -27,6 +35,7 @@ export class Shelf {
     } catch {
       this.#failed(say("storageClosed"));
     }
+    this.#tabs.onmessage = ({ data }) => void this.#readAgain(data);
   }
 
   /** A new conversation, or the empty one that there is, or the latest one where there are too many. @param {Conversation} [like]  gives it its settings */
@@ -52,14 +61,19 @@ export class Shelf {
     for (const conversation of added) await this.keep(conversation);
   }
 
-  /** Writes a conversation into storage now, unless it is empty or was removed. @param {Conversation} conversation */
-  async keep(conversation) {
+  /**
+   * Writes a conversation into storage now, unless it is empty or was removed.
+   * @param {Conversation} conversation
+   * @param {boolean} [whole]  no answer is being written, and other tabs may show it
+   */
+  async keep(conversation, whole = true) {
     clearTimeout(this.#timers.get(conversation.id));
     this.#timers.delete(conversation.id);
     if (conversation.messages.length === 0 || !this.conversations.includes(conversation)) return;
-    this.conversations.sort((one, other) => other.updated - one.updated);
+    this.#sort();
     try {
       await save(conversation);
+      if (whole) this.#tabs.postMessage(conversation.id);
     } catch (error) {
       const full = error instanceof DOMException && error.name === "QuotaExceededError";
       this.#failed(say(full ? "storageFull" : "storageClosed"));
@@ -69,7 +83,12 @@ export class Shelf {
   /** Writes it soon. @param {Conversation} conversation */
   keepSoon(conversation) {
     if (this.#timers.has(conversation.id)) return;
-    this.#timers.set(conversation.id, setTimeout(() => void this.keep(conversation), SAVE_MS));
+    this.#timers.set(conversation.id, setTimeout(() => void this.keep(conversation, false), SAVE_MS));
+  }
+
+  /** Writes what was to be written soon, for the page is left. */
+  keepRest() {
+    for (const one of this.conversations) if (this.#timers.has(one.id)) void this.keep(one, false);
   }
 
   /** @param {Conversation} removed */
@@ -78,8 +97,30 @@ export class Shelf {
     this.conversations = this.conversations.filter((one) => one !== removed);
     try {
       await remove(removed.id);
+      this.#tabs.postMessage(removed.id);
     } catch {
       this.#failed(say("storageClosed"));
     }
+  }
+
+  /** @param {string} id  of a conversation that another tab has kept or removed */
+  async #readAgain(id) {
+    let kept;
+    try {
+      kept = await load(id);
+    } catch {
+      this.#failed(say("storageClosed"));
+      return;
+    }
+    const known = this.conversations.find((one) => one.id === id);
+    if (kept === undefined) this.conversations = this.conversations.filter((one) => one !== known);
+    else if (known === undefined) this.conversations.unshift(kept);
+    else takeOver(known, kept);
+    this.#sort();
+    this.#changed();
+  }
+
+  #sort() {
+    this.conversations.sort((one, other) => other.updated - one.updated);
   }
 }

@@ -1,7 +1,9 @@
-// The list of conversations.
+// The list of conversations. A narrow page shows it over the messages, and only when it is asked for.
 
 import { byId, make } from "./dom.js";
 import { say } from "./say.js";
+
+const OVER = "with-sidebar";
 
 /**
  * @typedef {import("./conversation.js").Conversation} Conversation
@@ -43,6 +45,22 @@ export function showConversations(conversations, current, actions) {
     }),
   );
   if (focused.startsWith("open-")) document.getElementById(focused)?.focus();
+}
+
+/** Whether the list lies over the messages. */
+export function sidebarShown() {
+  return document.body.classList.contains(OVER);
+}
+
+/** @param {boolean} shown */
+export function showSidebar(shown) {
+  if (shown === sidebarShown()) return;
+  const menu = byId("menu", HTMLButtonElement);
+  const focused = byId("sidebar", HTMLElement).contains(document.activeElement);
+  document.body.classList.toggle(OVER, shown);
+  menu.setAttribute("aria-expanded", String(shown));
+  if (shown) byId("new", HTMLButtonElement).focus();
+  else if (focused) menu.focus();
 }
 
 /** @param {string} sign @param {string} label @param {() => void} onclick */

@@ -1,14 +1,12 @@
 // Conversations in the browser's own storage: one record each in an IndexedDB database of this origin.
 
-import { PLAIN } from "./conversation.js";
+import { PLAIN, takeOver } from "./conversation.js";
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 
 const DATABASE = "chatglm-server";
 const STORE = "conversations";
 export const MAX_CONVERSATIONS = 500;
-
-/** What a list of conversations shows. @typedef {Pick<Conversation, "id" | "title" | "updated">} Summary */
 
 /** @type {Promise<IDBDatabase> | undefined} */
 let opened;
@@ -36,25 +34,38 @@ async function inTransaction(mode, work) {
   const asked = work(transaction.objectStore(STORE));
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve(asked.result);
-    transaction.onabort = transaction.onerror = () => reject(transaction.error ?? asked.error);
+    transaction.onabort = () => reject(transaction.error); // any error of a request ends in this
   });
 }
 
 /** All conversations, the latest first. @returns {Promise<Conversation[]>} */
 export async function everyConversation() {
   const found = await inTransaction("readonly", (store) => store.getAll(null, MAX_CONVERSATIONS));
-  for (const one of found) one.settings = { ...PLAIN, ...one.settings }; // an earlier page wrote fewer settings
-  return found.sort((one, other) => other.updated - one.updated);
+  return found.map(withAllSettings).sort((one, other) => other.updated - one.updated);
 }
 
 /** @param {string} id @returns {Promise<Conversation | undefined>} */
-export function load(id) {
-  return inTransaction("readonly", (store) => store.get(id));
+export async function load(id) {
+  const found = await inTransaction("readonly", (store) => store.get(id));
+  return found && withAllSettings(found);
 }
 
-/** Keeps a conversation, in place of an earlier state of it. @param {Conversation} conversation */
+/** An earlier page wrote fewer settings. @param {Conversation} conversation */
+function withAllSettings(conversation) {
+  conversation.settings = { ...PLAIN, ...conversation.settings };
+  return conversation;
+}
+
+/** Keeps a conversation, and takes over what another tab has kept of it meanwhile. @param {Conversation} conversation */
 export async function save(conversation) {
-  await inTransaction("readwrite", (store) => store.put(conversation));
+  await inTransaction("readwrite", (store) => {
+    const earlier = store.get(conversation.id);
+    earlier.onsuccess = () => {
+      if (earlier.result) takeOver(conversation, earlier.result);
+      store.put(conversation);
+    };
+    return earlier;
+  });
 }
 
 /** @param {string} id */

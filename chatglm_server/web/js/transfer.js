@@ -12,7 +12,7 @@ const FORMAT = "chatglm-server chat";
 const MAX_BYTES = 64 * 1024 * 1024;
 const MAX_MESSAGES = 10_000;
 const ROLES = ["user", "assistant", "tool"];
-const ENDS = [undefined, "stopped", "length", "failed", "empty", "rounds"];
+const ENDS = [undefined, "stopped", "length", "full", "failed", "empty", "rounds"];
 
 /** Has the browser keep the conversations as a file. @param {Conversation[]} conversations @param {string} name */
 export function download(conversations, name) {

@@ -51,6 +51,7 @@ export const EN = {
   end_empty: "The model wrote nothing. Regenerate asks it again.",
   end_rounds: "The model has called tools many times in a row. Send a message to let it go on.",
   end_length: "The answer reached its limit. Raise “Maximum tokens” in the settings, or ask the model to go on.",
+  end_full: "The conversation has filled the model's context. Start a new one, or edit an earlier message.",
   answerEnded: "The answer has ended.",
   tokens: "tokens",
   characters: "characters",

@@ -51,6 +51,7 @@ export const ZH = {
   end_empty: "模型什么也没写。点“重新生成”可再问一次。",
   end_rounds: "模型已连续多次调用工具。请发一条消息让它继续。",
   end_length: "回答达到了长度上限。请在设置中提高“最多 token 数”，或让模型继续。",
+  end_full: "对话已占满模型的上下文。请开始新对话，或编辑较早的消息。",
   answerEnded: "回答已结束。",
   tokens: "个 token",
   characters: "个字符",

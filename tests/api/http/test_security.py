@@ -157,6 +157,8 @@ def test_log_line_of_a_refused_request() -> None:
         assert 'blocked_origin="https://evil.example; see --allowed-origin" error=origin_not_allowed' in blocked
         forged = line("GET", "/v1/models", headers={"Origin": 'https://a"xylophone zither'})
         assert 'blocked_origin="(malformed); see --allowed-origin"' in forged
+        own_page = {"Host": "192.0.2.7:8000", "Origin": "http://192.0.2.7:8000"}
+        assert "blocked" not in line("GET", "/v1/models", headers=own_page)
         odd = {"messages": user("a"), "chat_template_kwargs": {"zither\nPOST /forged 200": 1}}
         assert "forged" not in line("POST", chat, json=odd)
         assert "xylophone" not in server.output

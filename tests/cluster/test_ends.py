@@ -147,7 +147,7 @@ def test_a_deployment_that_fails(endless_cluster: RunningCluster) -> None:
     """The old front stays. Without a replica it refuses requests at once, in the words of each API, in a line each."""
     first = len(endless_cluster.lines)
     endless_cluster.redeploy(model="/missing.gguf", replicas=1)
-    endless_cluster.wait_for_line("['Replica'] are UNHEALTHY", since=first)
+    endless_cluster.wait_for_line("Failed to update the deployments ['Replica']", since=first)
     for name in STREAMS:
         for streamed in (True, False):
             path, body = STREAMS[name]

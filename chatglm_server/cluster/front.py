@@ -44,14 +44,14 @@ class Front:
                 "other machines can reach this address, which needs a key: set CHATGLM_API_KEY where serve is started"
             )
             return error_response(error, request.url.path)
-        return _FromApp(self._app)
+        return FromApp(self._app)
 
     async def __del__(self) -> None:
         """Ray awaits it once the last answer has ended."""
         await self._running.aclose()
 
 
-class _FromApp(Response):
+class FromApp(Response):
     """The application's own response. Ray calls it as it calls any response."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -53,7 +53,7 @@ class RunningCluster:
         self._stop()
 
     def serve_run(self, words: dict[str, Any], *options: str) -> subprocess.Popen[str]:
-        """The command, in this Ray if there is one."""
+        """The command. Without `options` it starts a Ray."""
         config = {
             "proxy_location": "HeadOnly",
             "http_options": {"host": "0.0.0.0", "port": self.port},  # the front refuses what comes from elsewhere
@@ -65,6 +65,7 @@ class RunningCluster:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         own = {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
         own |= dict.fromkeys(("HOME", "RAY_TMPDIR", "XDG_CACHE_HOME"), str(self.folder))
+        own |= {"RAY_AUTH_MODE": "token"} if options else {}  # Ray looks for its token unasked only where it starts
         return subprocess.Popen(
             [sys.executable, "-m", "ray.serve.scripts", "run", *options, str(path)],
             stdout=subprocess.PIPE,
@@ -76,7 +77,7 @@ class RunningCluster:
 
     def redeploy(self, **words: object) -> None:
         """Replaces the replicas by others with these options; returns once the command has ended."""
-        command = self.serve_run(self._words | words, "--address", "auto", "--non-blocking")
+        command = self.serve_run(self._words | words, "--address", self._address(), "--non-blocking")
         output, _ = command.communicate(timeout=_START_S)
         assert command.returncode == 0, output
 
@@ -89,14 +90,22 @@ class RunningCluster:
         return self._processes("ray::ServeReplica:default:Front")
 
     def _processes(self, title: str) -> set[int]:
-        found = set()
+        return {pid for pid, words in self._command_lines().items() if words[0].startswith(title)}
+
+    def _address(self) -> str:
+        """The address of this Ray: there may be others on this machine."""
+        option = "--gcs-address="
+        words = [word for words in self._command_lines().values() for word in words]
+        return next(word.removeprefix(option) for word in words if word.startswith(option))
+
+    def _command_lines(self) -> dict[int, list[str]]:
+        """The words of each process of this Ray."""
+        found = {}
         for process in psutil.Process(self.process.pid).children(recursive=True):
             try:
-                name = process.cmdline()[:1]
+                found[process.pid] = process.cmdline() or [""]
             except psutil.NoSuchProcess:
                 continue
-            if name and name[0].startswith(title):
-                found.add(process.pid)
         return found
 
     def health(self) -> dict[str, Any]:

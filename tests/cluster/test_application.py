@@ -9,9 +9,11 @@ import sys
 
 import pytest
 from pydantic import ValidationError
+from ray.exceptions import ActorDiedError
+from starlette.types import Message, Receive, Scope, Send
 
 from chatglm_server.cluster import app
-from chatglm_server.cluster.front import reached_from_elsewhere
+from chatglm_server.cluster.front import FromApp, reached_from_elsewhere
 from chatglm_server.cluster.replica import Replica
 from chatglm_server.errors import BadOption, ModelFileError
 from chatglm_server.settings import Settings
@@ -40,6 +42,23 @@ def test_a_model_that_is_missing_is_the_only_error() -> None:
         await Replica.__del__(replica)
 
     asyncio.run(start_and_end())
+
+
+def test_a_client_whose_proxy_has_ended_has_left() -> None:
+    """Ray's error would be an internal one, with a traceback in the log for each request."""
+    received: list[Message] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        received.append(await receive())
+
+    async def lost() -> Message:
+        raise ActorDiedError
+
+    async def sent(message: Message) -> None:
+        received.append(message)
+
+    asyncio.run(FromApp(application)({"type": "http"}, lost, sent))
+    assert received == [{"type": "http.disconnect"}]
 
 
 @pytest.mark.parametrize("chosen", [None, "1"])

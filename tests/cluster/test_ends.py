@@ -164,18 +164,19 @@ def test_a_deployment_that_fails(endless_cluster: RunningCluster) -> None:
     """The old front stays. Without a replica it refuses requests at once, in the words of each API, in a line each."""
     first = len(endless_cluster.lines)
     endless_cluster.redeploy(model="/missing.gguf", replicas=1)
-    endless_cluster.wait_for_line("['Replica'] are UNHEALTHY", since=first)
+    endless_cluster.wait_for_line("Failed to update the deployments ['Replica']", since=first)
     for name in STREAMS:
         for streamed in (True, False):
             path, body = STREAMS[name]
             response = httpx.post(endless_cluster.url + path, json={**body, "stream": streamed}, timeout=120)
-            assert response.status_code == 503, response.text
+            assert response.status_code == (529 if name == "messages" else 503), response.text
             assert int(response.headers["retry-after"]) > 0
-            assert "no replica" in error_of(name, [response.text])
+            error = response.json()["error"]
+            assert "no replica" in (error if isinstance(error, str) else error["message"])
+            endless_cluster.wait_for_line(f" POST {path} {response.status_code} ", since=first, timeout=30)
     health = httpx.get(f"{endless_cluster.url}/health", timeout=60)
     assert (health.status_code, health.json()["status"]) == (503, "loading")
     said = [line for line in endless_cluster.lines[first:] if ":Front " in line]
-    assert len([line for line in said if " 503 " in line and "error=model_loading" in line]) == 2 * len(STREAMS)
     assert not any("Traceback" in line or "internal error" in line for line in said)
     endless_cluster.redeploy()
     endless_cluster.wait_until_ready()

@@ -111,6 +111,7 @@ export const EN = {
     "The browser keeps nothing for this page, so the conversations are gone when it closes. Leave private mode, or export them.",
   storageFull: "The browser's storage is full, so the last message is not kept. Export conversations and delete some.",
   storageMany: "There would be more than {most} conversations. Export and delete some, then try again.",
+  serverSays: "The server says: {message}",
   problemUnreached: "The server was not reached, or the connection broke. See whether it still runs, then try again.",
   problemKey: "The server asks for its API key. Type it in, then try again.",
   problemContext: "The conversation no longer fits into the model. Start a new one, or edit an earlier message. {message}",

@@ -298,7 +298,10 @@ class ToolCallStart(ChoiceEvent):
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta(ChoiceEvent):
-    """More of a call's arguments; joined, the fragments of one index are a JSON object, unless it is abandoned."""
+    """More of a call's arguments; joined, the fragments of one index are a JSON object, unless it is abandoned.
+
+    They come before the next call begins.
+    """
 
     index: int
     arguments: str

@@ -216,7 +216,11 @@ def _engine(settings: Settings, path: Path, name: str | None) -> LocalEngine:
 def _snapshot_options(settings: Settings, name: str) -> SnapshotOptions | None:
     if not settings.kv_disk_mb:
         return None
-    return SnapshotOptions(default_folder(), settings.kv_disk_mb << 20, settings.kv_disk_after_s, name)
+    try:
+        folder = default_folder()
+    except ModelFileError:  # no home folder
+        return None
+    return SnapshotOptions(folder, settings.kv_disk_mb << 20, settings.kv_disk_after_s, name)
 
 
 def _facts(file: ModelFile) -> FileFacts:

@@ -42,51 +42,53 @@ class Settings(BaseSettings):
     model: str = Field(
         "demo",
         description="Model to serve: demo, demo-glm4, a name such as glm-4-9b-0414 (chatglm-server list shows all), "
-        "hf:OWNER/NAME of Hugging Face, ms:OWNER/NAME of ModelScope, the address of a page of theirs, the path or "
-        "address of a .gguf file, the path of a chatglm.cpp .bin file, replay:FILE.jsonl for recorded answers, or the "
-        "http(s) address of another OpenAI-compatible server. Several servers with the same model share the requests: "
-        "repeat the option, or separate their addresses by commas.",
+        "hf:OWNER/NAME for Hugging Face, ms:OWNER/NAME for ModelScope, the address of a model's page there, the path "
+        "or address of a .gguf file, the path of a chatglm.cpp .bin file, replay:FILE.jsonl for recorded answers, or "
+        "the http(s) address of another OpenAI-compatible server. Several servers with the same model can share the "
+        "requests: repeat the option, or separate the addresses by commas.",
         json_schema_extra=REPEATED,
     )
     alias: Annotated[list[str], NoDecode] = Field(
         ["gpt-3.5-turbo", "default-model"],
-        description="Further names by which requests may ask for the model. Repeat the option, or separate the names "
+        description="More names under which requests can ask for the model. Repeat the option, or separate the names "
         "by commas.",
     )
     chat_format: str = Field(
         "auto",
-        description="How prompts are written: the name of a format, such as glm4. auto goes by the model file, or by "
-        "the model's name.",
+        description="Chat format, such as glm4, in which prompts are written and answers are parsed. auto: by the "
+        "model file, or by the model's name.",
     )
     context_length: int | None = Field(
         None,
         ge=64,
-        description="Tokens that prompt and answer may have together. Without it: the model's own limit, or what "
-        "memory can hold.",
+        description="Maximum tokens of prompt and answer together. Without it: the model's own limit, or as many as "
+        "fit in memory.",
     )
     tool_grammar: Literal["auto", "strict", "off"] = Field(
         "auto",
-        description="How a model file's tool calls are held to the tools' schemas while they are written. auto: as far "
-        "as a grammar can. strict: wholly, as with function.strict, or the request is refused. off: not at all.",
+        description="Hold the tool calls of a model file to the tools' schemas while the model writes them. auto: as "
+        "far as a grammar can. strict: completely, as with function.strict, or refuse the request. off: not at all.",
     )
     thinking_budget: int | None = Field(
         None,
         ge=0,
-        description="Tokens that a model file's thought may have, unless the request says otherwise. At the limit the "
-        "thought is ended, and the answer begins. Without it: no limit.",
+        description="Maximum tokens of a model file's thought, unless the request says otherwise. At the limit the "
+        "server ends the thought, and the answer begins. Without it: no limit.",
     )
     report_repairs: bool = Field(
         False,
-        description="Say on each tool call how the server repaired it, in a field x_repairs. The log says it too.",
+        description="Tell clients how a tool call was repaired, in the call's field x_repairs. The log always says it.",
     )
 
-    host: str = Field("127.0.0.1", description="Address to listen on. Other than this machine's own it needs a key.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. An address that other machines can reach needs a key."
+    )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on. 0 picks a free one.")
     api_key: SecretStr | None = Field(
-        None, description="Key that clients must send. CHATGLM_API_KEY keeps it out of the list of processes."
+        None, description="Key that clients must send. Set by CHATGLM_API_KEY, it is not in the list of processes."
     )
     allowed_host: Annotated[list[str], NoDecode] = Field(
-        [], description="Further host names under which clients may address the server. May be repeated."
+        [], description="More host names under which clients may reach the server. May be repeated."
     )
     allowed_origin: Annotated[list[str], NoDecode] = Field(
         [],
@@ -95,51 +97,50 @@ class Settings(BaseSettings):
     )
 
     max_queue: int = Field(
-        32, ge=0, description="Requests that may wait while others are answered. Further ones get a 429."
+        32, ge=0, description="Maximum number of waiting requests, beside those being answered. Any more get a 429."
     )
     max_wait_s: float = Field(
         0.0,
         ge=0,
         allow_inf_nan=False,
-        description="Seconds that a request may have to wait for its first token. If the queue and its prompt would "
-        "take longer, it gets a 429 at once, which says when to try again. The header X-Max-Wait-Seconds of a request "
-        "goes before. 0: any number. In front of another server it has no effect.",
+        description="Maximum seconds that a request waits for its first token. If the queue and its prompt would take "
+        "longer, it gets a 429 at once, which says when to try again. The request's header X-Max-Wait-Seconds has "
+        "priority. 0: no limit. In front of another server it has no effect.",
     )
     max_body_mb: float = Field(
         8.0,
         gt=0,
         le=1_000_000,
-        description="Size of the largest request body that is read, in MB, before and after decompression.",
+        description="Largest size of a request body, in MB, before and after decompression.",
     )
     request_timeout_s: float = Field(
-        60.0, gt=0, description="Seconds that a client may take to send a request's head, and as many for its body."
+        60.0, gt=0, description="Maximum seconds for sending a request's head, and the same again for its body."
     )
     keep_alive_s: float = Field(
         10.0, gt=0, description="Seconds between the signs of life that keep a stream open while a prompt is read."
     )
     record: Path | None = Field(
         None,
-        description="File for answers whose calls were repaired or given up, or that failed, with the requests. It "
-        "holds what users wrote. parse and --model replay:FILE read it.",
+        description="File that keeps each answer that failed, or whose calls were repaired or given up, with its "
+        "request. It contains what users wrote. parse and --model replay:FILE read it.",
     )
     metrics: bool = Field(
-        True, description="Show counts of tokens, times and the queue at /metrics, in Prometheus' format."
+        True, description="Serve token counts, times and the queue at /metrics, in Prometheus' format."
     )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto",
-        description="How the log on stderr is written. auto: in colour on a terminal, as plain text elsewhere. text: "
-        "always as plain text. json: an object a line, the start lines too.",
+        description="Format of the log on stderr. auto: coloured on a terminal, plain text elsewhere. text: always "
+        "plain text. json: one object per line, also for the start lines.",
     )
     any_model: bool = Field(
         True,
-        description="Answer agents that speak Anthropic's API or OpenAI's Responses whatever model they name, since "
-        "they name models of their maker (claude-…, gpt-…). The log says so once.",
+        description="Accept any model name in Anthropic's API and OpenAI's Responses, because agents name their "
+        "maker's models (claude-…, gpt-…). The log says so once.",
     )
 
     engine: str = Field(
         "auto",
-        description="Program that computes a model file: native, chatglm-cpp, or auto, which takes the native core if "
-        "it can.",
+        description="Engine that runs a model file: native, chatglm-cpp, or auto, which prefers the native core.",
     )
     cpu: Literal["auto", "avx512", "avxvnni", "avx2", "neon", "generic"] = Field(
         "auto", description="Instructions that the native core uses. auto: the best that this processor has."
@@ -150,49 +151,49 @@ class Settings(BaseSettings):
     threads_on_battery: int | None = Field(
         None,
         ge=1,
-        description="CPUs for the native core while the machine runs on its battery. Without it: as many as else.",
+        description="CPUs for the native core while the machine runs on battery. Without it: as many as otherwise.",
     )
-    parallel: int = Field(4, ge=1, le=64, description="Answers that the native core writes at the same time.")
+    parallel: int = Field(4, ge=1, le=64, description="Maximum number of answers that the native core writes at once.")
     kv_cache_mb: int = Field(
         4096,
         ge=0,
-        description="Memory for keys and values, in MiB; without it no more than fits beside the weights. One whole "
-        "context is always allowed.",
+        description="Memory for keys and values, in MiB. If you do not set it, no more than fits beside the weights. "
+        "One whole context is always allowed.",
     )
     kv_cache_type: Literal["auto", "f16", "q8"] = Field(
         "auto",
-        description="How the native core keeps keys and values. f16: 16 bits a number. q8: 8 bits, for half "
-        "the memory, with less exact answers; processors with VNNI are faster with it deep in a context. auto: f16.",
+        description="Type of the keys and values in the native core. f16: 16 bits a number. q8: 8 bits, for half the "
+        "memory and less exact answers; on processors with VNNI, long conversations are also faster. auto: f16.",
     )
     kv_disk_mb: int = Field(
         8192,
         ge=0,
-        description="Disk space for keys and values, in MiB: long prompts that were read once are not read again after "
-        "a restart. The files hold what users wrote, and only this user may read them; chatglm-server cache shows and "
+        description="Disk space for keys and values, in MiB, so that a restarted server does not read long prompts "
+        "again. The files contain what users wrote, and only this user may read them; chatglm-server cache shows and "
         "deletes them. 0: none.",
     )
     kv_disk_after_s: float = Field(
-        2.0, ge=0, description="Seconds of reading from which on a prompt is worth keeping on disk. 0: any prompt."
+        2.0, ge=0, description="Keep a prompt on disk if reading it took at least so many seconds. 0: any prompt."
     )
     unload_after_s: float = Field(
         0,
         ge=0,
-        description="Seconds without a request after which the memory of a model file is given back. The next request "
-        "loads it again. 0: never.",
+        description="Free the memory of a model file after so many seconds without a request. The next request loads "
+        "the model again. 0: never.",
     )
     models_max: int = Field(
         1,
         ge=0,
         le=64,
-        description="Model files in memory at the same time. Requests may name each model that chatglm-server list "
-        "shows and that this server can run; it is loaded then, and the one used longest ago makes way. 0: one model "
-        "is served, whatever else is here.",
+        description="Maximum number of model files in memory. Requests can name any model that chatglm-server list "
+        "shows and this server can run. The server then loads it, and the model used longest ago makes way. 0: only "
+        "one model is served.",
     )
     speculation: Literal["auto", "off"] = Field(
         "auto",
-        description="Guess the next tokens from the conversation and the server's latest answers where the answer "
-        "repeats them, and have the native core check several at once. The answer is the same, only sooner. auto: "
-        "where it pays. off: one token at a time.",
+        description="Guess the next tokens where an answer repeats the conversation or the server's latest answers, "
+        "and check several at once in the native core. The answer is the same, only sooner. auto: where it pays. off: "
+        "one token at a time.",
     )
 
     embedding_model: Path | None = Field(
@@ -200,26 +201,28 @@ class Settings(BaseSettings):
         description="Folder of a model in the sentence-transformers layout, for embeddings and keywords.",
     )
     embedding_alias: Annotated[list[str], NoDecode] = Field(
-        list(EMBEDDING_ALIASES), description="Further names by which requests may ask for that model. May be repeated."
+        list(EMBEDDING_ALIASES),
+        description="More names under which requests can ask for the embedding model. May be repeated.",
     )
 
     openai_base_url: str | None = Field(
-        None, description="Address of another OpenAI-compatible server, used if --model is not given."
+        None, description="Address of another OpenAI-compatible server (the backend), used if --model is not given."
     )
     upstream_api_key: SecretStr | None = Field(
-        None, description="Key that the server sends to that server, or to each of several, and to nobody else."
+        None, description="Key that is sent to the backend, or to each of several, and to nobody else."
     )
     upstream_tools: Literal["native", "text"] = Field(
         "native",
-        description="How that server is told of tools. native: in OpenAI's fields. text: as text in the conversation, "
-        "for servers that know no tools.",
+        description="How the backend gets the tools. native: in OpenAI's fields. text: as text in the conversation, "
+        "for backends that do not support tools.",
     )
-    upstream_timeout_s: float = Field(600.0, gt=0, description="Seconds that that server may be silent.")
+    upstream_timeout_s: float = Field(600.0, gt=0, description="Maximum seconds that the backend may be silent.")
     upstream_open_think: bool = Field(
-        False, description="Its text begins inside a thought, which only </think> separates from the answer."
+        False,
+        description="The backend's text begins inside a thought, which only </think> separates from the answer.",
     )
     think_filter: bool = Field(
-        False, description="Take <think>…</think> out of its text also for models that are not GLM."
+        False, description="Take <think>…</think> out of the backend's text also for models that are not GLM."
     )
 
     _foreign: list[ForeignValue] = PrivateAttr(default_factory=list)

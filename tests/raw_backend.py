@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 UNTIL_THE_CLIENT_LEAVES = object()
-"""In a script: wait until the other side closes its connection; `RawBackend.left` then says so."""
+"""In a script: wait until the other side closes its connection; `RawBackend.left` then says so. A float is a pause."""
 
 MODELS = {"object": "list", "data": [{"id": "glm-4-9b-chat", "object": "model", "created": 7, "max_model_len": 4096}]}
 
@@ -60,11 +60,11 @@ class Received:
 
 @dataclass(slots=True)
 class RawBackend:
-    """Answers ``GET …/models`` with `models`, and everything else with `script`."""
+    """Answers ``GET …/models`` with `models`, and everything else with `script`; either may be endless."""
 
     port: int = 0
-    script: Sequence[object] = ()
-    models: Sequence[object] = field(default_factory=lambda: whole(MODELS))
+    script: Iterable[object] = ()
+    models: Iterable[object] = field(default_factory=lambda: whole(MODELS))
     requests: list[Received] = field(default_factory=list)
     lists: int = 0
     """How often the list of models was asked for."""
@@ -77,7 +77,7 @@ class RawBackend:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def play(self, script: Sequence[object]) -> None:
+    def play(self, script: Iterable[object]) -> None:
         """Answer with `script` from now on, and forget what was."""
         self.script = script
         self.requests.clear()
@@ -133,6 +133,8 @@ class RawBackend:
                 if part is UNTIL_THE_CLIENT_LEAVES:
                     await reader.read()
                     self.left.set()
+                elif isinstance(part, float):
+                    await asyncio.sleep(part)
                 else:
                     assert isinstance(part, bytes)
                     writer.write(part)

@@ -16,13 +16,15 @@ from chatglm_server.settings import Settings
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[tuple[str, Service]]:
-    """A server in a thread of this process, so that it has the dialects of this process."""
+def serving(settings: Settings, *, waits: bool = True) -> Iterator[tuple[str, Service]]:
+    """A server in a thread of this process, so that it has the dialects of this process. Unless it `waits`, it may
+    still be loading its model.
+    """
     service = Service(load_engine(settings))
     server = uvicorn.Server(uvicorn.Config(create_app(settings, service), port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
+    while not (server.started and (service.start().done() or not waits)):
         assert thread.is_alive()
         time.sleep(0.01)
     try:

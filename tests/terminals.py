@@ -75,7 +75,7 @@ class OnTerminal:
 
     def type(self, text: str) -> None:
         """Press keys: "\\r" is Enter, "\\x03" Ctrl-C, "\\x04" Ctrl-D."""
-        os.write(self._terminal, text.encode())
+        os.write(self._terminal, text.encode(errors="surrogateescape"))
 
     def wait_for(self, pattern: str, count: int = 1) -> None:
         """Until `pattern` is seen so many times."""

@@ -163,6 +163,19 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(tmp_path: Path) -> None:
     )
 
 
+def test_keys_that_are_no_text(tmp_path: Path) -> None:
+    """A byte that is not UTF-8, in a question and in the system prompt."""
+    with OnTerminal("chat", env={"XDG_STATE_HOME": str(tmp_path)}) as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.type("/system Be brief.\udcff\r")
+        terminal.wait_for("the system prompt is set")
+        terminal.type(f"{QUESTION}\udcff\r")
+        terminal.type("/stats\r")
+        terminal.wait_for("all answers .* 1 answer")
+        terminal.type("\x04")
+        assert terminal.wait_for_end() == 0
+
+
 def test_ctrl_c_ends_one_question(tmp_path: Path) -> None:
     slow = {"raw": "word " * 5000, "format": "glm4", "chunk_size": 5, "delay_ms": 20}
     with OnTerminal("chat", replay(tmp_path, slow), "-p", "go") as terminal:
@@ -286,6 +299,17 @@ def test_functions_become_tools(tools: Path) -> None:
     assert functions["at"].call({"place": {"name": "here"}}) == '{"name":"here"}'
 
 
+def test_a_function_may_leave_and_return_half_characters(tmp_path: Path) -> None:
+    path = tmp_path / "odd_tools.py"
+    path.write_text(
+        "def leave() -> None:\n    raise SystemExit(3)\n\n"
+        "def name() -> str:\n    return b'caf\\xe9'.decode(errors='surrogateescape')\n"
+    )
+    functions = load_tools(path)
+    assert functions["leave"].call({}) == "error: SystemExit: 3"
+    assert functions["name"].call({}) == "caf\ufffd"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -316,3 +340,9 @@ def test_finished_blocks_are_those_that_later_text_does_not_change() -> None:
         finished += [done] if done else []
     assert "".join([*finished, pending]) == TABLE
     assert [block.strip()[:3] for block in finished] == ["# T", "| a", "```"]
+
+
+def test_only_line_breaks_end_the_lines_of_markdown() -> None:
+    """U+2028 and its like stand in the middle of a line there."""
+    code = "```\na\u2028b\u2028c\x0cd\x85e\n```\n"
+    assert split_finished(f"{code}\nNext") == (f"{code}\n", "Next")

@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "convert": {"errors", "formats", "model_files", "convert"},
     "model_files": {"errors", "formats.base", "formats.detection", "model_files"},
     "decoding": {"errors", "open_files", "sampling", "queueing", "model_files", "decoding", "recent"},
-    "embeddings": {"errors", "queueing", "embeddings"},
+    "embeddings": {"errors", "model_names", "queueing", "embeddings"},
     "hub": {"errors", "hub", "memory", "open_files", "__init__"},
     "engine": GROUND | {"answer", "engine", "formats", "decoding", "model_files", "queueing", "recent"},
     "markdown": {"log_once", "markdown"},
@@ -68,8 +68,8 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
         "__init__",
     }
-    | {"api.http.connection", "api.openai", "engine.base", "engine.capabilities", "decoding.backends.cpus"}
-    | {"decoding.snapshots.folder", "markdown.formulas"},
+    | {"api.http.connection", "api.openai", "engine.base", "engine.capabilities", "engine.upstream.address"}
+    | {"decoding.backends.cpus", "decoding.snapshots.folder", "markdown.formulas"},
     "cluster": GROUND
     | {
         "api.errors",

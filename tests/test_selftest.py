@@ -124,11 +124,19 @@ def test_no_server(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:8000", "ftp://host", "http://", "http://[::1", "http://host:99999", "http://key@host"]
+    ("url", "message"),
+    [
+        *(
+            (url, "an address is http:// or https://")
+            for url in ("127.0.0.1:8000", "ftp://host", "http://", "http://[::1", "http://host:99999")
+        ),
+        (f"http://{'a' * 64}.example", "an address is http:// or https://"),  # no name of a host is so long
+        ("http://key@host", "must not hold a user, a query or a fragment; a key is --api-key"),
+    ],
 )
-def test_what_is_no_address(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_address(url: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["selftest", url]) == 2
-    assert "an address is http:// or https://" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_key(capsys: pytest.CaptureFixture[str]) -> None:

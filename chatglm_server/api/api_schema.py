@@ -99,7 +99,7 @@ _OF_SOME = (
     NotReady("the model is still being loaded; try again in a few seconds"),
     ShuttingDown("the server is shutting down; the answer was not finished"),
     NotSupported(
-        "this server has no embedding model; start it with --embedding-model DIR, a folder in the "
+        "this server has no embedding model; start it with --embedding-model FOLDER, a folder in the "
         "sentence-transformers layout"
     ),
 )

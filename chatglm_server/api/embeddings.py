@@ -16,13 +16,13 @@ from pydantic import Field
 
 from ..embeddings.base import Embedder, Embeddings
 from ..errors import InvalidRequest, ModelNotFound, NotSupported
-from ..model_names import untagged
 from .dialect import Json
 from .endpoint import json_response, unless_disconnected
 from .glm.bodies import MAX_TEXTS, EmbeddingBody, KeywordBody
 from .glm.schemas import GLMVectors, Keywords
 from .http.access_log import request_record
 from .http.body import JsonRoute
+from .known_names import known_names
 from .openai.bodies import Prompts
 from .openai.errors import ErrorBody
 from .openai.parameters import Body
@@ -113,14 +113,14 @@ def served_embedder(embedder: Embedder | None, name: str | None) -> Embedder:
     """The embedder, if a request may call it `name`. Raises: NotSupported, ModelNotFound."""
     if embedder is None:
         raise NotSupported(
-            "this server has no embedding model; start it with --embedding-model DIR, "
+            "this server has no embedding model; start it with --embedding-model FOLDER, "
             "a folder in the sentence-transformers layout"
         )
     info = embedder.info
-    if name is not None and untagged(name) not in (info.id, *info.aliases):
-        known = ", ".join(map(repr, (info.id, *info.aliases)))
+    if name is not None and not info.is_called(name):
         raise ModelNotFound(
-            f"the embedding model {name!r} does not exist; this server has {known} (see --embedding-alias)",
+            f"the embedding model {name!r} does not exist; this server has {known_names([info])} "
+            "(see --embedding-alias)",
             param="model",
         )
     return embedder

@@ -28,8 +28,8 @@ from .http.body import CLIENT_CLOSED
 from .http.json_lines import json_lines
 from .http.max_wait import max_wait_s
 from .http.sse import event_stream
+from .known_names import known_names
 
-_MAX_NAMED = 20
 Events = AsyncGenerator[Event, None]
 
 
@@ -112,11 +112,9 @@ class Endpoint:
         info = found or self._engine.info
         self._note(record, asked, info)
         if found is None and not self._any_model:
-            known = await self._engine.models()
-            names = [name for one in known for name in (one.id, *one.aliases)]
-            named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", …" if len(names) > _MAX_NAMED else "")
+            names = known_names(await self._engine.models())
             raise ModelNotFound(
-                f"the model {asked.model!r} does not exist; this server has {named} (see --alias)", param="model"
+                f"the model {asked.model!r} does not exist; this server has {names} (see --alias)", param="model"
             )
         if found is None:
             log_once(f"requests for the model {(asked.model or '')[:64]!r} are answered by {info.id}")

@@ -81,8 +81,9 @@ class Metrics:
                 self._most.labels(model).set(status.kv_cache["most"])
             if status.kv_disk is not None:
                 read, written = self._disk_before.get(model, (0, 0))
-                self._from_disk.labels(model).inc(status.kv_disk["read"] - read)
-                self._to_disk.labels(model).inc(status.kv_disk["written"] - written)
+                # A sum over replicas falls where one of them ends; a counter cannot.
+                self._from_disk.labels(model).inc(max(0, status.kv_disk["read"] - read))
+                self._to_disk.labels(model).inc(max(0, status.kv_disk["written"] - written))
                 self._disk_before[model] = status.kv_disk["read"], status.kv_disk["written"]
                 self._disk.labels(model).set(status.kv_disk["bytes"])
                 self._most_disk.labels(model).set(status.kv_disk["most_bytes"])

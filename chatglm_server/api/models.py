@@ -9,11 +9,11 @@ from ..errors import ModelNotFound
 from .anthropic.models import anthropic_model, anthropic_models
 from .anthropic.schemas import AnthropicModel, AnthropicModels
 from .dialect import Json
+from .known_names import known_names
 from .openai.errors import ErrorBody
 from .openai.objects import model_object
 from .openai.schemas import ModelList, ModelObject
 
-_MAX_NAMED = 20
 _ANTHROPIC = "anthropic-version"
 """The header that all of Anthropic's clients send."""
 
@@ -50,8 +50,6 @@ def models_router(engine: Engine) -> APIRouter:
         for info in known:
             if info.is_called(model):
                 return anthropic_model(info) if _ANTHROPIC in request.headers else model_object(info)
-        names = [name for info in known for name in (info.id, *info.aliases)]
-        named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", …" if len(names) > _MAX_NAMED else "")
-        raise ModelNotFound(f"the model {model!r} does not exist; there is {named}", param="model")
+        raise ModelNotFound(f"the model {model!r} does not exist; there is {known_names(known)}", param="model")
 
     return router

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..decoding.snapshots.folder import age_s, clear, default_folder, stored_prefixes
 from ..errors import ModelFileError
 from ..hub.sizes import size_text
 from .commands import CacheOptions
-from .tables import print_table
+from .tables import path_text, print_table
 
 _UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 
@@ -24,15 +22,8 @@ def run_cache(options: CacheOptions) -> int:
         print(f"deleted, {size_text(freed)} are free again")
         return 0
     prefixes = stored_prefixes(root)
-    home = str(Path.home())
     rows = [
-        (
-            prefix.model,
-            str(prefix.tokens),
-            size_text(prefix.size),
-            _age_text(age_s(prefix)),
-            f"~{str(prefix.path).removeprefix(home)}" if prefix.path.is_relative_to(home) else str(prefix.path),
-        )
+        (prefix.model, str(prefix.tokens), size_text(prefix.size), _age_text(age_s(prefix)), path_text(prefix.path))
         for prefix in prefixes
     ]
     print_table([("MODEL", "TOKENS", "SIZE", "USED", "LAST BLOCK"), *rows] if rows else [])

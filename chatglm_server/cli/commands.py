@@ -49,28 +49,28 @@ class RenderOptions(BaseSettings):
 
 
 class PullOptions(BaseSettings):
-    """Fetch a model, check it, and say where it is. What came before a break is not fetched again."""
+    """Download a model, check it, and say where it is. After a break, the same command continues the download."""
 
     model_config = SettingsConfigDict(env_prefix="CHATGLM_PULL_")
 
     model: str = Field(
-        description="A short name such as glm-4-9b-0414 (chatglm-server list shows all), hf:OWNER/NAME of Hugging "
-        "Face, ms:OWNER/NAME of ModelScope, each with :QUANTIZATION or :FILE.gguf if you like, the address of a page "
-        "of theirs, or that of a .gguf file."
+        description="A short name such as glm-4-9b-0414 (chatglm-server list shows all), hf:OWNER/NAME for Hugging "
+        "Face, ms:OWNER/NAME for ModelScope, each optionally with :QUANTIZATION or :FILE.gguf, the address of a "
+        "model's page there, or the address of a .gguf file."
     )
 
 
 class ListOptions(BaseSettings):
-    """Show the models on this machine, those of Ollama and LM Studio too, by the names that --model takes.
+    """Show the models on this machine, including those of Ollama and LM Studio, by the names that --model takes.
 
-    Downloads that stopped are shown, too: pull goes on with them, and rm deletes them.
+    It also shows unfinished downloads: pull continues them, and rm deletes them.
     """
 
     model_config = SettingsConfigDict(env_prefix="CHATGLM_LIST_")
 
 
 class RemoveOptions(BaseSettings):
-    """Delete a model that came from a hub or an address, or what came of one before its download stopped."""
+    """Delete a model that came from a hub or an address, or an unfinished download."""
 
     model_config = SettingsConfigDict(env_prefix="CHATGLM_RM_")
 
@@ -78,7 +78,7 @@ class RemoveOptions(BaseSettings):
 
 
 class ShowOptions(BaseSettings):
-    """Show what a model file is: its network, weights, chat format, the memory it takes and the speed to expect here.
+    """Describe a model file: its network, weights, chat format, the memory it takes and the speed to expect here.
 
     The speed comes from a measurement of about a second on this machine.
     """
@@ -87,46 +87,44 @@ class ShowOptions(BaseSettings):
 
     model: str = Field(description="What --model takes: demo, a name, or the path of a file.")
     kv_cache_type: Literal["auto", "f16", "q8"] = Field(
-        "auto", description="How the server would keep keys and values. f16: 16 bits a number. q8: 8 bits. auto: f16."
+        "auto", description="Type of the keys and values. f16: 16 bits a number. q8: 8 bits. auto: f16."
     )
 
 
 class ChatOptions(BaseSettings):
-    """Talk with a model in the terminal: one of this machine, or one behind an address.
+    """Talk with a model in the terminal: a model on this machine, or on a server.
 
-    What comes through a pipe is put behind the prompt, and only the answer goes to stdout:
+    Piped text is appended to the prompt, and only the answer goes to stdout:
       git diff | chatglm-server chat -p "Review this"
-    The options of the server (--threads, --context-length, ...) are taken from CHATGLM_... and .env.
+    The server's options (--threads, --context-length, ...) come from CHATGLM_... and .env.
     """
 
     model_config = SettingsConfigDict(env_prefix="CHATGLM_CHAT_")
 
     model: str | None = Field(
         None,
-        description="What --model of the server takes, or the http(s) address of any OpenAI-compatible server. Without "
+        description="What the server's --model takes, or the http(s) address of any OpenAI-compatible server. Without "
         "it: the model that the server would serve.",
     )
-    prompt: str | None = Field(None, description="Ask this, print the answer and leave.")
-    system: str | None = Field(None, description="Tell the model what it is.")
+    prompt: str | None = Field(None, description="Ask this, print the answer and exit.")
+    system: str | None = Field(None, description="The system prompt.")
     tools: Path | None = Field(
-        None, description="Python file whose functions the model may call. Each call is shown and runs only after a y."
+        None, description="Python file whose functions the model may call. Each call runs only after you type y."
     )
     temperature: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="0 always takes the likeliest token; more gives more variety."
     )
-    name: str | None = Field(
-        None, description="Name of one of the models that are behind the address. Without it: the first."
-    )
+    name: str | None = Field(None, description="Which of the models at the address to use. Without it: the first.")
     api_key: SecretStr | None = Field(
-        None, description="Key for that address. CHATGLM_CHAT_API_KEY keeps it out of the list of processes."
+        None, description="Key for the address. Set by CHATGLM_CHAT_API_KEY, it is not in the list of processes."
     )
 
 
 class CacheOptions(BaseSettings):
-    """Show the long prompts whose keys and values are on disk, or delete them: cache clear.
+    """Show the long prompts that are kept on disk, or delete them: cache clear.
 
-    They were read once, and a server that is started again does not read them anew (--kv-disk-mb). The files hold
-    what users wrote. Servers may run meanwhile.
+    A restarted server does not read these prompts again (--kv-disk-mb). The files contain what users wrote. Both work
+    while servers run.
     """
 
     model_config = SettingsConfigDict(env_prefix="CHATGLM_CACHE_")
@@ -135,7 +133,7 @@ class CacheOptions(BaseSettings):
 
 
 class ConvertOptions(BaseSettings):
-    """Write a model as a GGUF file: a folder from Hugging Face, or a chatglm.cpp .bin file.
+    """Make a GGUF file from a Hugging Face folder or a chatglm.cpp .bin file.
 
     Folders of ChatGLM3, GLM-4-9B, GLM-4-0414, GLM-Z1, GLM-4.5-Air and GLM-4.7-Flash can be converted. Needs the extra
     [convert].
@@ -147,8 +145,8 @@ class ConvertOptions(BaseSettings):
     out: Path = Field(description="File to write.")
     type: str | None = Field(
         None,
-        description="How weights are stored: f32, f16, bf16, or quantized as q8_0, q6_k, q5_k_m, q4_k_m, q4_k_s, "
-        "iq4_xs, q4_0, q3_k_m, q2_k and llama.cpp's other names. Without it: q4_k_m; of a .bin file, as they are.",
+        description="Types of the weights: f32, f16, bf16, or quantized as q8_0, q6_k, q5_k_m, q4_k_m, q4_k_s, "
+        "iq4_xs, q4_0, q3_k_m, q2_k and llama.cpp's other names. Without it: q4_k_m; a .bin file keeps its types.",
     )
     threads: int | None = Field(
         None, ge=1, description="CPUs to compute on. Without it: all that this process may use."
@@ -156,19 +154,19 @@ class ConvertOptions(BaseSettings):
 
 
 class DoctorOptions(BaseSettings):
-    """Check this machine, and say what to expect of it and what to change: instructions, memory, speed, disks, port,
+    """Check this machine, and say what speed to expect and what to change: instructions, memory, speed, disks, port,
     proxies, and what the environment and .env set.
 
-    Takes a second or two for a measurement. The exit status is 1 if something will not work.
+    A measurement takes a second or two. The exit status is 1 if something will not work.
     """
 
     model_config = SettingsConfigDict(env_prefix="CHATGLM_DOCTOR_")
 
-    as_json: bool = Field(False, description="Print one JSON object in place of tables.")
+    as_json: bool = Field(False, description="Print one JSON object instead of tables.")
 
 
 class SelftestOptions(BaseSettings):
-    """Try an OpenAI-compatible server, and say which rules of the wire it keeps that clients rely on.
+    """Test an OpenAI-compatible server, and say which of the rules that clients rely on it keeps.
 
     Sends some forty requests: plain, streamed, with tools, with limits, and bad ones. The exit status is 1 if a rule
     is broken.
@@ -177,14 +175,12 @@ class SelftestOptions(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHATGLM_SELFTEST_")
 
     url: str = Field(description="The server's address, such as http://127.0.0.1:8000 or https://host/v1.")
-    model: str | None = Field(
-        None, description="The model to ask for. Without it: the first one that the server lists."
-    )
+    model: str | None = Field(None, description="The model to ask. Without it: the first one that the server lists.")
     api_key: SecretStr | None = Field(
-        None, description="Key for the server. CHATGLM_SELFTEST_API_KEY keeps it out of the list of processes."
+        None, description="Key for the server. Set by CHATGLM_SELFTEST_API_KEY, it is not in the list of processes."
     )
-    timeout_s: float = Field(300.0, gt=0, allow_inf_nan=False, description="Seconds that each answer may take, whole.")
-    as_json: bool = Field(False, description="Print one JSON object in place of a table.")
+    timeout_s: float = Field(300.0, gt=0, allow_inf_nan=False, description="Maximum seconds for each whole answer.")
+    as_json: bool = Field(False, description="Print one JSON object instead of a table.")
 
 
 SERVE = "serve"
@@ -193,14 +189,14 @@ SERVE = "serve"
 COMMANDS: dict[str, Command] = {
     SERVE: Command(Settings, "serve_command:run_server", "serves a model"),
     "chat": Command(ChatOptions, "chat.command:run_chat", "talks with a model in the terminal", ("model",)),
-    "pull": Command(PullOptions, "model_commands:run_pull", "fetches a model", ("model",)),
+    "pull": Command(PullOptions, "model_commands:run_pull", "downloads a model", ("model",)),
     "list": Command(ListOptions, "model_commands:run_list", "shows the models on this machine"),
-    "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a model that was fetched", ("model",)),
-    "show": Command(ShowOptions, "show_command:show", "says what a model file is", ("model",)),
+    "rm": Command(RemoveOptions, "model_commands:run_remove", "deletes a downloaded model", ("model",)),
+    "show": Command(ShowOptions, "show_command:show", "describes a model file", ("model",)),
     "doctor": Command(DoctorOptions, "doctor.command:run_doctor", "checks this machine"),
-    "selftest": Command(SelftestOptions, "selftest.command:run_selftest", "tries any server", ("url",)),
+    "selftest": Command(SelftestOptions, "selftest.command:run_selftest", "tests a server's answers", ("url",)),
     "cache": Command(CacheOptions, "cache_command:run_cache", "shows and deletes prompts on disk", ("action",)),
-    "convert": Command(ConvertOptions, "convert_command:run_convert", "writes a model as GGUF", ("model",)),
-    "parse": Command(ParseOptions, "format_commands:parse", "reads text that a model wrote"),
+    "convert": Command(ConvertOptions, "convert_command:run_convert", "makes a GGUF file", ("model",)),
+    "parse": Command(ParseOptions, "format_commands:parse", "parses text that a model wrote"),
     "render": Command(RenderOptions, "format_commands:render", "writes prompts"),
 }

@@ -16,7 +16,7 @@ from ..hub.sizes import size_text
 from ..hub.unfinished import Unfinished
 from ..model_files.gguf import read_gguf
 from .commands import ListOptions, PullOptions, RemoveOptions
-from .tables import print_table
+from .tables import path_text, print_table
 from .wrapped_text import wrapped
 
 _MISSING = "–"
@@ -53,13 +53,11 @@ def run_remove(options: RemoveOptions) -> int:
 
 def _row(model: LocalModel) -> tuple[str, str, str, str]:
     path = model.paths[0]
-    home = str(Path.home())
-    where = f"~{str(path).removeprefix(home)}" if str(path).startswith(f"{home}/") else str(path)
     try:
         size = size_text(model.size)
     except OSError:
         size = _MISSING
-    return model.name, size, _architecture(path), f"{model.store}: {where}"
+    return model.name, size, _architecture(path), f"{model.store}: {path_text(path)}"
 
 
 def _unfinished_row(model: Unfinished) -> tuple[str, str, str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from .wrapped_text import wrapped
 
@@ -15,3 +17,10 @@ def print_table(rows: Sequence[tuple[str, ...]]) -> None:
     for *cells, last in rows:
         start = "".join(cell.ljust(width) + _GAP for cell, width in zip(cells, widths, strict=False))
         print((start + wrapped(last, len(start))).rstrip())
+
+
+def path_text(path: Path) -> str:
+    """`path`, with ``~`` for the user's home folder."""
+    with suppress(RuntimeError, ValueError):  # there is none; it is elsewhere
+        return str(Path("~") / path.relative_to(Path.home()))
+    return str(path)

@@ -22,6 +22,12 @@ _DRAIN_S = 600
 _FRONT_REQUESTS = 4096
 """Requests that the front holds at once; more of them wait in Ray's proxy."""
 
+_FRONT_LOOK_S = 1
+"""Seconds between Ray's looks at the front: while it is gone, nobody is answered."""
+
+_FRONT_SILENCE_S = 10
+"""Seconds for which the front may be silent. Ray replaces it when it was silent for three looks."""
+
 _LOGGING = {"enable_access_log": False}
 """The front writes a line for each request itself, and the calls between it and the replicas are many."""
 
@@ -82,6 +88,9 @@ def application(settings: ClusterSettings) -> Application:
         name="Front",
         logging_config=_LOGGING,
         num_replicas=1,
+        health_check_period_s=_FRONT_LOOK_S,
+        health_check_timeout_s=_FRONT_SILENCE_S,
+        max_surge_percent=100,  # the old front stays until the new one has found a replica
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=_FRONT_REQUESTS,
         graceful_shutdown_timeout_s=_DRAIN_S,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 from contextlib import AsyncExitStack
 
+from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..api.errors import error_response
 from ..app import create_app
@@ -57,7 +58,13 @@ class _FromApp(Response):
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        async def receive_or_leave() -> Message:
+            try:
+                return await receive()
+            except RayActorError:  # Ray's proxy has ended, and the client's connection with it
+                return {"type": "http.disconnect"}
+
+        await self._app(scope, receive_or_leave, send)
 
 
 def reached_from_elsewhere(scope: Scope) -> bool:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from ..chat import ChatRequest, CompletionRequest
 
 MOST_PREFIXES = 65_536
-"""Prefixes that are remembered; each takes about 200 bytes."""
+"""Prefixes that are remembered; each takes about 350 bytes."""
 
 _PIECE = 1024
 """Characters or tokens of a bare prompt between two prefixes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 
+from ray.actor import ActorHandle
+
 from ..chat import ChatRequest, CompletionRequest, Event
 from ..cli.log_lines import set_up_log
 from ..engine.base import ModelInfo
@@ -13,6 +15,7 @@ from ..loader import load_engine
 from ..queueing.status import Status
 from ..service import Service
 from ..settings import Settings
+from .callers import Callers
 
 Outcome = Event | ChatGLMServerError
 """Errors that clients hear of are values between processes: Ray would log those that are raised, with a traceback."""
@@ -25,6 +28,7 @@ class Replica:
         """Loads the model. Raises: BadOption, ModelFileError."""
         self._running = AsyncExitStack()  # first: Ray awaits __del__ also if the rest fails
         set_up_log(settings.log_format)
+        self._callers = Callers()
         self._engine = load_engine(settings)
         service = Service(self._engine)
         self._running.push_async_callback(service.close)
@@ -43,15 +47,18 @@ class Replica:
         if not (await self._engine.status()).ready:
             raise RuntimeError("the engine is not ready")
 
-    async def answer(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Outcome, None]:
-        """The events of an answer; an error is the last of them. Ray closes it if the front cancels the call."""
+    async def answer(
+        self, request: ChatRequest | CompletionRequest, front: ActorHandle
+    ) -> AsyncGenerator[Outcome, None]:
+        """The events of an answer; an error is the last of them. It is cancelled if `front` cancels it or ends."""
         events = self._engine.chat(request) if isinstance(request, ChatRequest) else self._engine.complete(request)
-        async with aclosing(events):
-            try:
-                async for event in events:
-                    yield event
-            except ChatGLMServerError as error:
-                yield error
+        with self._callers.calling(front):
+            async with aclosing(events):
+                try:
+                    async for event in events:
+                        yield event
+                except ChatGLMServerError as error:
+                    yield error
 
     async def ask(self, method: str, *words: object) -> object:
         """Calls a method of the engine. Returns its value, or its error."""

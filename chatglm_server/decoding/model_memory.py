@@ -42,9 +42,9 @@ class ModelMemory:
     cache: KVCache
     """Only while the model is loaded."""
 
-    def __init__(self, worker: Executor) -> None:
-        """`worker` is the model's thread."""
-        self._worker = worker
+    def __init__(self, worker: Executor, on_loaded: Callable[[], None]) -> None:
+        """`worker` is the model's thread. `on_loaded` is called each time that the model has come into memory."""
+        self._worker, self._on_loaded = worker, on_loaded
         self.loaded = False
         """True while the model is in memory."""
         self.snapshots: Snapshots | None = None
@@ -61,6 +61,11 @@ class ModelMemory:
         """What is known of the KV cache while the model is not loaded; None until it was loaded for the first time."""
         return self._cold
 
+    @property
+    def loading(self) -> bool:
+        """True while the model is on its way into memory."""
+        return self._loading is not None
+
     def load_left_s(self) -> float:
         """Seconds until the model could be in memory, if it took as long as the last time. It was loaded before."""
         if self.loaded:
@@ -73,7 +78,12 @@ class ModelMemory:
         self._load_runner, self._most_positions = load_runner, most_positions
 
     async def load(self) -> Runner:
-        """Load the model; if that has begun, wait for it. Raises: whatever the loader raises."""
+        """Load the model, unless it is in memory; if that has begun, wait for it. Goes on if the caller is cancelled.
+
+        Raises: whatever the loader raises.
+        """
+        if self.loaded:
+            return self.runner
         if self._loading is None:
             self._loading = asyncio.create_task(self._load())
             self._loading.add_done_callback(self._loading_ended)
@@ -119,6 +129,7 @@ class ModelMemory:
         self.runner, self.cache = runner, KVCache(runner, self._most_positions)
         self.snapshots = runner.snapshots
         self.loaded = True
+        self._on_loaded()
         return runner
 
     def _loading_ended(self, loading: asyncio.Task[Runner]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,12 +20,11 @@ from ..errors import ModelFailure, WaitTooLong
 from ..queueing.admission import Admission
 from ..queueing.status import CacheStatus, DiskStatus, DraftStatus, QueueStatus, ReadingStatus, TokenStatus
 from ..sampling import SamplingParams
+from .batch import WORTH_WAITING, Batch
 from .drafting.recent_answers import RecentAnswers
 from .idle_timer import IdleTimer
-from .kv_cache import Slot, common_prefix
 from .model_memory import ModelMemory
 from .pass_drafts import PassDrafts
-from .pass_shares import pass_shares
 from .queue_estimate import Present, QueueEstimate
 from .runner import PromptProgress, Runner, SampledToken, Sampler, Step, StepResult
 from .sequence import AnswerSequence, Phase
@@ -34,18 +32,12 @@ from .snapshots.snapshots import Moves, Snapshots
 
 T = TypeVar("T")
 
-_WORTH_WAITING = 32  # tokens of a prefix that another sequence is about to read
 _PAUSE_S = 0.05  # between looks at answers that all wait for their clients
 _CONSTRAINT_PAUSE_S = 0.002  # between looks at constraints that are not ready
 
 
 class Scheduler:
-    """First come, first served, at most `parallel` at once.
-
-    A background sequence is paused while others run or could run: it goes on where it was, and writes the same text.
-
-    A sequence whose client does not read is paused: it gives its place to others, and waits again until the client has
-    caught up. Its prefix stays in the KV cache as long as there is room.
+    """Lets requests in, runs passes over the batch as long as there is work, and gives each answer its tokens.
 
     The model may be unloaded while no sequence is left. The next one loads it again.
     """
@@ -55,16 +47,14 @@ class Scheduler:
 
         `unload_after_s`: seconds without a request after which the model is unloaded, unless the last one chose others.
         """
-        self._parallel = parallel
         self._admission = Admission(parallel, max_queue)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._waiting: deque[AnswerSequence] = deque()
-        self._running: dict[AnswerSequence, Slot] = {}
-        self._driver: asyncio.Task[None] | None = None
+        self._memory = ModelMemory(self._worker, self._begin_idling)
         self._drafting = PassDrafts()
-        self._estimate = QueueEstimate(parallel, _WORTH_WAITING)
+        self._batch = Batch(parallel, self._memory, self._drafting)
+        self._driver: asyncio.Task[None] | None = None
+        self._estimate = QueueEstimate(parallel, WORTH_WAITING)
         self._pass_began: float | None = None  # None: no pass is under way
-        self._memory = ModelMemory(self._worker)
         self._unload_after_s = unload_after_s
         self._idle_timer = IdleTimer(unload_after_s, self.unload)
         self.tokens: TokenStatus = {"read": 0, "generated": 0}
@@ -81,6 +71,11 @@ class Scheduler:
     def loaded(self) -> bool:
         """True while the model is in memory."""
         return self._memory.loaded
+
+    @property
+    def loading(self) -> bool:
+        """True while the model is on its way into memory, if only for a request that has been cancelled."""
+        return self._memory.loading
 
     @property
     def unloads_in_s(self) -> float:
@@ -109,8 +104,8 @@ class Scheduler:
 
     def status(self) -> QueueStatus:
         """The queue as ``/health`` shows it."""
-        running = sum(not sequence.ended for sequence in self._running)
-        waiting = sum(not sequence.ended for sequence in self._waiting)
+        running = sum(not sequence.ended for sequence in self._batch.running)
+        waiting = sum(not sequence.ended for sequence in self._batch.waiting)
         return {"running": running, "waiting": waiting, "max": self._admission.max_queue}
 
     @property
@@ -147,10 +142,10 @@ class Scheduler:
         since = None if self._pass_began is None else time.perf_counter() - self._pass_began
         if self.loaded:
             cache, chunk = self._memory.cache, self._memory.runner.chunk
-            return Present(self._running, self._waiting, cache, chunk, since)
+            return Present(self._batch.running, self._batch.waiting, cache, chunk, since)
         if (cold := self._memory.cold) is None:
             return None
-        return Present(self._running, self._waiting, cold, cold.chunk, -self._memory.load_left_s())
+        return Present(self._batch.running, self._batch.waiting, cold, cold.chunk, -self._memory.load_left_s())
 
     def kv_cache(self) -> CacheStatus:
         """How full the KV cache is. The model has to be loaded, or to have been."""
@@ -166,7 +161,7 @@ class Scheduler:
                 "read": sequence.read,
                 "seconds": round(now - sequence.began, 1),
             }
-            for sequence in self._running
+            for sequence in self._batch.running
             if sequence.phase == Phase.PREFILL and not sequence.ended
         ]
 
@@ -192,9 +187,7 @@ class Scheduler:
         Raises: ShuttingDown, and whatever `load_runner` raises.
         """
         self._memory.is_loaded_by(load_runner, most_positions)
-        runner = await self._load()
-        self._begin_idling()
-        return runner
+        return await self._load()
 
     async def wake(self) -> None:
         """Load the model, if it was unloaded. Raises: as `load` does."""
@@ -225,7 +218,7 @@ class Scheduler:
         Raises: ShuttingDown, ModelFailure.
         """
         self._admission.check_open()
-        self._waiting.append(sequence)
+        self._batch.waiting.append(sequence)
         self._start_driver()
         try:
             while (token := await sequence.out.get()) is not None:
@@ -260,13 +253,11 @@ class Scheduler:
         try:
             if not self.loaded:
                 await self._load()
-            while self._waiting or self._running or self._unsaved():
+            while self._batch.has_work:
                 pause = await self._pass()
                 await asyncio.sleep(pause)  # here clients get their tokens, and may close their answers
         except Exception as error:  # mostly ShuttingDown; every answer raises it
-            for sequence in (*self._running, *self._waiting):
-                sequence.fail(error)
-            self._release()
+            self._batch.fail(error)
         finally:
             self._driver = self._pass_began = None
             self._begin_idling()
@@ -280,11 +271,11 @@ class Scheduler:
     async def _pass(self) -> float:
         """One forward pass, if there is one to do. Returns how many seconds to wait before the next."""
         self._admission.check_open()
-        self._release()
-        self._admit()
+        self._batch.release()
+        self._batch.admit()
         await self._begin_answers()
-        steps = self._steps()
-        moves = self._moves(steps)
+        steps = self._batch.steps()
+        moves = self._batch.moves(steps)
         if not steps and not moves:
             self._pass_began = None
             return self._pause()
@@ -294,14 +285,14 @@ class Scheduler:
         try:
             results, seconds = await self._on_worker(lambda: self._forward(pending, moves, list(steps.values())))
         except Exception as error:
-            for sequence in self._running:
+            for sequence in self._batch.running:
                 sequence.fail(error)
             self._memory.cache.drop_all()  # the slots may hold anything
             self._pass_began = None
             return 0
         self._admission.check_open()
         self._note_cost(steps, results, seconds)
-        self._note_moves(moves)
+        self._batch.note_moves(moves)
         self._note_time(steps, results, moves)
         for (sequence, step), result in zip(steps.items(), results, strict=True):
             self._advance(sequence, step, result)
@@ -309,9 +300,9 @@ class Scheduler:
 
     def _pause(self) -> float:
         """How many seconds to wait if there is nothing to read."""
-        if self._running:
+        if self._batch.running:
             return _CONSTRAINT_PAUSE_S
-        return _PAUSE_S if all(sequence.falls_behind() for sequence in self._waiting) else 0
+        return _PAUSE_S if all(sequence.falls_behind() for sequence in self._batch.waiting) else 0
 
     def _forward(
         self, pending: list[Callable[[], None]], moves: Moves, steps: list[Step]
@@ -343,38 +334,9 @@ class Scheduler:
             self._estimate.note_pass(steps, results, now - self._pass_began)
         self._pass_began = now
 
-    def _moves(self, steps: dict[AnswerSequence, Step]) -> Moves:
-        """What goes to disk, and comes from there, before the pass over `steps`. A sequence whose prefix has no room in
-        memory waits again.
-        """
-        if self._memory.snapshots is None:
-            return Moves()
-        read = sum(len(step.tokens) + len(step.draft) for step in steps.values())
-        moves = self._memory.snapshots.plan(
-            self._memory.cache.slots,
-            lambda tokens: self._memory.cache.make_room(read + tokens),
-            short=any(sequence.phase == Phase.DECODE for sequence in steps),
-        )
-        coming = [restore.slot for restore in moves.restores]
-        for sequence, slot in reversed(list(self._running.items())):
-            if slot.awaited and slot not in coming:
-                self._suspend(sequence)
-        return moves
-
-    def _note_moves(self, moves: Moves) -> None:
-        """Note what came from disk in its slots, and as cached in their sequences."""
-        if self._memory.snapshots is not None and moves.restores:
-            sequences = {slot.index: sequence for sequence, slot in self._running.items()}
-            for restore in moves.restores:
-                sequences[restore.slot.index].note_restored(self._memory.snapshots.note_restore(restore))
-
-    def _unsaved(self) -> bool:
-        """True if a slot holds something that should go to disk."""
-        return self._memory.snapshots is not None and bool(self._memory.snapshots.unsaved(self._memory.cache.slots))
-
     def _advance(self, sequence: AnswerSequence, step: Step, result: StepResult | ModelFailure) -> None:
         """Note what a step read into its slot, and give the sequence what was sampled."""
-        held = self._running[sequence].tokens
+        held = self._batch.running[sequence].tokens
         held += step.tokens
         if isinstance(result, ModelFailure):
             sequence.fail(result)
@@ -389,44 +351,9 @@ class Scheduler:
                 sequence.note_read(len(held))
             sequence.advance(result, self._drafting.price)
 
-    def _release(self) -> None:
-        """Free the slots of sequences that have ended, and of those whose clients are behind."""
-        for sequence in [sequence for sequence in self._running if sequence.ended]:
-            self._running.pop(sequence).busy = False
-        for sequence in [sequence for sequence in reversed(self._running) if sequence.falls_behind()]:
-            self._suspend(sequence)
-        self._waiting = deque(sequence for sequence in self._waiting if not sequence.ended)
-
-    def _suspend(self, sequence: AnswerSequence) -> None:
-        """Have a running sequence wait again, in front of those that came later."""
-        self._running.pop(sequence).busy = False
-        self._waiting.appendleft(sequence)
-
-    def _admit(self) -> None:
-        """Start waiting sequences, in their order, as long as there are places and memory. Those in the background make
-        way for others.
-        """
-        known = (*self._running, *self._waiting)
-        others = any(not (sequence.background or sequence.falls_behind()) for sequence in known)
-        if others:
-            for sequence in [sequence for sequence in reversed(self._running) if sequence.background]:
-                self._suspend(sequence)
-        for sequence in list(self._waiting):
-            if len(self._running) == self._parallel or not self._memory.cache.free:
-                break
-            if sequence.falls_behind() or (sequence.background and others):
-                continue
-            if self._running and not self._memory.cache.fits(len(sequence.tokens)):
-                break
-            if not self._should_wait(sequence):
-                slot = self._memory.cache.assign(sequence.tokens)
-                sequence.admit(len(slot.tokens))
-                self._waiting.remove(sequence)
-                self._running[sequence] = slot
-
     async def _begin_answers(self) -> None:
         """Begin the answers that have not begun, and whose constraints are ready."""
-        new = [sequence for sequence in self._running if not sequence.prepared]
+        new = [sequence for sequence in self._batch.running if not sequence.prepared]
         if not new:
             return
         for sequence, forced in zip(new, await self._on_worker(lambda: [_prepare(one) for one in new]), strict=True):
@@ -434,52 +361,7 @@ class Scheduler:
                 sequence.fail(forced)
             elif forced is not None:
                 sequence.begin(forced)
-        self._release()  # those that failed, or are complete already
-
-    def _should_wait(self, sequence: AnswerSequence) -> bool:
-        """True if another sequence is about to read a prefix that both share: waiting spares reading it twice."""
-        known = self._memory.cache.cached(sequence.tokens)
-        for other, slot in self._running.items():
-            common = min(common_prefix(other.tokens, sequence.tokens), len(sequence.tokens) - 1)
-            if common - known >= _WORTH_WAITING and len(slot.tokens) < common:
-                return True
-        return False
-
-    def _steps(self) -> dict[AnswerSequence, Step]:
-        """The steps of the next pass. If memory is short, the sequence that came last waits again."""
-        counts = self._counts()
-        drafts = self._drafts(counts)
-        while True:
-            steps = {
-                sequence: sequence.step(self._running[sequence], count, drafts.get(sequence, ()))
-                for sequence, count in counts.items()
-            }
-            if self._memory.cache.make_room(sum(len(step.tokens) + len(step.draft) for step in steps.values())):
-                return steps
-            if drafts:
-                drafts = {}
-            else:
-                self._suspend(next(reversed(self._running)))
-                counts = self._counts()
-
-    def _drafts(self, counts: dict[AnswerSequence, int]) -> dict[AnswerSequence, Sequence[int]]:
-        """The drafts for the sequences that decode, as long as pays in a pass that reads `counts` tokens besides."""
-        if not self._memory.runner.verifies_drafts:
-            return {}
-        decoding = [
-            sequence
-            for sequence, count in counts.items()
-            if sequence.phase == Phase.DECODE and len(self._running[sequence].tokens) + count == len(sequence.tokens)
-        ]
-        return self._drafting.of_pass(decoding, sum(counts.values()))
-
-    def _counts(self) -> dict[AnswerSequence, int]:
-        """How many tokens each sequence reads, of those that read any."""
-        reading = [(sequence, slot) for sequence, slot in self._running.items() if not slot.awaited]
-        unread = [sequence.readable - len(slot.tokens) for sequence, slot in reading]
-        decodes = [sequence.phase == Phase.DECODE for sequence, _ in reading]
-        shares = pass_shares(unread, decodes, self._memory.runner.chunk)
-        return {sequence: share for (sequence, _), share in zip(reading, shares, strict=True) if share}
+        self._batch.release()  # those that failed, or are complete already
 
     async def _on_worker(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function)

@@ -1,4 +1,4 @@
-"""How long a request will wait for its first token: the scheduler's way of admitting and mixing, in fast motion.
+"""How long a request will wait for its first token: the batch's way of admitting and mixing, in fast motion.
 
 There is no clock and no model in here. `Scheduler` says what is there, and `PassTimes` what passes take. Between two
 events (a prompt is read, an answer ends) all passes are alike, so an estimate takes a step for each event, not for
@@ -169,7 +169,7 @@ def _copy(line: Line, new: Work | None) -> tuple[Line, Work | None]:
 
 
 def _admit(line: Line) -> None:
-    """As `Scheduler` admits. Mutates the line."""
+    """As `Batch` admits. Mutates the line."""
     others = any(not work.background for work in (*line.running, *line.waiting))
     if others:
         for work in [work for work in reversed(line.running) if work.background]:

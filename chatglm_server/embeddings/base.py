@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..model_names import plain
 from ..queueing.status import Status
 
 if TYPE_CHECKING:  # an extra, not needed to serve chats
@@ -20,6 +21,10 @@ class EmbeddingModelInfo:
     id: str
     aliases: tuple[str, ...]
     created: int
+
+    def is_called(self, name: str) -> bool:
+        """As for `ModelInfo`."""
+        return plain(name) in {plain(known) for known in (self.id, *self.aliases)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,5 +100,7 @@ class KnownModels:
         for name, path in self._list_models().items():
             found.setdefault(path.resolve(), []).append(name)
         self._names = found
-        self._read = {path: read for path, read in self._read.items() if path in found}
+        for path in list(self._read):  # a copy: another thread may add to it
+            if path not in found:
+                self._read.pop(path, None)
         self._looked = time.monotonic()

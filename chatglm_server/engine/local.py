@@ -82,6 +82,11 @@ class LocalEngine:
         return self._scheduler.loaded
 
     @property
+    def takes_memory(self) -> bool:
+        """True while the model is in memory, or on its way there."""
+        return self._scheduler.loaded or self._scheduler.loading
+
+    @property
     def ready(self) -> bool:
         """True once the model was loaded for the first time."""
         return self._vocab_size > 0

@@ -200,10 +200,13 @@ class ShelfEngine:
         return own.size / first.size if own is not None and first is not None else 1.0
 
     def _in_the_way_of(self, model: _Model) -> list[_Model]:
-        """The others in memory, the one used longest ago first, if the model has no room beside them."""
-        if model.engine.loaded or model.asked:
+        """The others in memory, the one used longest ago first, if the model has no room beside them.
+
+        A model that is being loaded counts, also if the request for it has gone.
+        """
+        if model.engine.takes_memory or model.asked:
             return []
-        held = [other for other in self._models.values() if other.engine.loaded or other.asked]
+        held = [other for other in self._models.values() if other.engine.takes_memory or other.asked]
         others = [other for other in held if other is not model]
         needed = model.engine.most_bytes + sum(other.engine.most_bytes for other in others)
         if len(others) < self._most and needed <= self._room:

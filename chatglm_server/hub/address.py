@@ -6,13 +6,14 @@ import glob
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ModelFileError
 from .base import USER_AGENT, LocalModel, own_cache
 from .http_client import http_client
 from .references import is_file_address
-from .transfer import Download, fetch
+from .transfer import Download, discard, fetch
 from .unfinished import Unfinished, noted, part_of
 
 _MAGIC = b"GGUF"
@@ -30,10 +31,11 @@ def path_of(url: str) -> Path:
 def fetch_address(url: str) -> Path:
     """Fetches a file; only its server's headers tell its size and version. Raises: ModelFileError."""
     download = _download(url)
-    for other in download.target.parent.glob(f"{glob.escape(download.target.name)}.*.incomplete"):
-        if other != download.partial:
-            other.unlink(missing_ok=True)
     target = download.target
+    for other in target.parent.glob(f"{glob.escape(target.name)}.*.incomplete"):
+        if other != download.partial:
+            with suppress(ModelFileError, OSError):  # another process is fetching that version
+                discard(other, url)
     with noted(Unfinished(name=url, store=_STORE, parts=[part_of(download, target)], file=target.name)):
         fetch(download)
     return target

@@ -80,9 +80,12 @@ class LocalModel:
 
 
 def own_cache() -> Path:
-    """Returns the folder for files that belong in no hub's cache."""
+    """Returns the folder for files that belong in no hub's cache. Raises: ModelFileError without a home folder."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base).expanduser() if base else Path.home() / ".cache") / "chatglm-server"
+    try:
+        return (Path(base).expanduser() if base else Path.home() / ".cache") / "chatglm-server"
+    except RuntimeError:
+        raise ModelFileError("this user has no home folder: set XDG_CACHE_HOME") from None
 
 
 def bearer(token: str, variable: str) -> dict[str, str]:

@@ -36,7 +36,7 @@ def _all(stores: Iterable[Callable[[], Iterator[LocalModel]]]) -> list[LocalMode
     """What `stores` hold, as far as they can be read."""
     models: list[LocalModel] = []
     for store in stores:
-        with suppress(OSError, RuntimeError):  # no permission; no home folder
+        with suppress(OSError, RuntimeError, ModelFileError):  # no permission; no home folder
             models += store()
     return models
 
@@ -58,7 +58,7 @@ def stored(name: str) -> LocalModel:
 
 def unfinished() -> list[Unfinished]:
     """Returns the downloads that stopped before their end; ``pull`` goes on with them."""
-    with suppress(OSError, RuntimeError):
+    with suppress(OSError, ModelFileError):
         return list(unfinished_models())
     return []
 

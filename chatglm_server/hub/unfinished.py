@@ -78,7 +78,7 @@ def noted(model: Unfinished) -> Iterator[None]:
 
 
 def unfinished_models() -> Iterator[Unfinished]:
-    """Yields the models whose download stopped before its end. Raises: OSError."""
+    """Yields the models whose download stopped before its end. Raises: OSError, ModelFileError."""
     for note in sorted(_folder().glob("*.json")):
         if note.stat().st_size > _LONGEST_NOTE:
             continue

@@ -36,7 +36,7 @@ class Renderer:
                 raise
             except (OSError, ValueError):  # the process has ended, or answered more than is read
                 await self._end()
-                log_once("a text took too long to render; the page shows it as it is")
+                log_once("a text could not be rendered, or not in time; the page shows it as it is")
                 return [{"line": 0, "html": f"<pre>{escape(text)}</pre>"}]
 
     async def close(self) -> None:
@@ -46,7 +46,7 @@ class Renderer:
 
     async def _rendered(self, text: str) -> list[dict[str, Any]]:
         """Raises: OSError, ValueError."""
-        if self._process is None:
+        if self._process is None or self._process.returncode is not None:  # the system may have ended it
             # With this process's own path: -m would look for modules in the working folder first.
             program = (
                 f"import sys; sys.path[:] = {sys.path!r}; from {__package__}.worker import main; main({self._seconds})"

@@ -100,29 +100,29 @@ def _share(right: int, cases: int) -> str:
 
 _INTRODUCTION = """# The demonstration models
 
-Two small models let people try and test `chatglm-server` without fetching weights. **They are demonstrations, not
+Two small models let people try and test `chatglm-server` without downloading weights. **They are demonstrations, not
 assistants.** They know next to nothing, understand short and plain sentences in English and Chinese, and make the
-mistakes that the figures below count. They show the real thing at a small scale: the file format, tokenizers, prompts
-and tool calls of ChatGLM3 and GLM-4, computed by the real engine.
+mistakes that the figures below count. But they show the real thing at a small scale: the file format, tokenizers,
+prompts and tool calls of ChatGLM3 and GLM-4, computed by the real engine.
 
 They learned to greet, to say what they are, to repeat a text, to recall what was said in the chat, to decide whether a
 tool fits, to call tools that they have never seen, to choose among one to four tools, and to answer from a tool's
-result. They copy names from the declaration and values from the question. They cannot reason, calculate or tell facts.
+result. They copy names from the declaration and values from the question. They cannot reason, calculate or state facts.
 
-The server's own core measured the figures, greedily, on these files. The conversations are made like those of training:
-one to four tools with up to three parameters, and a question in the words of the training's sentence patterns. Freely
-worded questions do worse. A fixed rule keeps some words from training:
+The server's own core measured the figures on these files, with greedy sampling. The conversations are made like those
+of training: one to four tools with up to three parameters, and a question in the sentence patterns of training.
+Questions in free words do worse. A fixed rule keeps some words out of training:
 
-* *unseen tool*: training knows both words of the tool's topic, but never drew them together; the same holds for the
-  tools beside it;
-* *new words*: the tool's topic has a word that training never drew (it leaves out one word in six of the bank), and so
-  have the names of its parameters;
-* in all rows, people, places and other values from banks are kept from training.
+* *unseen tool*: each of the two words of the tool's topic occurs in training, but never both together; the same holds
+  for the other tools of the conversation;
+* *new words*: the tool's topic and the names of its parameters have a word that never occurs in training, which leaves
+  out one word in six of the bank;
+* in all rows, people, places and other values from banks do not occur in training.
 
-Without the rows *with calls held to the tools' schemas* the models write freely; with them they write as the server has
-them write by default (`--tool-grammar auto`).
+In the rows *with calls held to the tools' schemas*, the models write as the server makes them write by default
+(`--tool-grammar auto`). In the other rows they write freely.
 
-The questions of the first row are written by hand (`first_questions.py`): one to three tutorial tools and plain
+The questions of the first row were written by hand (`first_questions.py`): one to three tutorial tools and plain
 questions. Some of them are in the training text word for word.
 """
 
@@ -130,22 +130,22 @@ _TRAINING = """## How they are made
 
     pip install ".[train]" && python scripts/train_demo_model.py
 
-makes tokenizers, weights, figures and this page. All text comes from `scripts/demo_model`: declarations of made-up and
-well-known tools in the shapes that OpenAI clients send, questions, calls, results, answers and small talk. A seeded
+This makes tokenizers, weights, figures and this page. All text comes from `scripts/demo_model`: declarations of made-up
+and well-known tools in the shapes that OpenAI clients send, questions, calls, results, answers and small talk. A seeded
 generator draws them from word banks and invented syllables; nothing is downloaded. The server's own chat formats render
 the prompts. The networks are those of ChatGLM3 and GLM-4 (RMSNorm, rotary embedding of half a head, grouped key/value
-heads, SwiGLU). They are trained in bfloat16, with Muon for matrices and AdamW for the rest, at rates that fall from
-early on. The loss counts what the model writes, the beginning of an answer four times, and a little of what it reads.
-Another processor or PyTorch version gives slightly different weights.
+heads, SwiGLU). They are trained in bfloat16, with Muon for matrices and AdamW for the rest; the learning rates begin to
+fall early. The loss counts the tokens that the model writes, those at the beginning of an answer four times, and to a
+small part those that it reads. Another processor or PyTorch version gives slightly different weights.
 
-The first two layers start with an induction head (`copying.py`) that is set by hand, so a new network already repeats
-what it has read. Without it, and with all else the same, the loss first reached 1.3 after 1.3 million tokens instead of
-0.6.
+The first two layers start with a hand-made induction head (`copying.py`), so a new network can already repeat what it
+has read. Without it, and with all else the same, the loss first reached 1.3 after 1.3 million tokens instead of 0.6
+million.
 
-The ChatGLM3 model has a SentencePiece tokenizer (BPE, byte fallback), in which a few pieces hold the boilerplate of a
-tools declaration, blanks and line breaks included. The GLM-4 model has a tiktoken vocabulary. In both, the words of the
-banks are single tokens, and a word is cut into the same tokens wherever it stands. That makes copying and matching easy
-to learn.
+The ChatGLM3 model has a SentencePiece tokenizer (BPE, byte fallback). A few of its pieces are the boilerplate of a
+tools declaration, with its blanks and line breaks. The GLM-4 model has a tiktoken vocabulary. In both, the words of the
+banks are single tokens, and any other word is cut into the same tokens wherever it occurs. That makes copying and
+matching easy to learn.
 
-`figures.json` holds the figures for machines. Licence: MIT, like the rest of the repository.
+`figures.json` has the figures in a form for programs. Licence: MIT, like the rest of the repository.
 """

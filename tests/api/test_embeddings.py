@@ -159,6 +159,7 @@ def test_names_of_models_with_other_vectors_do_not_answer(embedding_server: Runn
         ("text2vec-large-chinese", 404),
         ("text2vec-base-multilingual", 200),
         ("text-embedding-ada-002", 200),
+        ("Text-Embedding-Ada-002:latest", 200),
     ):
         response = embedding_server.post(path, json=body | {"model": name})
         assert response.status_code == status, name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,11 @@ import httpx
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
+from chatglm_server.api.metrics import Metrics
+from chatglm_server.engine.recordings import read_recordings
+from chatglm_server.engine.replay import ReplayEngine, load_replay
+from chatglm_server.queueing.status import DiskStatus, Status
+from chatglm_server.service import Service
 from chatglm_server.settings import Settings
 from tests.conftest import WEATHER
 from tests.recordings import ANSWER, replay_file
@@ -60,6 +67,30 @@ def test_requests_are_counted() -> None:
         shown = set(re.findall(r"chatglm_\w+", dashboard))
         assert shown <= {re.sub(r"(200|400|\+Inf|[\d.]+)$", "", name) for name in figures}
         assert len(shown) > 10
+
+
+class Replicas(ReplayEngine):
+    """Its state is the sum over replicas, of which some may have ended."""
+
+    read = 0
+
+    async def status(self) -> Status:
+        disk: DiskStatus = {"read": self.read, "written": self.read, "bytes": 10, "most_bytes": 100}
+        return replace(await super().status(), kv_disk=disk)
+
+
+def test_counts_of_a_replica_that_has_ended_stay(tmp_path: Path) -> None:
+    path = replay_file(tmp_path, "glm4", {"raw": ANSWER})
+    engine = Replicas(load_replay(path, (), "auto", None, 4).info, read_recordings(path), "glm4", 4)
+    metrics = Metrics(Service(engine))
+
+    async def counted(read: int) -> float:
+        engine.read = read
+        text, _ = await metrics.exposed("")
+        samples = [sample for family in prometheus(text.decode()) for sample in family.samples]
+        return next(sample.value for sample in samples if sample.name == "chatglm_kv_disk_tokens_read_total")
+
+    assert [asyncio.run(counted(read)) for read in (192, 64, 128)] == [192, 192, 256]
 
 
 def test_the_figures_need_the_key_and_can_be_left_out(tmp_path: Path) -> None:

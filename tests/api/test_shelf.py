@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 from chatglm_bin_writer import DType
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
-from chatglm_server.chat import Accepted, CompletionRequest, Finish
+from chatglm_server.chat import Accepted, CompletionRequest, Event, Finish
+from chatglm_server.decoding.runner import Runner
+from chatglm_server.engine.shelf import ShelfEngine
 from chatglm_server.errors import WaitTooLong
 from chatglm_server.loader import load_engine
 from chatglm_server.sampling import Sampling
@@ -117,6 +120,52 @@ def test_models_that_do_not_fit_beside_each_other(folder: Path, monkeypatch: pyt
         await engine.close()
 
     asyncio.run(asyncio.wait_for(ask_both(), 60))
+
+
+@pytest.mark.parametrize("next_one", ["models/b.bin", "models/c.bin"])
+def test_a_client_that_leaves_while_its_model_is_loaded(
+    next_one: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading goes on: meanwhile others have no room, and who asks for that model then need not load it again."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("chatglm_server.loader.usable_memory", lambda: 1 << 20)
+    begun, goes_on, loads = threading.Event(), threading.Event(), []
+
+    async def ask(engine: ShelfEngine, name: str) -> Event:
+        request = CompletionRequest(model=name, prompts=("the",), sampling=Sampling(max_tokens=2))
+        return [event async for event in engine.complete(request)][-1]
+
+    async def leave_and_ask_again() -> None:
+        engine = load_engine(Settings(_env_file=None, model="models/a.bin", models_max=3, kv_disk_mb=0))
+        assert isinstance(engine, ShelfEngine)
+        await engine.load()
+        own = (await engine._opened("models/b.bin")).engine
+        load = own._load_runner
+
+        def load_slowly(stopping: Callable[[], bool]) -> Runner:
+            loads.append(stopping)
+            begun.set()
+            goes_on.wait(30)
+            return load(stopping)
+
+        own._load_runner = load_slowly
+        left = asyncio.create_task(ask(engine, "models/b.bin"))
+        await asyncio.to_thread(begun.wait, 30)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        again = asyncio.create_task(ask(engine, next_one)) if next_one != "models/b.bin" else None
+        await asyncio.sleep(1)
+        assert not any(one.loaded for one in (await engine.status()).models.values())
+        goes_on.set()
+        while again is None and not own.loaded:  # noqa: ASYNC110 (the engine tells nobody)
+            await asyncio.sleep(0.01)
+        assert isinstance(await (again or ask(engine, next_one)), Finish)
+        assert len(loads) == 1
+        assert {name for name, one in (await engine.status()).models.items() if one.loaded} == {next_one}
+        engine.stop()
+        await engine.close()
+
+    asyncio.run(asyncio.wait_for(leave_and_ask_again(), 60))
 
 
 def test_a_model_in_mid_answer_stays(folder: Path) -> None:

@@ -136,6 +136,33 @@ def test_a_server_stops_while_it_loads_again(model: Path) -> None:
     assert len(loads) == 2
 
 
+def test_a_model_that_was_loaded_for_nobody_is_unloaded(model: Path) -> None:
+    """Who asked for it has left before it was in memory."""
+    engine = load_local_engine(Settings(_env_file=None, model=str(model), unload_after_s=0.05, kv_disk_mb=0))
+    load, begun, goes_on = engine._load_runner, threading.Event(), threading.Event()
+
+    def load_slowly(stopping: Callable[[], bool]) -> Runner:
+        begun.set()
+        goes_on.wait(30)
+        return load(stopping)
+
+    engine._load_runner = load_slowly
+
+    async def leave() -> None:
+        left = asyncio.create_task(engine.load())
+        await asyncio.to_thread(begun.wait, 30)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        assert engine.takes_memory
+        goes_on.set()
+        while engine.takes_memory:  # noqa: ASYNC110 (the engine tells nobody)
+            await asyncio.sleep(0.01)
+        engine.stop()
+        await engine.close()
+
+    asyncio.run(asyncio.wait_for(leave(), 60))
+
+
 def test_the_time_to_load_is_a_part_of_the_wait(model: Path) -> None:
     engine = load_local_engine(Settings(_env_file=None, model=str(model), unload_after_s=3600, kv_disk_mb=0))
     load = engine._load_runner

@@ -82,13 +82,20 @@ class RunningCluster:
 
     def replicas(self) -> set[int]:
         """The processes of the replicas, by their ids."""
+        return self._processes("ray::ServeReplica:default:Replica")
+
+    def fronts(self) -> set[int]:
+        """The process of the front: for a moment there may be another one, or none."""
+        return self._processes("ray::ServeReplica:default:Front")
+
+    def _processes(self, title: str) -> set[int]:
         found = set()
         for process in psutil.Process(self.process.pid).children(recursive=True):
             try:
                 name = process.cmdline()[:1]
             except psutil.NoSuchProcess:
                 continue
-            if name and name[0].startswith("ray::ServeReplica:") and ":Replica" in name[0]:
+            if name and name[0].startswith(title):
                 found.add(process.pid)
         return found
 
@@ -103,7 +110,7 @@ class RunningCluster:
     def wait_for_health(self, *, timeout: float = _START_S, **wanted: int) -> None:
         """Until the figures of the queue are those wanted."""
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.process.poll() is None:
             queue = self.health().get("queue", {})
             if all(queue.get(name) == value for name, value in wanted.items()):
                 return
@@ -113,6 +120,13 @@ class RunningCluster:
     def wait_until_ready(self) -> None:
         """Until two replicas are ready."""
         self.wait_for_health(max=2 * MAX_QUEUE)
+
+    def wait_for_line(self, text: str, *, since: int = 0, timeout: float = _START_S) -> None:
+        """Until a line that holds `text` follows the first `since` lines."""
+        deadline = time.monotonic() + timeout
+        while not any(text in line for line in self.lines[since:]):
+            assert time.monotonic() < deadline, "\n".join(self.lines[since:])
+            time.sleep(0.1)
 
     def wait_for_replicas(self, *, other_than: set[int], timeout: float = _START_S) -> None:
         """Until two replicas run, and none of those in `other_than`."""

@@ -150,6 +150,18 @@ def test_figures_are_those_of_all_replicas(cluster: RunningCluster) -> None:
     assert after["chatglm_kv_cache_tokens"] == cluster.health()["kv_cache"]["tokens"]
 
 
+def test_a_replica_that_does_not_answer_is_left_out(cluster: RunningCluster) -> None:
+    """It stands still for a moment; Ray replaces it only later."""
+    still = psutil.Process(min(cluster.replicas()))
+    still.suspend()
+    try:
+        response = httpx.get(f"{cluster.url}/health", timeout=30)
+        assert (response.status_code, response.json()["queue"]["max"]) == (200, MAX_QUEUE)
+    finally:
+        still.resume()
+    cluster.wait_until_ready()
+
+
 def test_without_a_key_only_this_machines_loopback_is_let_in(cluster: RunningCluster) -> None:
     """Ray listens on all addresses here."""
     interfaces = psutil.net_if_addrs().values()

@@ -1,4 +1,4 @@
-"""Answers of replicas that end: by the client, by a kill, and by a replacement."""
+"""Answers that end: by the client, by a kill of a replica or of the front, and by a replacement that works or fails."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.cluster.running_cluster import RunningCluster
 from tests.serving import user
@@ -97,6 +99,38 @@ def test_a_replica_is_killed_in_mid_load(endless_cluster: RunningCluster) -> Non
     assert killed not in endless_cluster.replicas()
 
 
+def test_all_replicas_are_killed(endless_cluster: RunningCluster) -> None:
+    """Until others are there the front is not ready, and says so."""
+    killed = endless_cluster.replicas()
+    for replica in killed:
+        os.kill(replica, signal.SIGKILL)
+    statuses: list[int] = []
+    deadline = time.monotonic() + 300
+    while 503 not in statuses or statuses[-1] == 503:
+        assert time.monotonic() < deadline
+        statuses.append(httpx.get(f"{endless_cluster.url}/health", timeout=30).status_code)
+        assert statuses[-1] in (200, 503)
+        time.sleep(0.05)
+    endless_cluster.wait_until_ready()
+    assert not killed & endless_cluster.replicas()
+
+
+def test_the_front_is_killed(endless_cluster: RunningCluster) -> None:
+    """Its streams break off, and their sequences end. The next request waits for the front that Ray starts."""
+    (killed,) = endless_cluster.fronts()
+    with ThreadPoolExecutor() as pool:
+        streams = [pool.submit(stream_of, endless_cluster, "chat", max_tokens=LONG) for _ in range(2)]
+        endless_cluster.wait_for_health(running=2, timeout=30)
+        os.kill(killed, signal.SIGKILL)
+        for stream in streams:
+            with pytest.raises(httpx.RemoteProtocolError):
+                stream.result(timeout=60)
+    assert whole_answer(endless_cluster, 0).status_code == 200
+    assert killed not in endless_cluster.fronts()
+    endless_cluster.wait_for_health(running=0, waiting=0, timeout=30)
+    assert endless_cluster.health()["tokens"]["generated"] < LONG
+
+
 def test_a_rolling_restart_breaks_no_stream(endless_cluster: RunningCluster) -> None:
     """Streams run all the time while other replicas take the place of those that were there."""
     before = endless_cluster.replicas()
@@ -124,3 +158,25 @@ def test_a_rolling_restart_breaks_no_stream(endless_cluster: RunningCluster) -> 
         assert json.loads(lines[-2].removeprefix("data: "))["usage"]["completion_tokens"] == TOKENS
     endless_cluster.wait_until_ready()
     assert "after" in httpx.get(f"{endless_cluster.url}/v1/models").text
+
+
+def test_a_deployment_that_fails(endless_cluster: RunningCluster) -> None:
+    """The old front stays. Without a replica it refuses requests at once, in the words of each API, in a line each."""
+    first = len(endless_cluster.lines)
+    endless_cluster.redeploy(model="/missing.gguf", replicas=1)
+    endless_cluster.wait_for_line("['Replica'] are UNHEALTHY", since=first)
+    for name in STREAMS:
+        for streamed in (True, False):
+            path, body = STREAMS[name]
+            response = httpx.post(endless_cluster.url + path, json={**body, "stream": streamed}, timeout=120)
+            assert response.status_code == 503, response.text
+            assert int(response.headers["retry-after"]) > 0
+            assert "no replica" in error_of(name, [response.text])
+    health = httpx.get(f"{endless_cluster.url}/health", timeout=60)
+    assert (health.status_code, health.json()["status"]) == (503, "loading")
+    said = [line for line in endless_cluster.lines[first:] if ":Front " in line]
+    assert len([line for line in said if " 503 " in line and "error=model_loading" in line]) == 2 * len(STREAMS)
+    assert not any("Traceback" in line or "internal error" in line for line in said)
+    endless_cluster.redeploy()
+    endless_cluster.wait_until_ready()
+    assert whole_answer(endless_cluster, 0).status_code == 200

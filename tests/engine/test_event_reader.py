@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatglm_server.engine.upstream.event_reader import EventReader, EventTooLong
@@ -33,6 +33,7 @@ def test_any_cut(cuts: list[int]) -> None:
 
 
 @given(st.lists(st.binary(max_size=20), max_size=20))
+@example([b"data: x\r", b"\n", b"\n", b"data: y"])
 def test_any_bytes(parts: list[bytes]) -> None:
     assert read(parts) == read([b"".join(parts)])
 

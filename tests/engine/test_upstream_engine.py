@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from chatglm_server.engine.upstream.body import chat_body
 from chatglm_server.engine.upstream.client import UpstreamClient
 from chatglm_server.engine.upstream.text_formats import plain_reader
 from chatglm_server.engine.upstream.text_tools import text_messages
-from chatglm_server.errors import ShuttingDown, UpstreamFailure
+from chatglm_server.errors import ShuttingDown, UpstreamError, UpstreamFailure, UpstreamTimeout
 from chatglm_server.formats.registry import FORMATS
 from chatglm_server.sampling import Sampling
 from tests.conftest import ADD
@@ -146,6 +148,48 @@ def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         backend.play(stream(*text("x" * 1000), UNTIL_THE_CLIENT_LEAVES))
         assert 0 <= asyncio.run(read(backend.address)) < 1000
         assert backend.left.wait(10)
+
+
+HEADS_WITHOUT_END = {
+    "a line at a time": itertools.chain([b"HTTP/1.1 200 OK\r\n"], itertools.cycle([b"X: x\r\n", 0.1])),
+    "interim responses": itertools.cycle([b"HTTP/1.1 102 Processing\r\n\r\n"]),
+}
+
+
+@pytest.mark.parametrize("kind", HEADS_WITHOUT_END)
+def test_a_head_without_end(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The server is never silent, and never answers."""
+    monkeypatch.setattr(upstream_client, "CONNECT_S", 0.5)
+    assert isinstance(failure_of(HEADS_WITHOUT_END[kind]), UpstreamTimeout)
+
+
+def test_an_error_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream_client, "ERROR_S", 0.5)
+    head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 1000000\r\n\r\n"
+    error = failure_of(itertools.chain([head], itertools.cycle([b"x", 0.1])))
+    assert isinstance(error, UpstreamError)
+    assert error.status == 503
+
+
+def failure_of(script: Iterable[object]) -> Exception:
+    """What a request to a backend that plays `script` ends with, once the connection is closed."""
+
+    async def ask(address: str) -> Exception:
+        client = UpstreamClient(address, None, 0.5)
+        try:
+            with pytest.raises((UpstreamError, UpstreamTimeout)) as raised:
+                async with client.stream("/chat/completions", {}) as chunks:
+                    async for _ in chunks:
+                        pass
+        finally:
+            await client.close()
+        return raised.value
+
+    with RawBackend() as backend:
+        backend.play(script)
+        error = asyncio.run(ask(backend.address))
+        assert backend.left.wait(10)
+    return error
 
 
 def test_stop_ends_every_wait() -> None:

@@ -1,4 +1,4 @@
-"""What tells conversations apart, what begins an answer, and what the client hears if all servers fail."""
+"""What tells requests apart, what begins an answer, and what the client hears if all servers fail."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chatglm_server.engine.upstream.conversation_key import conversation_key
 from chatglm_server.engine.upstream.failover import all_failed, goes_elsewhere
+from chatglm_server.engine.upstream.prefix_keys import SHORTEST, prefix_keys
 from chatglm_server.engine.upstream.relay import begins
 from chatglm_server.errors import (
     ChatGLMServerError,
@@ -28,17 +28,35 @@ BODY: dict[str, Any] = {"model": "m", "messages": [SYSTEM, ASK], "tools": TOOLS}
 
 def test_all_turns_of_a_conversation_have_one_key() -> None:
     further = [{"role": "assistant", "content": "3"}, {"role": "user", "content": "And 3+4?"}]
-    key = conversation_key(BODY)
-    assert key is not None
-    assert conversation_key(BODY | {"messages": [SYSTEM, ASK, *further], "temperature": 0.5, "stream": True}) == key
+    (key,) = prefix_keys(BODY)
+    assert prefix_keys(BODY | {"messages": [SYSTEM, ASK, *further], "temperature": 0.5, "stream": True}) == [key]
     others = [
         BODY | {"model": "n"},
         BODY | {"tools": []},
         BODY | {"messages": [ASK]},
         BODY | {"messages": [SYSTEM, ASK | {"content": "1+3?"}]},
     ]
-    assert len({key, *map(conversation_key, others)}) == 5
-    assert conversation_key({"prompt": "1+2?"}) is None
+    assert len({key, *(other for body in others for other in prefix_keys(body))}) == 5
+
+
+@pytest.mark.parametrize("kind", ["text", "tokens"])
+def test_bare_prompts_share_the_keys_of_what_they_have_in_common(kind: str) -> None:
+    numbers = list(range(9 * SHORTEST))
+    whole: Any = "".join(chr(1000 + number) for number in numbers) if kind == "text" else numbers
+    end = whole[:1]
+
+    def keys(prompt: object, **fields: object) -> list[bytes]:
+        return prefix_keys({"model": "m", "prompt": prompt, **fields})
+
+    known = keys(whole)
+    assert len(known) == len(set(known)) == 4  # for 1, 2, 4 and 8 times the shortest
+    assert keys(whole + end, temperature=0.5) == known
+    assert keys(whole[: 5 * SHORTEST] + end) == known[:3]
+    assert keys(whole[: 3 * SHORTEST] + end + whole[3 * SHORTEST :])[:2] == known[:2]
+    assert not set(keys(whole[: 3 * SHORTEST] + end + whole[3 * SHORTEST :])[2:]) & set(known)
+    assert not set(keys(end + whole)) & set(known)
+    assert not set(keys(whole, model="n")) & set(known)
+    assert keys(whole[: SHORTEST - 1]) == []
 
 
 @pytest.mark.parametrize(

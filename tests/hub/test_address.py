@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from chatglm_server.errors import ModelFileError
+from chatglm_server.hub.address import path_of
 from chatglm_server.hub.local_models import local_models, remove
 from chatglm_server.hub.pull import local_path
+from chatglm_server.open_files import try_lock
 from tests.hub.stand_in import Repository, StandIn, gguf
 
 FILES = {"d/GLM-Q4_K_M.gguf": gguf(50_000), "page.gguf": b"<html>not a model</html>", "short.gguf": b"GG"}
@@ -45,6 +47,21 @@ def test_another_version_does_not_go_on_from_the_first(hub: StandIn) -> None:
     hub.faults.break_after = []
     hub.repositories["glm/files"] = Repository(FILES | {"d/GLM-Q4_K_M.gguf": gguf(50_000, seed=1)})
     assert local_path(url).read_bytes() == gguf(50_000, seed=1)
+
+
+def test_another_version_is_left_to_the_process_that_fetches_it(hub: StandIn) -> None:
+    url = f"{hub.url}/bytes/glm/files/d/GLM-Q4_K_M.gguf"
+    path = path_of(url)
+    other = path.with_name(f"{path.name}.0123456789ab.incomplete")
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"GGUF")
+    with other.open("r+b") as file:
+        assert try_lock(file)
+        assert local_path(url) == path
+        assert other.exists()
+    path.unlink()
+    assert local_path(url) == path
+    assert not other.exists()
 
 
 def test_a_tag_that_no_request_can_hold(hub: StandIn) -> None:

@@ -109,6 +109,21 @@ def test_a_text_that_takes_too_long_is_shown_as_it_is() -> None:
     assert "&lt;b&gt;" in shown
 
 
+def test_a_process_that_was_ended_is_started_again() -> None:
+    async def texts() -> list[str]:
+        renderer = Renderer()
+        try:
+            first = await renderer.render("*a*")
+            assert renderer._process is not None
+            renderer._process.kill()
+            await renderer._process.wait()
+            return [blocks[0]["html"] for blocks in (first, await renderer.render("*b*"))]
+        finally:
+            await renderer.close()
+
+    assert asyncio.run(texts()) == ["<p><em>a</em></p>\n", "<p><em>b</em></p>\n"]
+
+
 @pytest.mark.parametrize("text", ["[" * MAX_TEXT, "|a" * 999 + "\n" + "|-" * 999 + "\n" + "a\n" * 9000, "> " * 9000])
 def test_a_text_that_would_take_long_elsewhere(server: RunningServer, text: str) -> None:
     assert server.post("/render", json={"text": text}).json()["blocks"]

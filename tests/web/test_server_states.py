@@ -36,13 +36,13 @@ def test_bars_while_the_model_loads_and_while_it_reads(
     monkeypatch.setitem(BACKENDS, "slow", f"{__name__}:SlowToLoad")
     model = str(write_random_model(tmp_path / "model.bin", max_length=8192))
     settings = Settings(_env_file=None, model=model, engine="slow", speculation="off")
-    with serving(settings) as (url, _):
+    with serving(settings, waits=False) as (url, _):
         page = ChatPage(browser, url)
         page.open()
         page.wait(lambda: "The model is loading" in page.text("#progress"))
         browser.execute_script("document.querySelector('#question').value = 'word '.repeat(300)")
         page.ask("")
-        page.wait(lambda: "The model reads: " in page.text("#progress"))
+        page.wait(lambda: "The model is reading: " in page.text("#progress"))
         page.wait(lambda: re.search(r" tokens, about \d+ s left$", page.text("#progress")))
         assert float(page.one("#progress progress").get_attribute("value") or 0) > 0
         page.one("#question").send_keys(Keys.ESCAPE)
@@ -55,7 +55,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Chrome, tmp_path: Path)
         browser.get(page.url)
         page.wait(lambda: page.one("#key-dialog").is_displayed())
         page.one("#key").send_keys("wrong\n")
-        page.wait(lambda: "did not take this key" in page.text("#key-dialog"))
+        page.wait(lambda: "did not accept this key" in page.text("#key-dialog"))
         page.one("#key").send_keys("the key ü\n")
         page.wait(lambda: page.all("#model option"))
         page.ask("Hi")
@@ -86,7 +86,7 @@ def test_what_is_refused_says_what_to_do(page: ChatPage) -> None:
     page.click("New conversation", "nav")
     page.ask("Hello!")
     page.answered()
-    assert "Change what it names" in page.text(".problem")
+    assert "Change the setting or the message that it names" in page.text(".problem")
     assert "type" in page.text(".problem")
     page.set(temperature="9")
     page.ask("Hello!")
@@ -109,7 +109,7 @@ def test_a_server_that_is_gone(browser: Chrome, tmp_path: Path) -> None:
     assert "Try again" in page.text(".problem")
     page.ask("And now?")
     page.answered()
-    assert "See whether it still runs" in page.all(".problem")[-1].text
+    assert "Check that it is still running" in page.all(".problem")[-1].text
     with RunningServer(port=int(server.url.rpartition(":")[2])):
         page.click("Try again")
         page.wait(lambda: page.one("#model").get_attribute("value") == "demo")

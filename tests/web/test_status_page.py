@@ -128,7 +128,7 @@ def test_a_prompt_that_is_read_has_a_bar(browser: Chrome, tmp_path: Path, monkey
         thread.join()
     percent = re.fullmatch(r"[\d,]+ of [\d,]+ tokens \((\d+)%\), 0 from the cache, about \d+ s left", words)
     assert percent and 0 < int(percent[1]) < 100
-    page.wait(lambda: "See whether it still runs" in page.text("#notice"))
+    page.wait(lambda: "Check that it is still running" in page.text("#notice"))
 
 
 def test_totals_that_are_not_there_say_what_to_do(browser: Chrome, tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def test_totals_that_are_not_there_say_what_to_do(browser: Chrome, tmp_path: Pat
         page = StatusPage(browser, url)
         page.open()
         page.wait(lambda: "API key" in page.text("#totals-notice"))
-        page.click("Give the key")
+        page.click("Enter the key")
         page.one("#key").send_keys("wrong\n")
-        page.wait(lambda: "does not take this key" in page.text("#key-dialog"))
+        page.wait(lambda: "did not accept this key" in page.text("#key-dialog"))
         page.one("#key").send_keys("k\n")
         page.wait(lambda: page.totals().get("Requests answered") == "0")
         assert not page.one("#totals-notice").is_displayed()

@@ -147,7 +147,8 @@ class MessageAnswer(AnswerShape):
         if finish.reason == "tool_calls":
             return "tool_use"
         if finish.reason == "length":
-            if 0 < (self._max_tokens or 0) <= finish.usage.completion_tokens:
+            limit, written = self._max_tokens or 0, finish.usage.completion_tokens
+            if limit > 0 and (written >= limit or not written):  # 0 if another server has not counted
                 return "max_tokens"
             log_once("answers were cut off because the context was full (--context-length)")
             return "model_context_window_exceeded"

@@ -15,7 +15,7 @@ from ..embeddings import note_embeddings, served_embedder, unit_vectors
 from ..endpoint import json_response, unless_disconnected
 from ..glm.bodies import MAX_TEXTS
 from .bodies import EmbedBody, EmbeddingsBody, NamedBody
-from .names import is_called, not_found
+from .names import not_found
 from .schemas import OllamaErrorBody, OllamaVector, OllamaVectors
 
 
@@ -72,6 +72,6 @@ def add_embedding_routes(router: APIRouter, embedder: Embedder | None) -> None:
 def _model(embedder: Embedder | None, body: NamedBody) -> Embedder:
     """The embedder, if the client may call it so. Raises: NotSupported, ModelNotFound."""
     model = served_embedder(embedder, None)
-    if body.asked is not None and not is_called(body.asked, model.info):
-        raise not_found(body.asked, (model.info.id, *model.info.aliases))
+    if body.asked is not None and not model.info.is_called(body.asked):
+        raise not_found(body.asked, [model.info])
     return model

@@ -20,7 +20,7 @@ from .answers import ChatAnswer, GenerateAnswer
 from .bodies import ChatBody, GenerateBody, NamedBody
 from .embeddings import add_embedding_routes
 from .models import listed, running, shown
-from .names import is_called, not_found
+from .names import not_found
 from .schemas import (
     ChatLine,
     GenerateLine,
@@ -74,7 +74,7 @@ def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
         """The model that answers. Raises: ModelNotFound, ModelFileError."""
         found = engine.info if body.asked is None else await engine.find(body.asked)
         if found is None:
-            raise not_found(body.asked or "", [info.id for info in await engine.models()])
+            raise not_found(body.asked or "", await engine.models())
         return found
 
     async def kept(body: ChatBody | GenerateBody, shape: ChatAnswer) -> Response:
@@ -139,9 +139,9 @@ def ollama_router(endpoint: Endpoint, service: Service) -> APIRouter:
         """The model that the client means. Raises: ModelNotFound."""
         known = await models()
         for info in known:
-            if body.asked is None or is_called(body.asked, info):
+            if body.asked is None or info.is_called(body.asked):
                 return info
-        raise not_found(body.asked or "", [info.id for info in known])
+        raise not_found(body.asked or "", known)
 
     add_embedding_routes(router, service.embedder)
     router.include_router(_refused())

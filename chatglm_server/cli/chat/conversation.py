@@ -21,13 +21,16 @@ class Conversation:
     @property
     def messages(self) -> tuple[Message, ...]:
         """All that the model is shown."""
-        return (*((Message("system", self.system),) if self.system else ()), *self._messages)
+        system = (Message("system", join_surrogates(self.system)),) if self.system else ()
+        return (*system, *self._messages)
 
     def ask(self, question: str) -> None:
-        """Add a question; one that was not answered is forgotten. Mutates this."""
+        """Add a question; one that was not answered is forgotten. A terminal may send bytes that are no text. Mutates
+        this.
+        """
         if self._messages and self._messages[-1].role == "user":
             self._messages.pop()
-        self._messages.append(Message("user", question))
+        self._messages.append(Message("user", join_surrogates(question)))
 
     def take_back(self) -> bool:
         """Forget what followed the last question. False if there was none. Mutates this."""

@@ -25,5 +25,5 @@ def split_finished(text: str) -> tuple[str, str]:
     starts = [token.map[0] for token in _MARKDOWN.parse(text) if token.level == 0 and token.map and token.nesting >= 0]
     if len(starts) < 2:
         return "", text
-    lines = text.splitlines(keepends=True)
-    return "".join(lines[: starts[-1]]), "".join(lines[starts[-1] :])
+    lines = text.split("\n")  # where Markdown sees lines: str.splitlines knows more ends, such as U+2028
+    return "\n".join([*lines[: starts[-1]], ""]), "\n".join(lines[starts[-1] :])

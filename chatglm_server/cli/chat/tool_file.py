@@ -16,6 +16,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from ...chat import Tool
 from ...errors import BadOption
+from ...json_text import join_surrogates
 
 _MODULE = "chatglm_server_tools"
 
@@ -35,14 +36,14 @@ class PythonTool:
             return "error: the arguments are not a JSON object"
         try:
             result = validate_call(self.function)(**arguments)
-            return result if isinstance(result, str) else to_json(result).decode()
+            return join_surrogates(result) if isinstance(result, str) else to_json(result).decode()
         except ValidationError as error:
             problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
             return f"error: {'; '.join(problems)}"
         except PydanticSerializationError:
             return repr(result)
-        except Exception as error:
-            return f"error: {type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:
+            return join_surrogates(f"error: {type(error).__name__}: {error}")
 
 
 def load_tools(path: Path) -> dict[str, PythonTool]:

@@ -83,7 +83,7 @@ def check_prompts_disk(most_mb: int) -> Finding:
         return Finding("prompts", "ok", "none are kept on disk: CHATGLM_KV_DISK_MB is 0")
     try:
         folder = default_folder()
-    except RuntimeError:
+    except ModelFileError:
         return Finding(
             "prompts", "warning", "this user has no home folder", "set XDG_CACHE_HOME, or no prompts are kept"
         )

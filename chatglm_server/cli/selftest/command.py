@@ -6,9 +6,9 @@ import json
 import sys
 
 import anyio
-import httpx
 
-from ...errors import BadOption
+from ...engine.upstream.address import upstream_address
+from ...errors import BadOption, ModelFileError
 from ..commands import SelftestOptions
 from ..tables import print_table
 from ..wrapped_text import wrapped
@@ -46,13 +46,9 @@ def run_selftest(options: SelftestOptions) -> int:
 def _address(text: str) -> str:
     """The address before ``/chat/completions``: with ``/v1`` if it has no path. Raises: BadOption."""
     try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    valid = url.scheme in ("http", "https") and url.host and 0 < (url.port or 80) < 65536
-    if not valid or url.userinfo or url.query or url.fragment:
-        raise BadOption(f"{text}: an address is http:// or https://, a host, perhaps a port and a path such as /v1")
-    return str(url.copy_with(path=url.path.rstrip("/") or "/v1"))
+        return upstream_address(text)
+    except ModelFileError as error:
+        raise BadOption(error.message.replace("--upstream-api-key", "--api-key")) from None
 
 
 async def _try(server: Server, options: SelftestOptions, report: Report) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 import anyio
 import httpx
 
+from ...engine.upstream.address import LOOPBACK
 from ...json_text import is_too_deep
 
 _MOST_BYTES = 16 << 20
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CHAT = "/chat/completions"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
@@ -56,7 +56,7 @@ class Server:
         self.address = address
         self._timeout_s = timeout_s
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        use_proxy = httpx.URL(address).host not in _LOOPBACK
+        use_proxy = httpx.URL(address).host not in LOOPBACK
         try:
             self._client = httpx.AsyncClient(headers=headers, timeout=timeout_s, trust_env=use_proxy)
         except (ImportError, ValueError, httpx.InvalidURL) as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from errno import EPERM
 from pathlib import Path
 
+from ...errors import ModelFileError
 from .block_file import PART, SUFFIX, read_place, remove_leftover
 from .blocks import BLOCK
 from .note_file import NOTE_SUFFIX
@@ -27,8 +28,11 @@ _LONGEST_TITLE = 200
 
 
 def default_folder() -> Path:
-    """Where the blocks of this user lie."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chatglm-server" / "kv"
+    """Where the blocks of this user lie. Raises: ModelFileError without a home folder."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chatglm-server" / "kv"
+    except RuntimeError:
+        raise ModelFileError("this user has no home folder: set XDG_CACHE_HOME") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from .logprobs import read_logprobs
 from .text_reader import ReaderFactory
 
 _COUNTED = ("prompt_tokens", "completion_tokens", "total_tokens")
+_MOST_TOKENS = 1 << 40
+"""A count above this is none: the figures of the metrics are floats."""
 
 
 class UpstreamAnswer:
@@ -91,4 +93,4 @@ def _detail(usage: Mapping[str, Any], group: str, name: str) -> object:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None

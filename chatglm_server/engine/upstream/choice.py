@@ -15,7 +15,6 @@ from ...chat import (
     ToolCallRepaired,
     ToolCallStart,
 )
-from ...json_text import join_surrogates
 from .calls import BackendCalls
 from .text_reader import ReaderFactory, TextReader
 
@@ -66,7 +65,7 @@ class BackendChoice:
         if isinstance(choice.get("finish_reason"), str):
             self._reason = choice["finish_reason"]
             stop = choice.get("stop_reason")  # a token id, if one of `stop_token_ids` did
-            self.stop_string = join_surrogates(stop) if isinstance(stop, str) else None
+            self.stop_string = stop if isinstance(stop, str) else None
         return events
 
     def finish(self) -> tuple[list[ParserEvent], FinishReason]:
@@ -82,7 +81,7 @@ class BackendChoice:
         if not isinstance(text, str) or not text:
             return []
         self._thoughts_came = True
-        return [ReasoningDelta(join_surrogates(text))]
+        return [ReasoningDelta(text)]
 
     def _text(self, text: str, model: str) -> list[ParserEvent]:
         if not text:
@@ -125,4 +124,4 @@ def _as_text(content: object) -> str:
     """Content as text: a string, or the text parts of a list."""
     if isinstance(content, list):
         return "".join(_as_text(part.get("text")) for part in content if isinstance(part, dict))
-    return join_surrogates(content) if isinstance(content, str) else ""
+    return content if isinstance(content, str) else ""

@@ -6,8 +6,9 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import anyio
@@ -23,8 +24,8 @@ from ...errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from ...json_text import join_surrogates
 from .address import LOOPBACK
+from .backend_json import NotJson, read_json
 from .context_errors import read_too_long
 from .event_reader import EventReader, EventTooLong
 
@@ -36,9 +37,13 @@ MAX_EVENT_BYTES = 16 << 20
 MAX_STREAM_BYTES = 512 << 20
 """Limit for a stream: more than a million tokens. Clients that do not stream get it whole, out of memory."""
 MAX_ERROR_BYTES = 64 << 10
+MAX_ERROR_CHARACTERS = 2000
+"""Limit for the message of an error, and for each of its other fields."""
 MAX_CONNECTIONS = 256
 CONNECT_S = 5.0
 GET_S = 10.0
+ERROR_S = 10.0
+"""Limit for the time in which the body of an error arrives."""
 CONNECT_RETRIES = 1
 """Applies before a connection is open. A request that was sent is not repeated: the backend may have acted on it."""
 
@@ -51,15 +56,16 @@ class UpstreamClient:
     """Sends requests to the server at `address`, with the key for that server only."""
 
     def __init__(self, address: str, key: str | None, timeout_s: float) -> None:
-        """`timeout_s`: seconds for which the server may be silent."""
+        """`timeout_s`: seconds for which the server may be silent, and in which the head of its answer is complete."""
         self.address = address
         self._key = key
         self._timeout_s = timeout_s
         use_proxy = httpx.URL(address).host not in LOOPBACK
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=32, keepalive_expiry=2.0)
         self._client = httpx.AsyncClient(
-            # a few compressed bytes could expand to many
             headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {}),
+            # one client's requests must not carry the cookies that another client's got
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_S, pool=CONNECT_S),
             transport=None if use_proxy else httpx.AsyncHTTPTransport(limits=limits, retries=CONNECT_RETRIES),
             limits=limits,
@@ -102,7 +108,8 @@ class UpstreamClient:
     @asynccontextmanager
     async def _response(self, method: str, path: str, body: Json | None) -> AsyncIterator[httpx.Response]:
         request = self._client.build_request(method, self.address + path, json=body)
-        with self._translated():
+        # httpx limits each silence only: neither trickling headers nor interim responses without end would time out
+        with self._translated(), anyio.fail_after(CONNECT_S + self._timeout_s):
             response = await self._unless_stopped(self._client.send(request, stream=True))
         try:
             if not response.is_success:
@@ -116,7 +123,7 @@ class UpstreamClient:
             yield self._object(await self._read(response, MAX_EVENT_BYTES))
             return
         reader = EventReader(MAX_EVENT_BYTES)
-        received = response.aiter_bytes()
+        received = self._received(response)
         size = 0
         while True:
             with self._translated():
@@ -129,7 +136,7 @@ class UpstreamClient:
                 events = reader.flush() if chunk is None else reader.feed(chunk)
             for event in events:
                 if event.strip() == "[DONE]":
-                    with anyio.move_on_after(_LINGER_S), self._translated():
+                    with anyio.move_on_after(_LINGER_S), suppress(httpx.HTTPError):  # the answer is whole already
                         async for _ in received:
                             pass
                     return
@@ -139,7 +146,7 @@ class UpstreamClient:
 
     async def _read(self, response: httpx.Response, limit: int) -> bytes:
         """Returns the body. Raises: UpstreamFailure if it is longer than `limit` bytes."""
-        received = response.aiter_bytes()
+        received = self._received(response)
         body = bytearray()
         while True:
             with self._translated():
@@ -150,12 +157,20 @@ class UpstreamClient:
             if len(body) > limit:
                 raise UpstreamFailure(f"the backend at {self.address} sent more than {limit} bytes at once")
 
+    def _received(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        """Returns the body as it arrives. Raises: UpstreamFailure if it is compressed.
+
+        No server has to do that, as none is asked for it, and a few compressed bytes can expand to gigabytes.
+        """
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UpstreamFailure(f"the backend at {self.address} sent a compressed answer, which nobody asked it for")
+        return response.aiter_raw()
+
     def _parsed(self, text: bytes | str) -> Any:
         try:
-            # Python servers write NaN and Infinity, which JSON does not have: they count as null
-            return json.loads(text, parse_constant=lambda _: None)
-        except (ValueError, RecursionError):
-            raise UpstreamFailure(f"the backend at {self.address} sent something that is not JSON") from None
+            return read_json(text)
+        except NotJson as error:
+            raise UpstreamFailure(f"the backend at {self.address} sent something that {error}") from None
 
     def _object(self, text: bytes | str) -> Json:
         value = self._parsed(text)
@@ -168,15 +183,14 @@ class UpstreamClient:
     async def _refusal(self, response: httpx.Response) -> ChatGLMServerError:
         """Returns the error that a response stands for. A redirection is a failure: a client could not follow it."""
         status = response.status_code
-        if status < 400:
+        if not 400 <= status < 600:
             return UpstreamFailure(f"the backend at {self.address} answered {status}: is the address right?")
-        try:
+        text = ""
+        with anyio.move_on_after(ERROR_S), suppress(UpstreamFailure, UpstreamTimeout):
             text = (await self._read(response, MAX_ERROR_BYTES)).decode("utf-8", "replace")
-        except UpstreamFailure:
-            text = ""
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
+            value = read_json(text)
+        except NotJson:
             value = text if "<html" not in text.lower() else ""
         error = value.get("error") or value if isinstance(value, dict) else value
         return self._error(error, status, _seconds(response.headers.get("retry-after")))
@@ -194,14 +208,15 @@ class UpstreamClient:
         if (lengths := read_too_long(fields, shown)) is not None:
             return ContextLengthExceeded(shown, length=lengths[0], limit=lengths[1])
         type, param, code = (
-            str(fields[name]) if isinstance(fields.get(name), str | int) else None for name in ("type", "param", "code")
+            self._shown(str(fields[name])) if isinstance(fields.get(name), str | int) else None
+            for name in ("type", "param", "code")
         )
         return UpstreamError(shown, status=status, type=type, param=param, code=code, retry_after=retry_after)
 
-    def _shown(self, message: str) -> str:
-        """Returns a server's message as a client may see it: with a bounded length, and without the key."""
-        message = join_surrogates(message.strip())
-        return (message.replace(self._key, "***") if self._key else message)[:2000]
+    def _shown(self, text: str) -> str:
+        """Returns a server's text as a client may see it: with a bounded length, and without the key."""
+        text = text.strip()
+        return (text.replace(self._key, "***") if self._key else text)[:MAX_ERROR_CHARACTERS]
 
     async def _unless_stopped(self, awaitable: Awaitable[T]) -> T:
         """Returns the result of `awaitable`. Raises: ShuttingDown as soon as `stop` is called."""
@@ -230,6 +245,8 @@ class UpstreamClient:
             raise QueueFull(f"{MAX_CONNECTIONS} requests wait for the backend already; try again soon") from None
         except httpx.TimeoutException:
             raise UpstreamTimeout(f"the backend at {self.address} was silent for {self._timeout_s:g} seconds") from None
+        except TimeoutError:
+            raise UpstreamTimeout(f"the backend at {self.address} sent the head of its answer too slowly") from None
         except httpx.HTTPError:
             raise UpstreamFailure(f"the backend at {self.address} broke off before its answer was complete") from None
         except EventTooLong as error:

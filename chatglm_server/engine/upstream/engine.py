@@ -19,6 +19,7 @@ from .address import is_openais
 from .answer import UpstreamAnswer
 from .body import Json, chat_body, completion_body, with_older_limit
 from .client import UpstreamClient
+from .log_text import in_a_line
 from .model_list import difference, read_models
 from .pool import BackendPool
 from .pool_member import PoolMember
@@ -51,7 +52,7 @@ class UpstreamEngine:
         lists = await asyncio.gather(*map(self._listed, members))
         found = {member.address: names for member, names in zip(members, lists, strict=True) if names is not None}
         if line := difference(found):
-            _log.warning("%s", line)
+            _log.warning("%s", in_a_line(line))
 
     async def _listed(self, member: PoolMember) -> list[str] | None:
         """Returns the names of a backend's models, and logs their number; None if it has no list."""
@@ -59,7 +60,7 @@ class UpstreamEngine:
             models = self._read(member.address, await self._pool.get_from(member, "/models"))
         except ChatGLMServerError as error:
             if not member.left_out:
-                _log.warning("%s; requests will be tried all the same", error.message)
+                _log.warning("%s; requests will be tried all the same", in_a_line(error.message))
             return None
         _log.info("the backend at %s is there; models: %d", member.address, len(models))
         return [model.id for model in models]

@@ -23,13 +23,11 @@ class EventReader:
 
     def feed(self, chunk: bytes) -> list[str]:
         """Returns the data of the events that end in `chunk`. Mutates the reader. Raises: EventTooLong."""
-        if self._after_cr and chunk[:1] == b"\n":
-            chunk = chunk[1:]
+        start = int(self._after_cr and chunk[:1] == b"\n")
         if chunk:
             self._after_cr = chunk[-1:] == b"\r"
         events: list[str] = []
-        start = 0
-        for end in _LINE_END.finditer(chunk):
+        for end in _LINE_END.finditer(chunk, start):
             self._extend(chunk[start : end.start()])
             start = end.end()
             line = bytes(self._line)

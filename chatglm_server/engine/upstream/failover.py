@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ...errors import (
     ChatGLMServerError,
     QueueFull,
+    ReplicaLost,
     ShuttingDown,
     UpstreamError,
     UpstreamFailure,
@@ -17,6 +18,7 @@ from ...errors import (
 
 _OF_THE_SERVER = (UpstreamUnreachable, UpstreamFailure, UpstreamTimeout, QueueFull)
 _STATUSES_OF_THE_SERVER = (429, 502, 503)
+_CODES_OF_ITS_END = (ShuttingDown.code, ReplicaLost.code)
 
 
 def goes_elsewhere(error: ChatGLMServerError) -> bool:
@@ -27,9 +29,11 @@ def goes_elsewhere(error: ChatGLMServerError) -> bool:
 
 
 def breaks_off(error: ChatGLMServerError) -> bool:
-    """True if an answer ended by a fault of the server, or because it is a server of this kind that was stopped."""
+    """True if an answer ended by a fault of the server, or because it is a server of this kind that was stopped, or a
+    cluster of them that lost the one that wrote the answer.
+    """
     if isinstance(error, UpstreamError):
-        return error.code == ShuttingDown.code
+        return error.code in _CODES_OF_ITS_END
     return isinstance(error, UpstreamFailure | UpstreamTimeout)
 
 

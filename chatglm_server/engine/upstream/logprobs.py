@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...chat import TokenLogprob, TokenSampled
-from ...json_text import join_surrogates
 
 MAX_TOP = 128
 """Likeliest tokens that are read for one token."""
@@ -34,7 +33,7 @@ def _chat_token(entry: object) -> TokenSampled | None:
 def _token_logprob(entry: object) -> TokenLogprob | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("token"), str):
         return None
-    return TokenLogprob(join_surrogates(entry["token"]), _bytes(entry), _number(entry.get("logprob")))
+    return TokenLogprob(entry["token"], _bytes(entry), _number(entry.get("logprob")))
 
 
 def _bytes(entry: Mapping[str, Any]) -> bytes:
@@ -42,7 +41,7 @@ def _bytes(entry: Mapping[str, Any]) -> bytes:
     given = entry.get("bytes")
     if isinstance(given, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in given):
         return bytes(given)
-    return join_surrogates(entry["token"]).encode()
+    return str(entry["token"]).encode()
 
 
 def _completion_tokens(logprobs: Mapping[str, Any]) -> Iterator[TokenSampled]:
@@ -57,7 +56,6 @@ def _completion_tokens(logprobs: Mapping[str, Any]) -> Iterator[TokenSampled]:
 
 
 def _spelled(token: str, logprob: object) -> TokenLogprob:
-    token = join_surrogates(token)
     return TokenLogprob(token, token.encode(), _number(logprob))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from ...formats.registry import FORMATS
 from ..base import ModelInfo
@@ -13,6 +13,8 @@ MAX_MODELS = 1000
 CONTEXT_FIELDS = ("context_length", "max_model_len", "max_context_length", "context_window")
 """The names of a context length at OpenRouter, vLLM, LM Studio and Groq."""
 _SHOWN = 3
+_MOST_TOKENS = 1 << 40
+_LAST_SECOND = 253_402_300_799  # of the year 9999, where Python's dates end; some servers say milliseconds
 
 
 def read_models(listed: object, like: ModelInfo, format_name: Callable[[str], str | None]) -> list[ModelInfo] | None:
@@ -45,15 +47,19 @@ def _some(names: Sequence[str]) -> str:
 
 def _model(entry: Mapping[str, Any], like: ModelInfo, chat_format: str | None) -> ModelInfo:
     meta = entry.get("meta")
-    lengths = [entry.get(name) for name in CONTEXT_FIELDS]
+    lengths: list[Any] = [entry.get(name) for name in CONTEXT_FIELDS]
     lengths.append(meta.get("n_ctx_train") if isinstance(meta, dict) else None)  # llama-server
     created = entry.get("created")
     return replace(
         like,
         id=entry["id"],
         chat_format=chat_format or "none",
-        context_length=next((length for length in lengths if isinstance(length, int)), 0),
-        created=created if isinstance(created, int) else 0,
+        context_length=next((length for length in lengths if _is_count(length, _MOST_TOKENS)), 0),
+        created=created if _is_count(created, _LAST_SECOND) else 0,
         note="",
         thinking=None if chat_format is None else FORMATS[chat_format].thinking.when,
     )
+
+
+def _is_count(value: object, most: int) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= most

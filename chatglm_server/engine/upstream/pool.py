@@ -10,10 +10,10 @@ from ...recent import Recent
 from .failover import all_failed, goes_elsewhere, is_busy
 from .pool_member import PoolMember
 
-MAX_CONVERSATIONS = 10_000
-"""Conversations whose server is remembered."""
+MAX_PREFIXES = 20_000
+"""Beginnings of requests whose server is remembered. A conversation has one, a bare prompt a dozen at most."""
 HOME_LEAD = 2
-"""So many more requests than the least busy server may run at the one that has a conversation's prefix in its cache:
+"""So many more requests than the least busy server may run at the one that has a request's prefix in its cache:
 to wait for them takes less time than to read the prompt again. With 0, every fourth or fifth turn of 20 conversations
 at two servers leaves its prefix; with 2, every twentieth or none."""
 
@@ -21,14 +21,14 @@ at two servers leaves its prefix; with 2, every twentieth or none."""
 class BackendPool:
     """One server, or several with the same model.
 
-    A request goes to the server that answered its conversation before, unless that is busier than others, and else to
-    the least busy one. A server that fails is left out until it answers again, and its request goes to another if the
-    answer has not begun. A server that is alone is never left out.
+    A request goes to the server that answered the latest one with the longest beginning in common, unless that is
+    busier than others, and else to the least busy one. A server that fails is left out until it answers again, and its
+    request goes to another if the answer has not begun. A server that is alone is never left out.
     """
 
     def __init__(self, members: Sequence[PoolMember]) -> None:
         self.members = members
-        self._homes: Recent[bytes, PoolMember] = Recent(MAX_CONVERSATIONS)
+        self._homes: Recent[bytes, PoolMember] = Recent(MAX_PREFIXES)
         self._sent = 0
 
     async def get(self, path: str) -> Any:
@@ -55,11 +55,12 @@ class BackendPool:
             raise
 
     def choose(
-        self, conversation: bytes | None, tried: Collection[PoolMember], *, in_service: bool = False
+        self, keys: Sequence[bytes], tried: Collection[PoolMember], *, in_service: bool = False
     ) -> PoolMember | None:
         """Returns the server for a request that those in `tried` did not answer; None if there is none.
 
-        Servers that are left out are the last resort, and none if it must be one `in_service`. Mutates the pool.
+        `keys` are those of the request's beginnings, as `prefix_keys` gives them. Servers that are left out are the
+        last resort, and none if it must be one `in_service`. Mutates the pool.
         """
         others = [member for member in self.members if member not in tried]
         candidates = [member for member in others if not member.left_out]
@@ -68,7 +69,7 @@ class BackendPool:
         if not candidates:
             return None
         chosen = min(candidates, key=lambda member: (member.running, member.last_asked))
-        home = None if conversation is None else self._homes.get(conversation)
+        home = next(filter(None, map(self._homes.get, reversed(keys))), None)
         if home in candidates and home.running <= chosen.running + HOME_LEAD:
             chosen = home
         self._sent += 1
@@ -83,11 +84,11 @@ class BackendPool:
         if len(self.members) > 1:
             member.leave_out(error)
 
-    def answered(self, member: PoolMember, conversation: bytes | None) -> None:
+    def answered(self, member: PoolMember, keys: Sequence[bytes]) -> None:
         """Notes that `member` has begun to answer. Mutates the pool."""
         member.answered()
-        if conversation is not None:
-            self._homes.keep(conversation, member, 1)
+        for key in keys:
+            self._homes.keep(key, member, 1)
 
     def stop(self) -> None:
         for member in self.members:

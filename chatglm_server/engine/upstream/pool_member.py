@@ -12,6 +12,7 @@ from ...errors import ChatGLMServerError
 from ...queueing.status import BackendStatus
 from .client import Json, UpstreamClient
 from .failover import named
+from .log_text import in_a_line
 from .probe import BackendProbe
 
 BACK_OFFS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -83,7 +84,7 @@ class PoolMember:
             return
         self._fault = named(error, self.address)
         self._back_offs += 1
-        _log.warning("%s; it is left out until it answers again", self._fault)
+        _log.warning("%s; it is left out until it answers again", in_a_line(self._fault))
         self._looking = asyncio.create_task(self._until_it_answers())
 
     def answered(self) -> None:

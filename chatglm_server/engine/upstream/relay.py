@@ -8,10 +8,10 @@ from typing import Any
 
 from ...errors import ChatGLMServerError, UpstreamFailure
 from .client import Json
-from .conversation_key import conversation_key
 from .failover import all_failed, breaks_off, goes_elsewhere, is_busy
 from .pool import BackendPool
 from .pool_member import PoolMember
+from .prefix_keys import prefix_keys
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ class _Relay:
         self._pool = pool
         self._path = path
         self._body = body
-        self._conversation = conversation_key(body) if len(pool.members) > 1 else None
+        self._keys = prefix_keys(body) if len(pool.members) > 1 else []
         self._tried: list[PoolMember] = []
         self._errors: dict[str, ChatGLMServerError] = {}
         self._answer = AsyncExitStack()
@@ -53,7 +53,7 @@ class _Relay:
         """
         while True:
             busy = any(map(is_busy, self._errors.values()))
-            member = self._pool.choose(self._conversation, self._tried, in_service=busy)
+            member = self._pool.choose(self._keys, self._tried, in_service=busy)
             if member is None:
                 raise all_failed(self._errors)
             self._tried.append(member)
@@ -76,7 +76,7 @@ class _Relay:
                 async for value in self._objects:
                     if not begun and begins(value):
                         begun = True
-                        self._pool.answered(member, self._conversation)
+                        self._pool.answered(member, self._keys)
                     yield value
                 if begun:
                     return

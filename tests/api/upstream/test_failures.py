@@ -13,6 +13,7 @@ from tests.serving import RunningServer
 from tests.upstream import HELLO, SECRET, answer, chunks
 
 OPENAI_ERROR = {"message": "slow down", "type": "rate", "param": "model", "code": "rate_limit"}
+HALVES = {"message": "no\ud800", "type": "t\ud800", "param": "p\ud800", "code": "c\ud800"}
 REFUSALS = {
     "openai": (whole({"error": OPENAI_ERROR}, "429 Too Many Requests", "Retry-After: 17"), 429, "slow down"),
     "number as code": (whole({"error": {"message": "m", "code": 400}}, "400 Bad Request"), 400, "m"),
@@ -24,6 +25,7 @@ REFUSALS = {
     "nothing": (whole(b"", "500 Internal Server Error"), 500, "500"),
     "redirection": (whole(b"", "307 Temporary Redirect", "Location: https://example.com/"), 502, "307"),
     "deep": (whole(b"[" * 50_000, "400 Bad Request"), 400, "[[["),
+    "half a character": (whole({"error": HALVES}, "400 Bad Request"), 400, "no\ufffd"),
 }
 
 
@@ -55,6 +57,7 @@ BROKEN = {
     "no end of line": (stream(*text("Hi"), *[b"x" * (1 << 20)] * 17), "upstream_failure"),
     "silent": (stream(*text("Hi"), UNTIL_THE_CLIENT_LEAVES), "upstream_timeout"),
     "its own error": (stream(*text("Hi"), {"error": {"message": "out of memory", "code": "oom"}}), "oom"),
+    "half a character": (stream(*text("Hi"), {"error": HALVES}), "c\ufffd"),
 }
 
 
@@ -101,6 +104,24 @@ def test_whole_answer_that_breaks_off(front: RunningServer, backend: RawBackend)
 def test_half_a_character_is_replaced(front: RunningServer, backend: RawBackend) -> None:
     backend.play(stream(b'data: {"choices": [{"delta": {"content": "a\\ud800"}, "finish_reason": "stop"}]}\n\n'))
     assert answer(front, HELLO)["message"]["content"] == "a\ufffd"
+
+
+COUNTS = {"prompt_tokens": -5, "completion_tokens": 10**400, "prompt_tokens_details": {"cached_tokens": True}}
+
+
+def test_counts_that_make_no_sense_are_left_out(front: RunningServer, backend: RawBackend) -> None:
+    backend.play(stream(*text("Hi"), delta(reason="stop", usage=COUNTS)))
+    usage = front.post(json=HELLO).json()["usage"]
+    assert [usage[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")] == [0, 0, 0]
+    front.wait_for_queue(running=0)
+    assert httpx.get(f"{front.url}/metrics").status_code == 200
+    assert "Traceback" not in front.output
+
+
+def test_a_break_behind_the_end_breaks_nothing(front: RunningServer, backend: RawBackend) -> None:
+    backend.play(stream(*text("Hi"), delta(reason="stop"), end=False))
+    assert answer(front, HELLO)["message"]["content"] == "Hi"
+    assert chunks(front, HELLO)[-1]["choices"][0]["finish_reason"] == "stop"
 
 
 def test_end_without_done(front: RunningServer, backend: RawBackend) -> None:

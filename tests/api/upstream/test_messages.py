@@ -10,6 +10,7 @@ import anthropic
 import httpx
 import pytest
 from anthropic import Anthropic
+from openai import OpenAI
 
 from chatglm_server.settings import Settings
 from tests.api.messages.test_messages_stream import TOOL
@@ -69,6 +70,58 @@ def test_a_stop_string_that_the_backend_names(
     answer = client.messages.create(**ASK, stop_sequences=["END"])
     assert (answer.stop_reason, answer.stop_sequence) == (reason, said if reason == "stop_sequence" else None)
     assert backend.requests[0].body["stop"] == ["END"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "usage", "reason"),
+    [(5, USAGE, "max_tokens"), (50, USAGE, "model_context_window_exceeded"), (50, None, "max_tokens")],
+)
+def test_a_limit_that_ended_the_answer(
+    client: Anthropic, backend: RawBackend, limit: int, usage: dict[str, Any] | None, reason: str
+) -> None:
+    """Where the backend has not counted, it is the client's own limit."""
+    backend.play(stream(*text("Hi"), delta(reason="length", usage=usage)))
+    answer = client.messages.create(**ASK | {"max_tokens": limit})
+    assert answer.stop_reason == reason
+
+
+MIXED: dict[str, list[tuple[int, str, str]]] = {
+    "in turns": [(0, "f", '{"a": "}'), (1, "g", '{"x": '), (0, "", '"}'), (1, "", "1}")],
+    "without arguments": [(0, "f", ""), (1, "g", '{"x": 1}'), (2, "h", "")],
+    "first all names": [(0, "f", ""), (1, "g", ""), (0, "", '{"a": 2}'), (1, "", '{"x": 1}')],
+}
+
+
+@pytest.mark.parametrize("parts", MIXED.values(), ids=MIXED)
+def test_calls_whose_fragments_the_backend_mixes(
+    client: Anthropic, backend: RawBackend, parts: list[tuple[int, str, str]]
+) -> None:
+    """In streams of these APIs one call follows the other."""
+    sent: dict[int, list[str]] = {}
+    events = []
+    for index, name, arguments in parts:
+        sent.setdefault(index, [name]).append(arguments)
+        head = {"id": f"call_{name}", "type": "function"} if name else {}
+        function = {"name": name, "arguments": arguments} if name else {"arguments": arguments}
+        events.append(delta({"tool_calls": [{"index": index, **head, "function": function}]}))
+    expected = [(name, json.loads("".join(texts) or "{}")) for name, *texts in sent.values()]
+    backend.play(stream(*events, delta(reason="tool_calls")))
+    streamed = httpx.post(f"{client.base_url}/v1/messages", json=ASK | {"stream": True}, timeout=60).text
+    inputs: dict[int, list[str]] = {}
+    opened = None
+    for event in (json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: ")):
+        if event["type"] == "content_block_start":
+            opened = event["index"]
+            inputs[opened] = [event["content_block"]["name"]]
+        elif event["type"] == "content_block_delta":
+            assert event["index"] == opened
+            inputs[opened].append(event["delta"]["partial_json"])
+    assert [(name, json.loads("".join(texts))) for name, *texts in inputs.values()] == expected
+    openai = OpenAI(base_url=f"{client.base_url}/v1", api_key="none", max_retries=0)
+    with openai.responses.stream(model="some-model", input="Weather?") as items:
+        response = items.get_final_response()
+    called = [(item.name, json.loads(item.arguments)) for item in response.output if item.type == "function_call"]
+    assert called == expected
 
 
 def test_a_prompt_too_long_for_the_backend(client: Anthropic, backend: RawBackend) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import ADD, WEATHER
-from tests.raw_backend import UNTIL_THE_CLIENT_LEAVES, RawBackend, delta, stream, text, whole
+from tests.raw_backend import MODELS, UNTIL_THE_CLIENT_LEAVES, RawBackend, delta, stream, text, whole
 from tests.serving import RunningServer, user
 from tests.upstream import ASK, HELLO, ONE_CALL, SECRET, USAGE, answer, chunks, folded, joined
 
@@ -301,6 +301,26 @@ def test_models(front: RunningServer) -> None:
     assert (card["id"], card["object"]) == ("glm-4-9b-chat", "chat.completion")
     missing = httpx.get(f"{front.url}/v1/models/gpt-9")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_a_list_of_models_with_odd_entries(front: RunningServer, backend: RawBackend) -> None:
+    """Half a character, milliseconds, and figures that are none."""
+    odd = [
+        {"id": "half \ud800", "created": 1_700_000_000_000, "max_model_len": True},
+        {"id": "old", "created": -1, "context_length": -5},
+    ]
+    backend.play(stream(*text("Hi"), delta(reason="stop")))
+    backend.models = whole({"object": "list", "data": odd})
+    try:
+        listed = httpx.get(f"{front.url}/v1/models").json()["data"]
+        for path, header in (("/v1/models", "anthropic-version"), ("/api/tags", "x")):
+            assert httpx.get(front.url + path, headers={header: "2023-06-01"}).status_code == 200
+        assert answer(front, {"messages": user("Hello!")})["message"]["content"] == "Hi"
+    finally:
+        backend.models = whole(MODELS)
+    expected = [("half \ufffd", 0, None), ("old", 0, None)]
+    assert [(model["id"], model["created"], model["context_length"]) for model in listed] == expected
+    assert backend.requests[0].body["model"] == "half \ufffd"
 
 
 def test_completions(front: RunningServer, backend: RawBackend) -> None:

@@ -104,6 +104,23 @@ def test_idle_servers_take_turns_and_a_conversation_goes_back(pair: Pair) -> Non
     assert sorted(received.body["messages"][0]["content"] for received in one.requests) == sorted(first)
 
 
+def test_a_bare_prompt_goes_where_its_beginning_was_read(pair: Pair) -> None:
+    front, one, other = pair
+    for backend in (one, other):
+        backend.play(whole({"choices": [{"text": "Hi", "finish_reason": "stop"}]}))
+    prompts = [f"Story {next(_numbers)}. " + "Once upon a time there was a king. " * 20 for _ in range(4)]
+    for prompt in prompts:
+        assert front.post("/v1/completions", json={"model": "some-model", "prompt": prompt}).status_code == 200
+    first = [received.body["prompt"] for received in one.requests]
+    assert len(first) == 2
+    for prompt in reversed(prompts):
+        longer = {"model": "some-model", "prompt": prompt + "Hi, said the queen."}
+        assert front.post("/v1/completions", json=longer).status_code == 200
+    assert sorted(received.body["prompt"] for received in one.requests[2:]) == sorted(
+        prompt + "Hi, said the queen." for prompt in first
+    )
+
+
 def test_a_busy_server_is_left_alone(pair: Pair) -> None:
     """A conversation waits for a few requests at its server, but not for many; others go where nobody waits."""
     front, one, other = pair
@@ -137,6 +154,11 @@ FAILURES: dict[str, list[object]] = {
     "accepted, then stopped": stream(
         delta({"role": "assistant"}),
         {"error": {"message": "the server is shutting down", "code": "server_shutting_down"}},
+        done=False,
+    ),
+    "accepted, then lost": stream(
+        delta({"role": "assistant"}),
+        {"error": {"message": "the replica that wrote this answer has ended", "code": "replica_lost"}},
         done=False,
     ),
     "accepted, then silent": stream(delta({"role": "assistant"}), UNTIL_THE_CLIENT_LEAVES),

@@ -1,14 +1,16 @@
-"""In front of two servers with the demo model: conversations stay where their prefix is, and a kill loses nothing."""
+"""In front of two servers with the demo model: requests go where their prefix is, and a kill loses nothing."""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from tests.api.upstream.test_several import upstreams, wait_for
 from tests.serving import RunningServer, user
@@ -17,6 +19,19 @@ OPTIONS = ("--threads", "1", "--kv-disk-mb", "0", "--models-max", "0")
 CONVERSATIONS, TURNS = 20, 4
 AT_ONCE = 3
 """Few enough that no server is so busy that a conversation leaves it."""
+BOUNDARY = 4
+"""Tokens at a bare prompt's end that may become others as the text goes on."""
+
+
+@pytest.fixture(scope="module")
+def front_of_two() -> Iterator[RunningServer]:
+    """A server in front of two."""
+    with (
+        RunningServer(*OPTIONS) as one,
+        RunningServer(*OPTIONS) as other,
+        RunningServer("--model", f"{one.url},{other.url}") as front,
+    ):
+        yield front
 
 
 def converse(front: RunningServer, number: int) -> list[bool]:
@@ -35,17 +50,30 @@ def converse(front: RunningServer, number: int) -> list[bool]:
     return hits
 
 
-def test_conversations_stay_and_are_shared_out() -> None:
-    with (
-        RunningServer(*OPTIONS) as one,
-        RunningServer(*OPTIONS) as other,
-        RunningServer("--model", f"{one.url},{other.url}") as front,
-    ):
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            hits = [
-                hit for found in pool.map(lambda number: converse(front, number), range(CONVERSATIONS)) for hit in found
-            ]
-        requests = [state["requests"] for state in upstreams(front)]
+def go_on(front: RunningServer, number: int) -> list[bool]:
+    """The same with bare prompts, each of which begins as the one before it."""
+    prompt, before, hits = f"Story {number}: " + f"once there were {number} kings. " * 10, 0, []
+    for turn in range(TURNS):
+        body = {"model": "demo", "prompt": prompt, "temperature": 0, "max_tokens": 24}
+        response = front.post("/v1/completions", json=body)
+        assert response.status_code == 200, response.text
+        usage = response.json()["usage"]
+        if turn:
+            hits.append(usage["prompt_tokens_details"]["cached_tokens"] >= before - BOUNDARY)
+        before = usage["prompt_tokens"]
+        prompt += response.json()["choices"][0]["text"] + " And then? "
+    return hits
+
+
+@pytest.mark.parametrize("talk", [converse, go_on])
+def test_requests_go_where_their_prefix_is_and_are_shared_out(
+    talk: Callable[[RunningServer, int], list[bool]], front_of_two: RunningServer
+) -> None:
+    before = [state["requests"] for state in upstreams(front_of_two)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(lambda number: talk(front_of_two, number), range(CONVERSATIONS))
+        hits = [hit for talked in found for hit in talked]
+    requests = [state["requests"] - sent for state, sent in zip(upstreams(front_of_two), before, strict=True)]
     assert len(hits) == CONVERSATIONS * (TURNS - 1)
     assert sum(hits) >= 0.9 * len(hits)
     assert sum(requests) == CONVERSATIONS * TURNS

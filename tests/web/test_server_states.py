@@ -90,7 +90,7 @@ def test_what_is_refused_says_what_to_do(page: ChatPage) -> None:
     assert "type" in page.text(".problem")
     page.set(temperature="9")
     page.ask("Hello!")
-    assert "Temperature: write a number" in page.text("#notice")
+    assert "Temperature: enter a number" in page.text("#notice")
     page.all("#conversations .open")[-1].click()
     assert not page.one("#notice").is_displayed()
 

@@ -203,7 +203,7 @@ def test_branches(browser: Chrome, tmp_path: Path) -> None:
 def test_two_tabs(browser: Chrome, tmp_path: Path) -> None:
     """What one writes, the other shows; neither writes over it."""
     with replaying(browser, tmp_path, *(glm4(text) for text in ("One.", "Two.", "Three."))) as page:
-        first = browser.current_window_handle
+        first, left = browser.current_window_handle, "[title='Delete “Count”']"
         page.ask("Count")
         page.answered()
         browser.switch_to.new_window("tab")
@@ -224,11 +224,12 @@ def test_two_tabs(browser: Chrome, tmp_path: Path) -> None:
         browser.switch_to.window(second)
         page.click("Delete “Count”")
         page.click("Delete", "#confirm-dialog")
+        page.wait(lambda: not page.all(left))
         browser.close()
         browser.switch_to.window(first)
-        page.wait(lambda: not page.all("[title='Delete “Count”']"))
+        page.wait(lambda: not page.all(left))
         page.open()
-        assert not page.all("[title='Delete “Count”']")
+        assert not page.all(left)
 
 
 def test_states_of_one_conversation_are_joined(page: ChatPage) -> None:

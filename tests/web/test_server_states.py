@@ -81,7 +81,7 @@ def test_what_is_refused_says_what_to_do(page: ChatPage) -> None:
     page.browser.execute_script("document.querySelector('#question').value = 'word '.repeat(5000)")
     page.ask("")
     page.answered()
-    assert "Start a new one, or edit an earlier message" in page.text(".problem")
+    assert "Start a new one, or edit an earlier message. The server says: the prompt has " in page.text(".problem")
     page.set(schema='{"type": 3}')
     page.click("New conversation", "nav")
     page.ask("Hello!")
@@ -90,7 +90,7 @@ def test_what_is_refused_says_what_to_do(page: ChatPage) -> None:
     assert "type" in page.text(".problem")
     page.set(temperature="9")
     page.ask("Hello!")
-    assert "Temperature: write a number" in page.text("#notice")
+    assert "Temperature: enter a number" in page.text("#notice")
     page.all("#conversations .open")[-1].click()
     assert not page.one("#notice").is_displayed()
 

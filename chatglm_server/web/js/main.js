@@ -226,8 +226,10 @@ async function lookAtServer() {
   } catch {
     state = null; // the next request says it
   }
-  if (state?.problem && state.problem !== before?.problem) notice(say("problemBackend", { message: state.problem }));
-  else if (state && before?.problem && !state.problem) notice("");
+  const { problem = "" } = state ?? {};
+  if (problem && problem !== before?.problem) {
+    notice(say("problemBackend", { message: say("serverSays", { message: problem }) }));
+  } else if (state && before?.problem && !problem) notice("");
   drawStrip();
   const another = state && before !== undefined && state.model !== before?.model;
   if (another) await readModels().then(draw, () => {}); // it was started again; the next request says what is wrong

@@ -9,7 +9,8 @@ import { say } from "./say.js";
  */
 export function advice(error) {
   if (!(error instanceof ApiError)) return say("problemOther", { message: error instanceof Error ? error.message : "" });
-  const { status, message, code, retryAfter } = error;
+  const { status, code, retryAfter } = error;
+  const message = error.message && say("serverSays", { message: error.message });
   if (status === 0) return say("problemUnreached");
   if (status === 401) return say("problemKey");
   if (code === "context_length_exceeded") return say("problemContext", { message });

@@ -112,6 +112,7 @@ export const EN = {
   storageFull:
     "The browser's storage is full, so the last message was not saved. Export conversations and delete some.",
   storageMany: "There would be more than {most} conversations. Export and delete some, then try again.",
+  serverSays: "The server says: {message}",
   problemUnreached:
     "Could not reach the server, or the connection broke. Check that it is still running, then try again.",
   problemKey: "The server needs its API key. Enter it, then try again.",

@@ -110,6 +110,7 @@ export const ZH = {
   storageClosed: "浏览器没有为本页保存数据，关闭页面后对话会丢失。请退出无痕模式，或导出对话。",
   storageFull: "浏览器的存储已满，最后一条消息没有保存。请导出对话并删除一些。",
   storageMany: "对话会超过 {most} 个。请导出并删除一些，然后重试。",
+  serverSays: "服务器的说明：{message}",
   problemUnreached: "无法连接服务器，或连接已断开。请确认它仍在运行，然后重试。",
   problemKey: "服务器需要 API 密钥。请输入后重试。",
   problemContext: "对话已超出模型的上下文。请开始新对话，或编辑较早的消息。{message}",

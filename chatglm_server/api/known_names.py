@@ -1,4 +1,4 @@
-"""The names of the models that there are, for the error about a name that is none of them."""
+"""The names of all models, for the error about a name that is unknown."""
 
 from __future__ import annotations
 

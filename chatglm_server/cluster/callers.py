@@ -1,4 +1,4 @@
-"""Ends the answers for a front that is gone: Ray lets the calls of a process that has ended run on."""
+"""Ends the answers for a front that is gone: Ray goes on with the calls of a process that has died."""
 
 from __future__ import annotations
 
@@ -39,16 +39,17 @@ class Callers:
 
     async def _watch(self, front: ActorHandle, answers: set[asyncio.Task[object]]) -> None:
         """Looks whether `front` is there until it has ended or no answer is left."""
-        while True:
+        try:
             await asyncio.sleep(_LOOK_S)
-            if not answers:
-                break
-            try:
-                await front.__ray_ready__.remote()
-            except ActorUnavailableError:  # it may be back soon
-                continue
-            except ActorDiedError:
-                for task in answers:
-                    task.cancel()
-                break
-        del self._answers[front]
+            while answers:
+                try:
+                    await front.__ray_ready__.remote()
+                except ActorUnavailableError:  # it may be back soon
+                    pass
+                except ActorDiedError:
+                    for task in answers:
+                        task.cancel()
+                    break
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            del self._answers[front]

@@ -13,11 +13,11 @@ SHORTEST = 256
 
 
 def prefix_keys(body: Json) -> list[bytes]:
-    """Returns a key of 16 bytes for each beginning of a request, the shortest first; alike beginnings have one key.
+    """Returns a key of 16 bytes for each beginning of a request, the shortest first; equal beginnings have equal keys.
 
     A conversation has one key for all of its turns, a digest of the model, the tools, and the messages up to the user's
     first. A bare prompt has one for its first 256 characters or tokens, one for its first 512, and so on. So a long one
-    has few, and of two prompts that begin alike one key covers at least half of what they have in common.
+    has few keys too, and the longest that two prompts share covers at least half of what they have in common.
     """
     messages, prompt = body.get("messages"), body.get("prompt")
     if isinstance(messages, list):

@@ -37,7 +37,7 @@ from chatglm_server.loader import load_local_engine
 from chatglm_server.settings import Settings
 def read():
     return int(Path("/proc/self/io").read_text().split()[1])
-settings = Settings(_env_file=None, model={str(spec.path)!r}, engine="native")
+settings = Settings(_env_file=None, model={str(spec.path)!r}, engine="native", kv_disk_mb=0)
 before = read()
 load_local_engine(settings)._load_runner(lambda: False)
 print(read() - before)

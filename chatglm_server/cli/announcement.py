@@ -30,8 +30,7 @@ class PrintedAnnouncement:
     def start(self, url: str) -> None:
         print(f"chatglm-server {__version__}")
         for name, text in self._lines(url):
-            start = f"  {name:<6} "
-            print(start + wrapped(text, len(start)), flush=name == "stop")
+            print(wrapped(text, f"  {name:<6} "), flush=name == "stop")
 
     def ready(self) -> None:
         print("ready", flush=True)

@@ -78,7 +78,7 @@ def command_line_parser(
 
 
 def read_words(parser: argparse.ArgumentParser, words: Sequence[str], fields: Iterable[str]) -> dict[str, Any]:
-    """The options that `words` give, by the names of their fields. Raises: BadOption for a word that is none."""
+    """The values of the options in `words`, by field. Raises: BadOption if an option is unknown."""
     given, unknown = parser.parse_known_args(words)
     if unknown:
         near = get_close_matches(unknown[0].partition("=")[0], map(option_name, fields), 1)

@@ -30,8 +30,7 @@ def show(options: ShowOptions) -> int:
     file = with_cache_type(read_model_file(model_path(options.model, may_fetch=False)), options.kv_cache_type)
     print(file.path)
     for name, text in _lines(file):
-        start = f"  {name:<13} "
-        print(start + wrapped(text, len(start)), flush=True)
+        print(wrapped(text, f"  {name:<13} "), flush=True)
     return 0
 
 

@@ -16,11 +16,11 @@ def print_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for *cells, last in rows:
         start = "".join(cell.ljust(width) + _GAP for cell, width in zip(cells, widths, strict=False))
-        print((start + wrapped(last, len(start))).rstrip())
+        print(wrapped(last, start).rstrip())
 
 
 def path_text(path: Path) -> str:
     """`path`, with ``~`` for the user's home folder."""
-    with suppress(RuntimeError, ValueError):  # there is none; it is elsewhere
+    with suppress(RuntimeError, ValueError):  # no home folder, or the path is elsewhere
         return str(Path("~") / path.relative_to(Path.home()))
     return str(path)

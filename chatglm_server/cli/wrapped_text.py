@@ -9,10 +9,12 @@ import textwrap
 _NARROWEST = 20
 
 
-def wrapped(text: str, indent: int = 0) -> str:
-    """`text` broken between words, its later lines behind `indent` blanks. Where stdout is no terminal: in one line."""
+def wrapped(text: str, start: str = "") -> str:
+    """`start` and `text`. On a terminal, `text` breaks between words, and its later lines begin below its first word;
+    elsewhere it stays one line.
+    """
     if not sys.stdout.isatty():
-        return text
-    width = max(_NARROWEST, shutil.get_terminal_size().columns - indent)
+        return start + text
+    width = max(_NARROWEST, shutil.get_terminal_size().columns - len(start))
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    return f"\n{' ' * indent}".join(lines)
+    return start + f"\n{' ' * len(start)}".join(lines)

@@ -97,7 +97,7 @@ class ReplicatedEngine:
         """Nothing is held here."""
 
     async def _ask(self, method: str, *words: object) -> Any:
-        """What a replica's engine returns. If the replica ends, another one is asked."""
+        """Asks a replica's engine, and another one if the replica ends. Returns what the engine returns."""
         try:
             return await self._ask_one(method, *words)
         except ReplicaLost:

@@ -53,7 +53,7 @@ class Chat:
 
     @property
     def shortcoming(self) -> str:
-        """What the last answer lacks: its end, at a limit of tokens, or any text. "": nothing."""
+        """Says that the last answer was cut off at a limit of tokens, or has no text; "" if neither is so."""
         if self.finishes and self.finishes[-1].reason == "length":
             return _CUT_OFF
         return "" if self.conversation.messages[-1].content.strip() else _NOTHING

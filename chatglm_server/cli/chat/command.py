@@ -90,7 +90,7 @@ async def _run(engine: Engine, chat: Chat, question: str | None, console: Consol
 
 
 async def _greeting(engine: Engine, chat: Chat) -> str:
-    """Raises: ModelFileError if there is no server at the address, or if it refuses the key."""
+    """The lines that begin a conversation. Raises: ModelFileError if no server answers, or if it refuses the key."""
     info = engine.info
     name = chat.model or info.id
     try:

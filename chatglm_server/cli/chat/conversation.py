@@ -25,9 +25,7 @@ class Conversation:
         return (*system, *self._messages)
 
     def ask(self, question: str) -> None:
-        """Add a question; one that was not answered is forgotten. A terminal may send bytes that are no text. Mutates
-        this.
-        """
+        """Add a question, in place of one without an answer. Bytes that are not text become U+FFFD. Mutates this."""
         if self._messages and self._messages[-1].role == "user":
             self._messages.pop()
         self._messages.append(Message("user", join_surrogates(question)))

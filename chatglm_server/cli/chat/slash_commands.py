@@ -91,7 +91,7 @@ def _counts(usage: Usage) -> str:
 
 def _help(_: Chat, __: str) -> str:
     width = max(len(command.usage) for command in SLASH_COMMANDS.values()) + 2
-    lines = [f"{command.usage:<{width}}{wrapped(command.summary, width)}" for command in SLASH_COMMANDS.values()]
+    lines = [wrapped(command.summary, f"{command.usage:<{width}}") for command in SLASH_COMMANDS.values()]
     return "\n".join([*lines, "Enter sends; Alt-Enter begins a new line. Ctrl-C stops an answer; Ctrl-D leaves."])
 
 

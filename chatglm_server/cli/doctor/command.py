@@ -66,11 +66,9 @@ class _Findings:
     def note(self, finding: Finding) -> None:
         self.found.append(finding)
         if self._shown:
-            start = f"{_MARKS[finding.state]:<8} {finding.check:<12} "
-            print(start + wrapped(finding.found, len(start)), flush=True)
+            print(wrapped(finding.found, f"{_MARKS[finding.state]:<8} {finding.check:<12} "), flush=True)
         if self._shown and finding.advice:
-            start = f"{'':<21} → "
-            print(start + wrapped(finding.advice, len(start)), flush=True)
+            print(wrapped(finding.advice, f"{'':<21} → "), flush=True)
 
     def count(self, state: State) -> int:
         return sum(finding.state == state for finding in self.found)

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "chatglm_server"
 GROUND = {"chat", "errors", "json_text", "log_once", "model_names", "sampling"}
 """What every storey may use."""
 ALLOWED: dict[str, set[str]] = {
+    "cache_folder": {"errors"},
     "json_text": set(),
     "log_once": set(),
     "memory": set(),
@@ -27,9 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     "queueing": {"errors", "queueing"},
     "convert": {"errors", "formats", "model_files", "convert"},
     "model_files": {"errors", "formats.base", "formats.detection", "model_files"},
-    "decoding": {"errors", "open_files", "sampling", "queueing", "model_files", "decoding", "recent"},
+    "decoding": {"cache_folder", "errors", "open_files", "sampling", "queueing", "model_files", "decoding", "recent"},
     "embeddings": {"errors", "model_names", "queueing", "embeddings"},
-    "hub": {"errors", "hub", "memory", "open_files", "__init__"},
+    "hub": {"cache_folder", "errors", "hub", "memory", "open_files", "__init__"},
     "engine": GROUND | {"answer", "engine", "formats", "decoding", "model_files", "queueing", "recent"},
     "markdown": {"log_once", "markdown"},
     "service": {"engine.base", "embeddings.base"},

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ..cache_folder import cache_folder
 from ..errors import ModelFileError
-from .base import USER_AGENT, LocalModel, own_cache
+from .base import USER_AGENT, LocalModel
 from .http_client import http_client
 from .references import is_file_address
 from .transfer import Download, discard, fetch
@@ -60,7 +61,7 @@ def remove(model: LocalModel) -> int:
 
 
 def _cache() -> Path:
-    return own_cache() / "models"
+    return cache_folder() / "models"
 
 
 def _download(url: str) -> Download:

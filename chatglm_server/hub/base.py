@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,15 +76,6 @@ class LocalModel:
     def size(self) -> int:
         """Bytes of all parts. Raises: OSError."""
         return sum(path.stat().st_size for path in self.paths)
-
-
-def own_cache() -> Path:
-    """Returns the folder for files that belong in no hub's cache. Raises: ModelFileError without a home folder."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base).expanduser() if base else Path.home() / ".cache") / "chatglm-server"
-    except RuntimeError:
-        raise ModelFileError("this user has no home folder: set XDG_CACHE_HOME") from None
 
 
 def bearer(token: str, variable: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from .base import own_cache
+from ..cache_folder import cache_folder
 from .transfer import Download
 
 _LONGEST_NOTE = 1 << 20
@@ -91,4 +91,4 @@ def unfinished_models() -> Iterator[Unfinished]:
 
 
 def _folder() -> Path:
-    return own_cache() / "downloads"
+    return cache_folder() / "downloads"

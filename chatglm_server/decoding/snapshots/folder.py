@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from errno import EPERM
 from pathlib import Path
 
-from ...errors import ModelFileError
+from ...cache_folder import cache_folder
 from .block_file import PART, SUFFIX, read_place, remove_leftover
 from .blocks import BLOCK
 from .note_file import NOTE_SUFFIX
@@ -29,10 +29,7 @@ _LONGEST_TITLE = 200
 
 def default_folder() -> Path:
     """Where the blocks of this user lie. Raises: ModelFileError without a home folder."""
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chatglm-server" / "kv"
-    except RuntimeError:
-        raise ModelFileError("this user has no home folder: set XDG_CACHE_HOME") from None
+    return cache_folder() / "kv"
 
 
 @dataclass(frozen=True, slots=True)
